@@ -1,0 +1,160 @@
+"""A plan in two views: changes for people, operations for the machine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from nexus.model.addresses import Address
+from nexus.model.diagnostics import Diagnostic, SourceRange
+from nexus.model.state import Target
+from nexus.model.values import Value, has_sensitive, is_wholly_known
+
+PLAN_VERSION: Final = 1
+
+
+class Action(StrEnum):
+    CREATE = "create"
+    UPDATE = "update"
+    REPLACE = "replace"
+    DELETE = "delete"
+    RUN = "run"
+    RESUME = "resume"
+    EXTEND = "extend"
+    ADOPT = "adopt"
+    FORGET = "forget"
+
+
+class Effect(StrEnum):
+    """What changing a field does to the live object."""
+
+    REPLACE = "replace"
+    IN_PLACE = "in-place"
+    SETUP = "setup"
+    REBUILD = "rebuild"
+    RERUN = "run"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldDiff:
+    """One field that differs. ``before`` and ``after`` are concealed; None stands for absent.
+
+    ``note`` adds what the values alone don't say, such as «3 files changed».
+    """
+
+    path: str
+    before: Value
+    after: Value
+    effect: Effect
+    note: str = ""
+
+    @property
+    def unknown(self) -> bool:
+        return not is_wholly_known(self.after)
+
+    @property
+    def sensitive(self) -> bool:
+        return has_sensitive(self.before) or has_sensitive(self.after)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What will happen to one resource, and why, for people."""
+
+    address: Address
+    action: Action
+    cause: str
+    fields: tuple[FieldDiff, ...] = ()
+    data_loss: bool = False
+    source: SourceRange | None = None
+
+
+class Verb(StrEnum):
+    """What one operation does. Each is one effect on one object; ``unit`` of the operation says which part of it."""
+
+    CREATE = "create"
+    ARM = "arm"  # gives a sandbox made with a short lease its real time to live
+    EXTEND = "extend"
+    RESUME = "resume"
+    SET_NETWORK = "set-network"
+    SET_ENV = "set-env"
+    INSTALL = "install"  # units: apt, pip, npm
+    UPLOAD = "upload"
+    RUN_COMMAND = "run-command"  # units: run_commands[N], startup_script
+    START = "start"  # stops the old start_command, starts the new one
+    AWAIT_READY = "await-ready"
+    BUILD = "build"
+    SET_TAGS = "set-tags"
+    SET_PUBLIC = "set-public"
+    RUN_STEP = "run-step"
+    DELETE = "delete"
+    FORGET = "forget"
+    RECORD = "record"  # no call: takes changed fields that need none into the state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One effect. ``needs`` are ids of operations that must have succeeded before.
+
+    ``uid`` names the incarnation that a delete means.
+    """
+
+    id: str
+    verb: Verb
+    address: Address
+    needs: tuple[str, ...] = ()
+    unit: str = ""
+    cause: str = ""
+    uid: str = ""
+
+    def __str__(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
+        return f"{self.id} {self.verb}{unit} {self.address}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOptions:
+    """What was asked of the planner; kept in a saved plan so that it can be made again and compared."""
+
+    targets: tuple[Address, ...] = ()
+    excludes: tuple[Address, ...] = ()
+    replace: tuple[Address, ...] = ()
+    destroy: bool = False
+    refresh: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Changes, operations in an order that respects ``needs``, and what both were made from."""
+
+    project: str
+    environment: str
+    target: Target
+    lineage: str
+    base_serial: int
+    changes: tuple[Change, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    options: PlanOptions = field(default_factory=PlanOptions)
+    variables: Mapping[str, Value] = field(default_factory=dict)
+    diagnostics: tuple[Diagnostic, ...] = ()
+    version: int = PLAN_VERSION
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.operations
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """Number of changes per action, only those that occur."""
+        counts = Counter(change.action for change in self.changes)
+        return {action.value: counts[action] for action in Action if counts[action]}
+
+    def describe(self) -> str:
+        """Deterministic text for tests: one line per change, then one per operation."""
+        lines = [f"{change.action} {change.address}: {change.cause}" for change in self.changes]
+        lines += [f"[{','.join(op.needs)}] -> {op}, {op.cause}" for op in self.operations]
+        return "\n".join(lines)

@@ -1,0 +1,61 @@
+"""What a parsed string of the manifest is: data only. Parsing and evaluating live in the room `expressions`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from nexus.model.addresses import Address
+from nexus.model.diagnostics import SourceRange
+from nexus.model.values import Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A chain that starts at a root: ``vars.stage``, ``sandbox.web.urls.api``, ``each.key``.
+
+    ``root`` is the first word (``vars``, ``secrets``, ``env``, ``each``, or a kind); ``path`` the known rest, as far as
+    it is made of names and literal keys. For kinds, ``address`` names the block, or the instance when its key is a
+    literal; ``dynamic_key`` is the source text of a key that is itself an expression, as in ``sandbox.w[each.key]``.
+    """
+
+    root: str
+    path: tuple[str | int, ...]
+    address: Address | None = None
+    dynamic_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interpolation:
+    """One ``${{ … }}``: ``source`` as written, ``program`` in plain CEL (hyphenated names rewritten)."""
+
+    source: str
+    program: str
+    references: tuple[Reference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A string with at least one interpolation. ``parts`` are literal texts and interpolations in order.
+
+    A single interpolation and nothing else keeps the type of its value.
+    """
+
+    parts: tuple[str | Interpolation, ...]
+    range: SourceRange | None = field(default=None, compare=False)
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        return tuple(ref for part in self.parts if isinstance(part, Interpolation) for ref in part.references)
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self.parts) == 1
+
+    @property
+    def source(self) -> str:
+        return "".join(part if isinstance(part, str) else f"${{{{ {part.source} }}}}" for part in self.parts)
+
+
+Raw: TypeAlias = "Scalar | Expression | list[Raw] | dict[str, Raw]"
+"""A value of the manifest before evaluation: JSON with expressions as leaves."""
