@@ -1,0 +1,139 @@
+"""What a machine is, whatever tier makes it: the one protocol between the lifecycle above and the kernel below.
+
+A *machine* is the isolated root file system, process tree and network of one sandbox (or of one step of a template
+build). Its PID 1 is envd, forked from a warm process, serving HTTP/1.1 on a Unix socket. Machines outlive the daemon.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from nexus.local.envd.config import EnvdConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkPolicy:
+    """What a machine may reach. Rules are E2B's: allow beats deny, domains only in ``allow_out``."""
+
+    internet: bool = True
+    allow_out: tuple[str, ...] = ()
+    deny_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Upper bounds of one machine; enforced where the host's cgroups allow it, reported in any case."""
+
+    cpu_count: int = 2
+    memory_mb: int = 512
+    processes: int = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineSpec:
+    """Everything that is needed to start one machine.
+
+    ``layers`` are ids of committed layers, lowest first (the base is implied). ``volumes`` maps an absolute path inside
+    to a host directory. ``envd`` travels over a socket into the new process and is never written to disk: it holds the
+    access token and environment values.
+    """
+
+    id: str
+    hostname: str
+    layers: Sequence[str] = ()
+    envd: EnvdConfig
+    network: NetworkPolicy = field(default_factory=NetworkPolicy)
+    limits: Limits = field(default_factory=Limits)
+    volumes: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """One sample of what a machine uses. Bytes; ``cpu_used_pct`` is 0 to 100 per core in use since the last sample."""
+
+    cpu_count: int
+    cpu_used_pct: float
+    mem_used: int
+    mem_total: int
+    mem_cache: int
+    disk_used: int
+    disk_total: int
+
+
+class Machine(Protocol):
+    """A running or paused machine."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def pid(self) -> int:
+        """PID of the machine's init, as the host sees it."""
+
+    @property
+    def envd_socket(self) -> Path:
+        """Unix socket on which envd serves HTTP/1.1."""
+
+    async def dial(self, port: int) -> socket.socket:
+        """A connected, non-blocking TCP socket to ``port`` on the machine's own loopback.
+
+        Raises ConnectionRefusedError when nothing listens there.
+        """
+
+    async def pause(self) -> None:
+        """Freeze every process of the machine (envd too). Idempotent; survives a restart of the daemon."""
+
+    async def resume(self) -> None:
+        """Undo :meth:`pause`. Idempotent."""
+
+    async def kill(self) -> None:
+        """End every process and wait until they are gone; the written files stay until committed or discarded."""
+
+    async def usage(self) -> Usage: ...
+
+    async def set_network(self, policy: NetworkPolicy) -> None:
+        """Replace the egress rules; holds for connections made from now on."""
+
+
+class Isolation(Protocol):
+    """One way of making machines on this host."""
+
+    @property
+    def tier(self) -> str:
+        """``idmap``, ``root``, ``rootless1``, …"""
+
+    async def open(self) -> None:
+        """Build the base root if it is missing or the host changed, and start the zygote."""
+
+    async def close(self) -> None:
+        """Stop the zygote. Machines go on running."""
+
+    async def start(self, spec: MachineSpec) -> Machine:
+        """Start a machine and return when its envd answers. On failure nothing is left behind."""
+
+    async def attach(self, machine_id: str) -> Machine | None:
+        """The machine that an earlier daemon left running, or None when it is gone."""
+
+    async def running(self) -> Sequence[str]:
+        """Ids of all machines of this store that are alive, started by whichever daemon."""
+
+    async def commit(self, machine_id: str, layer_id: str) -> None:
+        """Turn what a killed machine wrote into layer ``layer_id`` (atomic; an existing layer wins)."""
+
+    async def snapshot(self, machine_id: str, layer_id: str) -> None:
+        """Copy what a live machine has written so far into a layer; the caller pauses it first."""
+
+    async def discard(self, machine_id: str) -> None:
+        """Remove what a killed machine wrote. Idempotent."""
+
+    async def has_layer(self, layer_id: str) -> bool: ...
+
+    async def remove_layer(self, layer_id: str) -> None: ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the base that layers were made on; part of every layer key."""
