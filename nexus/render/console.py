@@ -1,0 +1,66 @@
+"""The one place that decides how text reaches a terminal: colour, width, and whether anything may move."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TextIO
+
+from rich.console import Console
+from rich.theme import Theme
+
+THEME = Theme(
+    {
+        "create": "green",
+        "update": "yellow",
+        "replace": "magenta",
+        "delete": "red",
+        "run": "cyan",
+        "resume": "cyan",
+        "extend": "cyan",
+        "adopt": "blue",
+        "forget": "bright_black",
+        "error": "bold red",
+        "warning": "bold yellow",
+        "hint": "cyan",
+        "place": "blue",
+        "faint": "bright_black",
+        "ok": "green",
+        "address": "bold",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the outside allows. ``live`` means that lines may be redrawn: a terminal, and nobody said no."""
+
+    color: bool
+    live: bool
+
+    @classmethod
+    def of(cls, stream: TextIO, environment: Mapping[str, str], *, no_color: bool = False) -> Look:
+        """Colour and movement only on a terminal; ``NO_COLOR``, ``TERM=dumb``, ``CI``, ``--no-color`` are honoured."""
+        terminal = stream.isatty() and environment.get("TERM", "") != "dumb"
+        quiet = no_color or bool(environment.get("NO_COLOR"))
+        in_ci = environment.get("CI", "").lower() not in ("", "0", "false")
+        return cls(color=terminal and not quiet, live=terminal and not in_ci)
+
+
+def console(look: Look, *, stderr: bool = False, width: int | None = None, file: TextIO | None = None) -> Console:
+    """A console that never guesses: it highlights nothing by itself and takes texts literally."""
+    target = file or (sys.stderr if stderr else sys.stdout)
+    terminal_width = None if target.isatty() else 120
+    return Console(
+        file=target,
+        theme=THEME,
+        color_system="auto" if look.color else None,
+        force_terminal=look.color or look.live,
+        no_color=not look.color,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=not look.live,
+        width=width or terminal_width,
+    )
