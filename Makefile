@@ -1,0 +1,42 @@
+# Two things a newcomer does: see nexus work, and prove that it works.
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+NEXUS := $(BIN)/nexus
+TESTS ?= tests
+
+.PHONY: quickstart check lint test schemas destroy-quickstart
+
+quickstart: $(BIN)/nexus ## install nexus and apply the first example on the local engine
+	$(NEXUS) -C examples/quickstart apply --local --auto-approve
+	$(NEXUS) -C examples/quickstart show
+	$(NEXUS) -C examples/quickstart output
+
+destroy-quickstart: ## take the first example down again
+	$(NEXUS) -C examples/quickstart destroy --local --auto-approve
+
+check: $(BIN)/pytest lint test ## everything that must be green
+
+lint:
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test:
+	$(BIN)/pytest $(TESTS)
+
+schemas: $(BIN)/nexus ## write the generated schemas anew
+	$(BIN)/python -m nexus.schema
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(BIN)/nexus: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(BIN)/pytest: $(BIN)/nexus pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,5 @@
+"""Run once, while the template is built."""
+
+import six
+
+print("warm with six", six.__version__)
