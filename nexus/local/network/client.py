@@ -1,0 +1,126 @@
+"""The daemon's side of the egress supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final, Self
+
+from nexus.local.isolation.base import NetworkPolicy
+from nexus.local.network import control
+from nexus.local.network.control import Packet
+from nexus.local.network.namespace import EgressHandles
+
+_START_LIMIT: Final = 10.0
+_POLL: Final = 0.02
+_PACKAGE_PARENT: Final = Path(__file__).resolve().parents[3]
+
+
+class SupervisorError(Exception):
+    """The supervisor refused an order, or is gone."""
+
+
+class SupervisorClient:
+    """One connection to the supervisor; calls may overlap, they are sent one after the other."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._turn = asyncio.Lock()
+
+    @classmethod
+    def connect(cls, path: Path) -> Self:
+        """Connect to a supervisor that runs. Raises FileNotFoundError or ConnectionRefusedError when none does."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            sock.connect(str(path))
+        except OSError:
+            sock.close()
+            raise
+        sock.setblocking(False)
+        return cls(sock)
+
+    @classmethod
+    async def ensure(cls, path: Path, *, log: Path | None = None) -> Self:
+        """Connect to the supervisor at ``path``, starting one (which will outlive this process) if none runs.
+
+        Its messages go to ``log``. Raises SupervisorError when it does not come up.
+        """
+        deadline = asyncio.get_running_loop().time() + _START_LIMIT
+        process: subprocess.Popen[bytes] | None = None
+        while True:
+            try:
+                return cls.connect(path)
+            except (FileNotFoundError, ConnectionRefusedError):
+                process = process or _spawn(path, log)
+            # Status 0 says that another one has the path: a race won by another daemon's, or one that is just ending.
+            status = process.poll()
+            if status == 0:
+                process = None
+            if status or asyncio.get_running_loop().time() > deadline:
+                raise SupervisorError(f"the egress supervisor did not start (see {log or 'its log'})")
+            await asyncio.sleep(_POLL)
+
+    async def add(self, machine_id: str, handles: EgressHandles, policy: NetworkPolicy) -> None:
+        """Have a machine served. The supervisor gets its own copies of the descriptors; close yours afterwards."""
+        fds = [handles.notify, handles.dns_udp, handles.dns_tcp]
+        policy_json = control.policy_to_json(policy)
+        await self._order({"operation": "add", "machine": machine_id, "policy": policy_json}, fds)
+
+    async def update(self, machine_id: str, policy: NetworkPolicy) -> None:
+        """Replace a machine's rules for connections made from now on."""
+        await self._order({"operation": "update", "machine": machine_id, "policy": control.policy_to_json(policy)})
+
+    async def remove(self, machine_id: str) -> None:
+        """Stop serving a machine. Idempotent; also happens by itself when the machine's last process ends."""
+        await self._order({"operation": "remove", "machine": machine_id})
+
+    async def set_forward_port(self, port: int | None) -> None:
+        """Tell which host port the engine's forward addresses are served on; None closes them."""
+        await self._order({"operation": "forward", "port": port})
+
+    async def machines(self) -> list[str]:
+        """Ids of the machines being served, by whichever daemon they were added."""
+        match await self._order({"operation": "machines"}):
+            case {"machines": list(found)}:
+                return [str(machine) for machine in found]
+            case reply:
+                raise SupervisorError(f"unexpected reply {sorted(reply)}")
+
+    def close(self) -> None:
+        self._socket.close()
+
+    async def _order(self, request: Packet, fds: list[int] | None = None) -> Packet:
+        async with self._turn:
+            try:
+                # One packet, far below the socket's buffer, and never more than one under way.
+                socket.send_fds(self._socket, [control.encode(request)], fds or [])
+                data = await asyncio.get_running_loop().sock_recv(self._socket, control.LARGEST_PACKET)
+            except OSError as error:
+                raise SupervisorError(f"the egress supervisor is gone: {error.strerror}") from error
+        if not data:
+            raise SupervisorError("the egress supervisor is gone")
+        reply = control.decode(data)
+        if "error" in reply:
+            raise SupervisorError(str(reply["error"]))
+        return reply
+
+
+def _spawn(path: Path, log: Path | None) -> subprocess.Popen[bytes]:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    target = log or Path(os.devnull)
+    # Also where nexus runs from a checkout that only this process has on its path.
+    search_path = os.pathsep.join(filter(None, [str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH")]))
+    with target.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "nexus.local.network.supervisor", str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd="/",
+            env={**os.environ, "PYTHONPATH": search_path},
+        )
