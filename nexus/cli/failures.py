@@ -1,0 +1,89 @@
+"""How a command ends badly: diagnostics for what a user can mend, a log file for what only we can."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ParamSpec
+
+import click
+
+from nexus.cli.settings import Settings
+from nexus.model.diagnostics import Diagnostic, DiagnosticsError
+
+P = ParamSpec("P")
+
+
+def guarded(function: Callable[P, int]) -> Callable[P, int]:
+    """Turn DiagnosticsError of a command into its messages and exit code 1.
+
+    The command takes Settings first. Where it has ``as_json`` set, the messages are one JSON document on stdout.
+    """
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> int:
+        settings = click.get_current_context().find_object(Settings)
+        assert settings is not None
+        try:
+            return function(*args, **kwargs)
+        except DiagnosticsError as error:
+            show_diagnostics(settings, error.diagnostics, as_json=bool(kwargs.get("as_json")))
+            return 1
+
+    return wrapper
+
+
+def show_diagnostics(settings: Settings, diagnostics: Sequence[Diagnostic], *, as_json: bool = False) -> None:
+    """Errors and warnings: as JSON on stdout, or for people on stderr with the lines they speak of."""
+    if as_json:
+        from nexus.render.documents import diagnostics_to_json
+
+        click.echo(json.dumps({"format_version": 1, "diagnostics": diagnostics_to_json(diagnostics)}, indent=2))
+        return
+    from nexus.render.diagnostics import print_diagnostics
+
+    print_diagnostics(settings.console(stderr=True), diagnostics, source_reader(settings.folder))
+
+
+def source_reader(folder: Path) -> Callable[[str], Sequence[str] | None]:
+    """Reads lines of the project's files for messages; None where that can't be done."""
+
+    @functools.cache
+    def read(name: str) -> Sequence[str] | None:
+        root = folder if folder.is_dir() else folder.parent
+        try:
+            return (root / name).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError):
+            return None
+
+    return read
+
+
+def report(error: Exception) -> int:
+    """A fault of nexus itself: one message, and the place of a log without any values in it."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    text = f"{datetime.now(UTC).isoformat()}\n{type(error).__module__}.{type(error).__qualname__}\n{frames}"
+    place = _write_log(text)
+    click.echo(f"error[bug]: This is a bug in nexus ({type(error).__name__}).", err=True)
+    click.echo(f"  What is needed to mend it was written to {place}", err=True)
+    click.echo("  hint: nothing that was done is lost; running the command again is safe", err=True)
+    if os.environ.get("NEXUS_DEBUG"):
+        traceback.print_exception(error, file=sys.stderr)
+    return 1
+
+
+def _write_log(text: str) -> str:
+    home = Path(os.environ.get("NEXUS_HOME") or Path.home() / ".local" / "share" / "nexus")
+    path = home / "logs" / f"crash-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.log"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.write_text(text, encoding="utf-8")
+    except OSError:
+        return "nowhere: its folder can't be written"
+    return str(path)

@@ -1,0 +1,68 @@
+"""The root command, and the one place where exceptions become exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from nexus.cli.lazy import LazyGroup
+from nexus.cli.settings import Settings
+
+COMMANDS = {
+    "init": ("nexus.cli.init", "Begin a project from one of the examples"),
+    "validate": ("nexus.cli.validate", "Check the manifest, without touching a network"),
+    "plan": ("nexus.cli.plan", "Show what apply would do"),
+    "apply": ("nexus.cli.apply", "Make what is out there match the manifest"),
+    "destroy": ("nexus.cli.destroy", "Delete everything the manifest made"),
+    "output": ("nexus.cli.output", "Show the project's outputs"),
+    "show": ("nexus.cli.show", "Show the state, or a saved plan"),
+    "state": ("nexus.cli.state", "Look into the state"),
+    "list": ("nexus.cli.list", "List sandboxes"),
+    "exec": ("nexus.cli.exec", "Run a command or code in a sandbox"),
+    "logs": ("nexus.cli.logs", "Show the logs of a sandbox"),
+    "doctor": ("nexus.cli.doctor", "Say what this machine and account can do, and what mends what they can't"),
+    "local": ("nexus.cli.local", "Start, stop and look after the local engine"),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    table=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    no_args_is_help=True,
+)
+@click.option("-C", "--chdir", type=click.Path(path_type=Path), default=None, help="Act as if started in this folder.")
+@click.option("--no-color", is_flag=True, help="No colours (NO_COLOR does the same).")
+@click.version_option(package_name="nexus-e2b", prog_name="nexus")
+@click.pass_context
+def root(context: click.Context, chdir: Path | None, no_color: bool) -> None:
+    """Declare E2B sandboxes in YAML; plan, apply and destroy them, in the cloud or on the embedded local engine."""
+    context.obj = Settings(environment=dict(os.environ), folder=(chdir or Path()).absolute(), no_color=no_color)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line. Returns the exit code; never lets a traceback out."""
+    settings_free_errors = sys.stderr
+    try:
+        result = root.main(args=list(arguments), prog_name="nexus", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except click.ClickException as error:
+        error.show(file=settings_free_errors)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return 130
+    except BrokenPipeError:
+        # The reader went away (`nexus plan | head`): nothing more can be said, and that is no error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        from nexus.cli.failures import report
+
+        return report(error)
