@@ -1,0 +1,140 @@
+"""The ``/files`` routes: access, user and path first, then upload, download or composition."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from nexus.local.envd import entries
+from nexus.local.envd.access import AccessDeniedError, FileClaim, Operation, check_file_access, check_token
+from nexus.local.envd.accounts import Account, UnknownUserError
+from nexus.local.envd.context import Context
+from nexus.local.envd.downloads import send_download
+from nexus.local.envd.http_errors import RequestError, from_os_error
+from nexus.local.envd.uploads import receive_upload
+
+_COPY_PIECE = 1024 * 1024
+
+
+def file_routes(context: Context) -> list[Route]:
+    """``/files`` and ``/files/compose``."""
+    files = FileRoutes(context)
+    return [
+        Route("/files", files.download, methods=["GET"]),
+        Route("/files", files.upload, methods=["POST"]),
+        Route("/files/compose", files.compose, methods=["POST"]),
+    ]
+
+
+class FileRoutes:
+    """Handlers of the plain HTTP file routes."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def download(self, request: Request) -> Response:
+        try:
+            self._check_access(request, "read")
+            account = self._account(request.query_params.get("username"))
+            return send_download(request, self._context.resolve(request.query_params.get("path", ""), account))
+        except RequestError as error:
+            return error.response()
+
+    async def upload(self, request: Request) -> Response:
+        try:
+            self._check_access(request, "write")
+            account = self._account(request.query_params.get("username"))
+            return JSONResponse(await receive_upload(request, self._context, account))
+        except RequestError as error:
+            return error.response()
+
+    async def compose(self, request: Request) -> Response:
+        """Join files into one and remove them."""
+        try:
+            self._check_header(request)
+            wish = await _compose_request(request)
+            account = self._account(wish.username)
+            sources = [self._context.resolve(path, account) for path in wish.sources]
+            destination = self._context.resolve(wish.destination, account)
+            _join(sources, destination, account)
+            return JSONResponse(entries.upload_result(destination))
+        except RequestError as error:
+            return error.response()
+
+    def _check_access(self, request: Request, operation: Operation) -> None:
+        query = request.query_params
+        expiration = query.get("signature_expiration", "")
+        claim = FileClaim(
+            path=query.get("path", ""),
+            operation=operation,
+            username=query.get("username", ""),
+            signature=query.get("signature"),
+            expiration=int(expiration) if expiration.isdecimal() else None,
+        )
+        try:
+            check_file_access(request.headers, claim, self._context.config.access_token)
+        except AccessDeniedError as error:
+            raise RequestError(401, str(error)) from error
+
+    def _check_header(self, request: Request) -> None:
+        try:
+            check_token(request.headers, self._context.config.access_token)
+        except AccessDeniedError as error:
+            raise RequestError(401, str(error)) from error
+
+    def _account(self, username: str | None) -> Account:
+        try:
+            return self._context.account(username)
+        except UnknownUserError as error:
+            raise RequestError(
+                401, f"error looking up user '{error.username}': user: unknown user {error.username}"
+            ) from error
+
+
+class _ComposeWish:
+    def __init__(self, sources: list[str], destination: str, username: str | None) -> None:
+        self.sources = sources
+        self.destination = destination
+        self.username = username
+
+
+async def _compose_request(request: Request) -> _ComposeWish:
+    try:
+        body = await request.json()
+        sources, destination, username = body["source_paths"], body["destination"], body.get("username")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RequestError(400, "the body must be JSON with 'source_paths' and 'destination'") from error
+    if not isinstance(sources, list) or not sources or not all(isinstance(path, str) and path for path in sources):
+        raise RequestError(400, "'source_paths' must be a list of paths")
+    if not isinstance(destination, str) or not destination or not isinstance(username, str | None):
+        raise RequestError(400, "'destination' must be a path")
+    return _ComposeWish(sources, destination, username)
+
+
+def _join(sources: list[str], destination: str, account: Account) -> None:
+    """Concatenate into a neighbour of the destination and put it in place only when all is written."""
+    for source in sources:
+        if not os.path.isfile(source):
+            raise RequestError(404, f"path '{source}' does not exist")
+    if os.path.isdir(destination):
+        raise RequestError(400, f"path '{destination}' is a directory")
+    temporary = f"{destination}.composing-{os.urandom(6).hex()}"
+    try:
+        entries.make_directories(os.path.dirname(destination), account)
+        with open(temporary, "xb") as target:
+            for source in sources:
+                with open(source, "rb") as piece:
+                    shutil.copyfileobj(piece, target, _COPY_PIECE)
+            entries.give_to(target.fileno(), account)
+        os.replace(temporary, destination)
+        for source in sources:
+            if source != destination:
+                os.unlink(source)
+    except OSError as error:
+        if os.path.lexists(temporary):
+            os.unlink(temporary)
+        raise from_os_error(error, destination) from error
