@@ -1,0 +1,29 @@
+"""What stands between nexus and the live objects: one protocol, and what a call leaves in the state."""
+
+from __future__ import annotations
+
+from nexus.providers.base import (
+    Call,
+    Certainty,
+    Found,
+    Gone,
+    LimitReached,
+    Provider,
+    ProviderError,
+    Report,
+    Result,
+)
+from nexus.providers.recording import record_after
+
+__all__ = [
+    "Call",
+    "Certainty",
+    "Found",
+    "Gone",
+    "LimitReached",
+    "Provider",
+    "ProviderError",
+    "Report",
+    "Result",
+    "record_after",
+]

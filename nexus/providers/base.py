@@ -1,0 +1,184 @@
+"""The seam between the executor and the live objects.
+
+The executor decides when a call is made, how often it is tried, and what is journalled. A provider only makes it, and
+says truthfully what is known of its outcome. Nothing above this room knows what is behind the protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from nexus.kinds.base import SourceFiles, Unit
+from nexus.model.addresses import Address
+from nexus.model.changes import Operation
+from nexus.model.diagnostics import Diagnostic
+from nexus.model.observation import Observation
+from nexus.model.state import Intent, ResourceRecord, State, Target, Tree
+from nexus.model.values import Attributes
+
+
+class Report(Protocol):
+    """Where a call tells what it is doing. Both may be called any number of times until the call returns.
+
+    Texts MUST NOT hold revealed secrets.
+    """
+
+    def progress(self, message: str) -> None:
+        """A short sentence of what is going on; replaces the one before."""
+
+    def log(self, stream: str, text: str) -> None:
+        """One line that something out there wrote, without its line end. ``stream``: stdout, stderr or build."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Call:
+    """One effect, with everything that is needed to make it. Never printed: ``spec`` holds revealed secrets.
+
+    ``key`` is unique for the effect and the same in every repetition of it: the Idempotency-Key and the ``nexus.op`` of
+    a create. ``uid`` names the incarnation meant: a new one in a create, else that of ``record``. ``spec`` is what
+    ``kind.decode`` made of the revealed attributes; None where the operation needs none (deletes). ``attributes`` is
+    the normalised, concealed form of the same, and the only one that may be recorded. ``units`` are the wanted setup
+    units; a unit operation whose name is not among them undoes what was done. ``record`` is what is known of the
+    object now. ``upstream`` answers for any other address (the sandbox of a step, volumes, templates); None when it is
+    not there. ``trees`` are those that ``attributes`` name, ``prior_trees`` those of everything recorded.
+    """
+
+    operation: Operation
+    key: str
+    uid: str
+    project: str
+    environment: str
+    report: Report
+    files: SourceFiles
+    upstream: Callable[[Address], ResourceRecord | None]
+    spec: object = None
+    attributes: Attributes = field(default_factory=dict)
+    units: tuple[Unit, ...] = ()
+    record: ResourceRecord | None = None
+    trees: Mapping[str, Tree] = field(default_factory=dict)
+    prior_trees: Mapping[str, Tree] = field(default_factory=dict)
+
+    @property
+    def address(self) -> Address:
+        return self.operation.address
+
+    @property
+    def unit(self) -> Unit | None:
+        """The wanted unit that the operation does; None when it is about another thing, or undoes a unit."""
+        return next((unit for unit in self.units if unit.name == self.operation.unit), None)
+
+    def __repr__(self) -> str:
+        return f"Call({self.operation}, key={self.key})"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a call left behind. ``record`` is None when nothing is left (deletes), else the whole new record, best
+    made with :func:`nexus.providers.recording.record_after`. ``unchanged``: it turned out that nothing had to be done.
+    """
+
+    record: ResourceRecord | None
+    unchanged: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A live object that an interrupted create has made.
+
+    ``outputs`` as in records; times are RFC 3339 in UTC. ``complete`` is False for what can't be gone on with (a build
+    that never finished): then the create is simply made again.
+    """
+
+    id: str
+    outputs: Attributes
+    created_at: str = ""
+    expires_at: str | None = None
+    complete: bool = True
+
+
+class Certainty(StrEnum):
+    """What is known of a call that failed."""
+
+    NOT_DONE = "not-done"  # it had no effect, and may work when it is made again (429, 503, connection refused)
+    UNKNOWN = "unknown"  # it may have had its effect (a lost response, a timeout, a 5xx)
+    PERMANENT = "permanent"  # it had no effect, or the one that ``record`` tells, and would fail again
+
+
+class ProviderError(Exception):
+    """A call that failed. ``retry_after`` (seconds) is the server's own wish.
+
+    ``record`` tells what is out there nevertheless, such as a step that ran and failed; it is taken into the state.
+    The diagnostic MUST NOT hold revealed secrets.
+    """
+
+    def __init__(
+        self,
+        diagnostic: Diagnostic,
+        certainty: Certainty,
+        *,
+        retry_after: float | None = None,
+        record: ResourceRecord | None = None,
+    ) -> None:
+        super().__init__(str(diagnostic))
+        self.diagnostic = diagnostic
+        self.certainty = certainty
+        self.retry_after = retry_after
+        self.record = record
+
+
+class Gone(ProviderError):  # noqa: N818 - the name says what is the case, not that it is an error
+    """The object that the call is about does not exist any more. Nothing was done; its record is to be forgotten."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic, Certainty.PERMANENT)
+
+
+class LimitReached(ProviderError):  # noqa: N818 - likewise
+    """The account has as many objects as it may have: trying again can't help until some are gone."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic, Certainty.PERMANENT)
+
+
+class Provider(Protocol):
+    """Everything nexus asks of the world outside. One instance serves one run and many calls at the same time.
+
+    Calls about different objects overlap; those about one address never do. Cancelling a call MUST leave nothing
+    running in this process; what it did out there is then unknown.
+    """
+
+    async def identity(self) -> Target:
+        """What we talk to, as far as it can be told. Raises ProviderError when it can't be reached or refuses us."""
+
+    async def observe(self, state: State, catalogue: Mapping[Address, str]) -> Observation:
+        """Look once at everything in ``state`` (current and deposed records) and at the catalogue templates.
+
+        ``catalogue`` maps addresses to references (``name:tag``). MUST take one list call per hundred sandboxes, not
+        one per sandbox, and confirm an absence by a GET. What can't be read is UNKNOWN with a diagnostic, never GONE.
+        Raises ProviderError when nothing can be known (wrong key, no connection). Changes nothing.
+        """
+
+    async def find(self, state: State, intents: Sequence[Intent]) -> Mapping[str, tuple[Found, ...]]:
+        """The live objects that these creates have made, by key, oldest first; empty where none is seen (yet).
+
+        Sandboxes are found by ``nexus.op``, templates and volumes by the name that the address gives them. ``state``
+        says which project and environment. MUST NOT answer with an object that is not marked as ours.
+        """
+
+    async def execute(self, call: Call) -> Result:
+        """Make one effect. Raises ProviderError, and nothing else but CancelledError, when it fails.
+
+        MUST send ``call.key`` with every create and mark what it makes with project, environment, address, uid and key.
+        MUST answer a create with the object that exists, where one with this key does. A delete of what is gone
+        succeeds. MUST NOT try again what the executor is asked to (its own transport may reconnect); MUST NOT keep
+        anything between calls that a later call needs; MUST NOT record anything but ``call.attributes``.
+        """
+
+    async def discard(self, intent: Intent, found: Found) -> None:
+        """Remove a surplus object of ``intent``. Succeeds when it is gone already."""
+
+    async def aclose(self) -> None:
+        """Give up connections. Safe to call twice."""
