@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -10,7 +10,7 @@ from nexus.model.changes import Effect, Verb
 from nexus.model.diagnostics import Diagnostics, SourceRange
 from nexus.model.resources import ResourceSpec
 from nexus.model.state import ResourceRecord, Tree
-from nexus.model.values import Attributes, Value
+from nexus.model.values import Attributes, Fingerprint, Value
 
 SpecT_co = TypeVar("SpecT_co", covariant=True)
 
@@ -21,8 +21,9 @@ class Field:
 
     ``schema`` is the JSON Schema of its value (expressions are allowed in any string, and in place of any value, unless
     ``static``: then only what is known before apply). ``effect`` says what changing it does to a live object; a field
-    about the block itself (``count``, ``lifecycle``, …) has ``meta`` set and no attribute. ``default`` is the
-    normalised value of an absent field.
+    about the block itself (``count``, ``lifecycle``, …) has ``meta`` set and no attribute. A ``computed`` one is an
+    attribute that nexus derives, and can't be written. ``default`` is the normalised value of an absent field.
+    ``folds_into`` names the attribute of a field that is only another way to write it.
     """
 
     name: str
@@ -32,6 +33,8 @@ class Field:
     required: bool = False
     static: bool = False
     meta: bool = False
+    computed: bool = False
+    folds_into: str = ""
     default: Value = None
 
 
@@ -57,8 +60,11 @@ class SourceFiles(Protocol):
     def text(self, path: str) -> str:
         """Content of a UTF-8 file. Raises DiagnosticsError when it is missing, outside the project, or not text."""
 
-    def tree(self, source: str, exclude: Sequence[str]) -> tuple[str, Tree]:
-        """Digest and files of an upload's source (a file or a folder). Raises DiagnosticsError likewise."""
+    def tree(self, source: str, exclude: Sequence[str], *, mode: int | None = None) -> tuple[str, Tree]:
+        """Digest and files of an upload's source (a file or a folder). Raises DiagnosticsError likewise.
+
+        ``mode`` stands for the modes that the files have on disk.
+        """
 
     def inline(self, content: str | bytes, mode: int, *, sensitive: bool = False) -> tuple[str, Tree]:
         """Digest and tree of a single file with this content; remembers the content for the apply.
@@ -70,9 +76,17 @@ class SourceFiles(Protocol):
         """Content of one file of a tree met before, read now. Raises DiagnosticsError when it changed since."""
 
 
+def _forgetful(_value: Value) -> Fingerprint:
+    return Fingerprint("")
+
+
 @dataclass(slots=True, kw_only=True)
 class Normalising:
-    """What normalising a block may use, and where its findings go."""
+    """What normalising a block may use, and where its findings go.
+
+    ``fingerprint`` is the state's: with it, a rotated secret in a template's build inputs gives the build another
+    reference. The default tells nothing of a secret, and so does not notice that one changed.
+    """
 
     spec: ResourceSpec
     files: SourceFiles
@@ -80,6 +94,7 @@ class Normalising:
     environment: str
     diagnostics: Diagnostics
     trees: dict[str, Tree] = field(default_factory=dict)
+    fingerprint: Callable[[Value], Fingerprint] = _forgetful
 
     def place(self, name: str) -> SourceRange | None:
         return self.spec.field_sources.get(name, self.spec.source)

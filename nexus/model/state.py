@@ -8,7 +8,7 @@ from typing import Final
 
 from nexus.model.addresses import Address
 from nexus.model.diagnostics import Diagnostic, error
-from nexus.model.values import Attributes, Value
+from nexus.model.values import Attributes, Value, digest
 
 STATE_VERSION: Final = 1
 
@@ -24,6 +24,11 @@ class FileEntry:
 
 Tree = Mapping[str, FileEntry]
 """Files of one upload by path relative to its destination; a single file has the path "" (the destination itself)."""
+
+
+def tree_digest(tree: Tree) -> str:
+    """Digest of all paths, modes and contents: equal trees, and only those, share it."""
+    return digest([[path, entry.digest, entry.mode] for path, entry in sorted(tree.items())], length=32)
 
 
 @dataclass(frozen=True, slots=True)
