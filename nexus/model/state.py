@@ -72,7 +72,8 @@ class Intent:
     """An effect that was about to be made. Open ones are resolved by the next run.
 
     ``key`` is unique for the effect: it is the Idempotency-Key and the ``nexus.op`` metadata of a create. ``body`` is a
-    digest of what would be sent, so that a repeat is known to be the same.
+    digest of what would be sent, so that a repeat is known to be the same. ``draft`` is the record that a create would
+    leave behind, still without an id: an object found later is adopted with it.
     """
 
     key: str
@@ -82,6 +83,7 @@ class Intent:
     uid: str = ""
     body: str = ""
     started_at: str = ""
+    draft: ResourceRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
