@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from nexus.model.addresses import Address
 from nexus.model.diagnostics import SourceRange
 from nexus.model.values import Scalar
+
+ANY_KEY: Final = "*"
+"""``dynamic_key`` of a reference whose key changes while the expression runs: it may mean every instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +30,16 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Interpolation:
-    """One ``${{ … }}``: ``source`` as written, ``program`` in plain CEL (hyphenated names rewritten)."""
+    """One ``${{ … }}``: ``source`` as written, ``program`` in plain CEL (hyphenated names rewritten).
+
+    ``functions`` are the names it calls. ``bare`` says that it is one reference and nothing else.
+    """
 
     source: str
     program: str
     references: tuple[Reference, ...]
+    functions: tuple[str, ...] = ()
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
