@@ -100,8 +100,8 @@ class Verb(StrEnum):
 class Operation:
     """One effect. ``needs`` are ids of operations that must have succeeded before.
 
-    ``uid`` names the incarnation that a delete or a forget means. A step with ``force`` runs even when it turns out that
-    what it is made of is the same as last time.
+    ``uid`` names the incarnation that a delete or a forget means. A step with ``force`` runs even when it turns out
+    that what it is made of is the same as last time.
     """
 
     id: str
