@@ -9,6 +9,7 @@ from typing import Any
 from e2b.envd.filesystem.filesystem_connect import FilesystemASGIApplication
 from e2b.envd.process.process_connect import ProcessASGIApplication
 from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, Router
@@ -53,7 +54,19 @@ def create_envd(config: EnvdConfig, *, accounts: Accounts | None = None, reaper:
             Mount(filesystem.path, filesystem),
         ]
     )
-    return _demand_token(router, context)
+    return _allow_browsers(_demand_token(router, context))
+
+
+def _allow_browsers(app: ASGIApp) -> ASGIApp:
+    """Let pages of any origin call: the token, not the origin, decides."""
+    return CORSMiddleware(
+        app,
+        allow_origins=["*"],
+        allow_methods=["GET", "POST", "HEAD", "PUT", "PATCH", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=["Location", "Cache-Control", "X-Content-Type-Options", "Content-Disposition", "Content-Range"],
+        max_age=7200,
+    )
 
 
 def _demand_token(app: ASGIApp, context: Context) -> ASGIApp:

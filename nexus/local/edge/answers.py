@@ -1,0 +1,49 @@
+"""What the edge itself answers, in the texts that E2B's SDKs recognise."""
+
+from __future__ import annotations
+
+import html
+import json
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete error response; ``body`` is its JSON form."""
+
+    status: int
+    body: dict[str, object]
+
+    def render(self, user_agent: str) -> tuple[str, bytes]:
+        """Content type and content: a page for browsers, JSON for programs."""
+        if "mozilla/" not in user_agent.lower():
+            return "application/json; charset=utf-8", json.dumps(self.body).encode()
+        message = html.escape(str(self.body["message"]))
+        page = f"<!doctype html><title>{self.status}</title><h1>{self.status}</h1><p>{message}</p>\n"
+        return "text/html; charset=utf-8", page.encode()
+
+
+def sandbox_not_found(sandbox_id: str) -> Answer:
+    return Answer(502, {"sandboxId": sandbox_id, "message": "The sandbox was not found", "code": 502})
+
+
+def port_not_open(sandbox_id: str, port: int) -> Answer:
+    message = "The sandbox is running but port is not open"
+    return Answer(502, {"sandboxId": sandbox_id, "message": message, "port": port, "code": 502})
+
+
+def in_transition(sandbox_id: str) -> Answer:
+    message = "The sandbox is changing its state; try again in a moment"
+    return Answer(409, {"sandboxId": sandbox_id, "message": message, "code": 409})
+
+
+def traffic_refused(sandbox_id: str, *, token_shown: bool) -> Answer:
+    reason = (
+        "The traffic access token is invalid" if token_shown else "The header 'e2b-traffic-access-token' is missing"
+    )
+    return Answer(403, {"sandboxId": sandbox_id, "message": f"{reason}; this sandbox is not public", "code": 403})
+
+
+def plain(status: int, message: str) -> Answer:
+    """An answer that concerns no sandbox."""
+    return Answer(status, {"message": message, "code": status})

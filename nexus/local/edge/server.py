@@ -1,0 +1,218 @@
+"""The edge: the one HTTP server in front of all machines.
+
+Connections are kept alive and may carry requests for different sandboxes; each request gets a connection of its own to
+its machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+
+import h11
+
+from nexus.local.edge import answers
+from nexus.local.edge.addressing import ENVD_PORT, BadAddressError, Target, is_internal, target_of
+from nexus.local.edge.answers import Answer
+from nexus.local.edge.directory import Directory, InTransitionError, Route
+from nexus.local.edge.exchange import Exchange, UpstreamFailedError
+from nexus.local.edge.open_streams import OpenStreams
+from nexus.local.edge.peers import READ_SIZE, Peer
+
+_IDLE_SECONDS = 120
+_LINGER_SECONDS = 5
+_SMALL_BODY = 1024 * 1024
+_TRAFFIC_HEADER = "e2b-traffic-access-token"
+
+
+class RequestHeaders:
+    """Lookup of a request's headers; of repeated ones the first counts."""
+
+    def __init__(self, request: h11.Request) -> None:
+        self._values: dict[str, str] = {}
+        for name, value in request.headers:
+            self._values.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+
+    def get(self, name: str, default: str = "", /) -> str:
+        return self._values.get(name, default)
+
+
+class Edge:
+    """Routes requests to machines by what ``directory`` knows."""
+
+    def __init__(self, directory: Directory, streams: OpenStreams | None = None) -> None:
+        self._directory = directory
+        self.streams = streams or OpenStreams()
+        self._connections: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen, and return the port (the one chosen when ``port`` is 0)."""
+        self._server = await asyncio.start_server(self._accept, host, port, limit=READ_SIZE, backlog=1024)
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
+
+    async def close(self) -> None:
+        """Stop listening and cut every connection."""
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._connections):
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    def drop(self, sandbox_id: str) -> None:
+        """Cut the open streams of a sandbox that is going to be killed or paused."""
+        self.streams.drop(sandbox_id)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._connections.add(task)
+            task.add_done_callback(self._connections.discard)
+        client = Peer(h11.SERVER, reader, writer)
+        try:
+            await self._serve(client)
+        except (OSError, TimeoutError, h11.ProtocolError):
+            client.abort()
+        except asyncio.CancelledError:
+            client.abort()
+        finally:
+            writer.close()
+
+    async def _serve(self, client: Peer) -> None:
+        """Answer requests until the connection ends."""
+        while True:
+            request = await self._next_request(client)
+            if request is None:
+                return
+            await self._handle(client, request)
+            if client.http.our_state is not h11.DONE or client.http.their_state is not h11.DONE:
+                await _linger(client)
+                return
+            client.http.start_next_cycle()
+
+    async def _next_request(self, client: Peer) -> h11.Request | None:
+        try:
+            async with asyncio.timeout(_IDLE_SECONDS):
+                event = await client.next_event()
+        except h11.RemoteProtocolError as error:
+            await _refuse(client, answers.plain(error.error_status_hint, "the request is not valid HTTP/1.1"), "")
+            return None
+        return event if isinstance(event, h11.Request) else None
+
+    async def _handle(self, client: Peer, request: h11.Request) -> None:
+        headers = RequestHeaders(request)
+        try:
+            answer = await self._forward(client, request, headers)
+        except BadAddressError as error:
+            answer = answers.plain(400, str(error))
+        if answer is not None:
+            await _refuse(client, answer, headers.get("user-agent"))
+
+    async def _forward(self, client: Peer, request: h11.Request, headers: RequestHeaders) -> Answer | None:
+        """Carry the request to its machine, or say what to answer instead."""
+        method, url = request.method.decode("ascii"), request.target.decode("latin-1")
+        target = target_of(method, url, headers, self._directory)
+        try:
+            route = await self._directory.find(target.sandbox_id)
+        except InTransitionError:
+            return answers.in_transition(target.sandbox_id)
+        if route is None:
+            return answers.sandbox_not_found(target.sandbox_id)
+        if is_internal(target, url):
+            return answers.plain(404, "not found")
+        if target.port != ENVD_PORT and (refusal := _check_traffic(route, headers)) is not None:
+            return refusal
+        return await self._carry(client, request, route, target)
+
+    async def _carry(self, client: Peer, request: h11.Request, route: Route, target: Target) -> Answer | None:
+        try:
+            upstream = await _connect(route, target.port)
+        except OSError:
+            return await self._unreachable(target)
+        exchange = Exchange(client, upstream, request, host=_host_header(request, route, target))
+        try:
+            with self.streams.carrying(target.sandbox_id, client.writer, upstream.writer):
+                await exchange.run()
+        except UpstreamFailedError:
+            return await self._unreachable(target)
+        finally:
+            upstream.abort()
+        return None
+
+    async def _unreachable(self, target: Target) -> Answer:
+        """Why a machine could not be reached: it may have gone since it was found."""
+        try:
+            gone = await self._directory.find(target.sandbox_id) is None
+        except InTransitionError:
+            return answers.in_transition(target.sandbox_id)
+        if gone:
+            return answers.sandbox_not_found(target.sandbox_id)
+        return answers.port_not_open(target.sandbox_id, target.port)
+
+
+def _check_traffic(route: Route, headers: RequestHeaders) -> Answer | None:
+    """Ask for the traffic token where a sandbox is not public."""
+    if route.ingress.public:
+        return None
+    shown, token = headers.get(_TRAFFIC_HEADER), route.ingress.traffic_token
+    if token and hmac.compare_digest(shown.encode("latin-1"), token.encode()):
+        return None
+    return answers.traffic_refused(route.sandbox_id, token_shown=bool(shown))
+
+
+def _host_header(request: h11.Request, route: Route, target: Target) -> bytes:
+    mask = route.ingress.mask_host
+    if mask is not None and target.port != ENVD_PORT:
+        return mask.replace("${PORT}", str(target.port)).encode("latin-1", "replace")
+    return next((value for name, value in request.headers if name == b"host"), b"localhost")
+
+
+async def _connect(route: Route, port: int) -> Peer:
+    """A connection to a machine's port. Raises OSError."""
+    if port == ENVD_PORT:
+        streams = await asyncio.open_unix_connection(str(route.machine.envd_socket), limit=READ_SIZE)
+    else:
+        streams = await asyncio.open_connection(sock=await route.machine.dial(port), limit=READ_SIZE)
+    return Peer(h11.CLIENT, *streams)
+
+
+async def _refuse(client: Peer, answer: Answer, user_agent: str) -> None:
+    """Answer without a machine. The connection stays usable when the request's body is small enough to be read."""
+    if client.http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+        client.abort()
+        return
+    whole = await _read_small_body(client)
+    content_type, content = answer.render(user_agent)
+    headers = [("Content-Type", content_type), ("Content-Length", str(len(content)))]
+    if not whole:
+        headers.append(("Connection", "close"))
+    await client.send(h11.Response(status_code=answer.status, headers=headers))
+    await client.send(h11.Data(data=content))
+    await client.send(h11.EndOfMessage())
+
+
+async def _read_small_body(client: Peer) -> bool:
+    """Read the rest of the request if there is not much of it; False when there is, or may be, more."""
+    size = 0
+    if client.http.they_are_waiting_for_100_continue:
+        return False
+    try:
+        async with asyncio.timeout(_LINGER_SECONDS / 10):
+            while client.http.their_state is h11.SEND_BODY and size <= _SMALL_BODY:
+                event = await client.next_event()
+                size += len(event.data) if isinstance(event, h11.Data) else 0
+    except (TimeoutError, h11.ProtocolError):
+        return False
+    return client.http.their_state is h11.DONE
+
+
+async def _linger(client: Peer) -> None:
+    """Read on for a moment, because closing at once could destroy an answer that is still on its way."""
+    with contextlib.suppress(OSError, TimeoutError):
+        if client.writer.can_write_eof():
+            client.writer.write_eof()
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while await client.reader.read(READ_SIZE):
+                pass
