@@ -120,7 +120,13 @@ def _interpolation(part: Interpolation, scope: Scope) -> Value:
 
 
 def _bare(reference: Reference, scope: Scope) -> Value:
-    value = _root_value(reference, _key(reference), scope)
+    key = _key(reference)
+    if reference.dynamic_key is not None:
+        given = dynamic_key(reference, scope)
+        if isinstance(given, Unknown):
+            return UNKNOWN
+        key = str(given)
+    value = _root_value(reference, key, scope)
     for part in reference.path:
         value, inside = _child(value, part), value
         if value is _MISSING:
@@ -129,6 +135,19 @@ def _bare(reference: Reference, scope: Scope) -> Value:
                 problem.add_note(did_you_mean(str(part), inside))
             raise problem
     return value
+
+
+def dynamic_key(reference: Reference, scope: Scope) -> str | int | Unknown:
+    """The value of the key of ``reference``, which is an expression: a text, or a number that stands for its digits.
+
+    Raises EvaluationError for anything else; a secret would show in addresses and messages.
+    """
+    value = _interpolation(interpret(reference.dynamic_key or "")[0], scope)
+    if isinstance(value, Unknown | str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    if has_sensitive(value):
+        raise EvaluationError("a secret can't be the key of an instance")
+    raise EvaluationError("the key of an instance must be a string or a whole number")
 
 
 def _child(value: Value, part: str | int) -> Value:
@@ -211,17 +230,15 @@ class _Context:
     def take(self, reference: Reference, scope: Scope) -> bool:
         """Adds what ``reference`` means. False when it is not known yet."""
         prefix, key = self._prefix(reference), _key(reference)
-        as_given: Value = None
+        given: str | int | None = key
         if reference.dynamic_key is not None and reference.dynamic_key != ANY_KEY:
-            given = _interpolation(interpret(reference.dynamic_key)[0], scope)
-            if not is_wholly_known(given):
+            found = dynamic_key(reference, scope)
+            if isinstance(found, Unknown):
                 return False
-            self.sensitive = self.sensitive or has_sensitive(given)
-            as_given = reveal(given)
-            key = str(as_given) if isinstance(as_given, str | int) else None
+            given, key = found, str(found)
         value = _root_value(reference, key, scope)
-        if key is not None:
-            prefix = (*prefix, as_given if isinstance(as_given, int) else key)
+        if given is not None:
+            prefix = (*prefix, given)
         if reference.dynamic_key == ANY_KEY and isinstance(value, dict):
             return all(self._walk((*prefix, name), item, reference.path) for name, item in value.items())
         return self._walk(prefix, value, reference.path)

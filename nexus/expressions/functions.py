@@ -85,7 +85,7 @@ def _base64decode(text: str) -> str:
 
 
 def _json(value: Plain) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def _jsondecode(text: str) -> Plain:
@@ -221,7 +221,7 @@ FUNCTIONS: Final = _table(
         "Hex SHA-256 of the text in UTF-8",
         lambda text: hashlib.sha256(_text(text, "sha256").encode()).hexdigest(),
     ),
-    Function("json", "json(value)", "The value as JSON text", _json),
+    Function("json", "json(value)", "The value as JSON text, keys sorted", _json),
     Function("jsondecode", "jsondecode(text)", "The value that a JSON text means", _jsondecode),
     Function("string", "string(value)", "The value as it reads inside a longer string", as_text),
     Function("keys", "keys(map)", "Keys of a map, sorted", lambda value: [*sorted(_map(value, "keys"))]),

@@ -120,6 +120,7 @@ def _checked(value: Any) -> Plain:
         case dict():
             if not all(isinstance(key, str) for key in value):
                 raise EvaluationError("the keys of a map must be strings")
-            return {key: _checked(item) for key, item in value.items()}
+            # the library's maps have no order; ours must be the same in every run
+            return {key: _checked(value[key]) for key in sorted(value)}
         case _:
             raise EvaluationError(f"the result is {kind_of(value)}; string(…) makes it a text")

@@ -154,7 +154,7 @@ class _Scanner:
         path, position = self._path(position)
         self._check_roots(root, path, self.tokens[start])
         self.found.references.append(Reference(root, tuple(path), address, dynamic))
-        self.found.bare = start == 0 and position == len(self.tokens) and resume is None
+        self.found.bare |= start == 0 and position == len(self.tokens) and dynamic != ANY_KEY
         return position if resume is None else resume
 
     def _resource(self, start: int) -> tuple[Address, int] | None:

@@ -110,7 +110,7 @@ def failure(text: str, scope: Scope = SCOPE) -> str:
         ("${{ base64('hé') }}", "aMOp"),
         ("${{ base64decode(base64('hé')) }}", "hé"),
         ("${{ sha256('') }}", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
-        ("${{ json({'b': 1, 'a': [null]}) == '{\"b\":1,\"a\":[null]}' }}", True),
+        ("${{ json({'b': 1, 'a': [null]}) == '{\"a\":[null],\"b\":1}' }}", True),
         ("${{ jsondecode('{\"a\": 1}').a }}", 1),
         ("${{ keys({'b': 1, 'a': 2}) }}", ["a", "b"]),
         ("${{ values({'b': 1, 'a': 2}) }}", [2, 1]),
@@ -204,6 +204,19 @@ def test_failures_are_sentences(text: str, said: str) -> None:
     message = failure(text)
     assert said in message
     assert "Traceback" not in message
+
+
+def test_a_secret_is_no_key() -> None:
+    for text in ("${{ sandbox.w[secrets.TOKEN] }}", "${{ sandbox.w[secrets.TOKEN].id + 'x' }}"):
+        message = failure(text)
+        assert "secret can't be the key" in message
+        assert "hunter2" not in message
+
+
+def test_a_dynamic_key_keeps_the_structure_of_its_instance() -> None:
+    scope = Scope(each=Each("1", 1), resources=SCOPE.resources)
+    assert value("${{ sandbox.w[each.key] }}", scope) == {"id": UNKNOWN, "n": 1}
+    assert value("${{ sandbox.w[each.value].n }}", scope) == 1
 
 
 @pytest.mark.parametrize(
