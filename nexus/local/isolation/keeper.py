@@ -1,0 +1,287 @@
+"""The keeper: one small process of the host per machine, forked from the zygote, which lives as long as its machine.
+
+It starts the launcher, takes the machine's egress descriptors out to the daemon, and then answers the machine's control
+socket: pause, resume, kill, accounts. When the machine ends, it leaves nothing behind. When it dies itself, the kernel
+ends the machine, so a machine is alive exactly as long as its control socket answers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import selectors
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+from nexus.local.isolation import launcher, tiers
+from nexus.local.isolation.cgroups import Hierarchies, MachineGroup
+from nexus.local.isolation.launch_request import LaunchRequest
+from nexus.local.isolation.machine_processes import MachineProcesses
+from nexus.local.isolation.process_title import ProcessTitle
+from nexus.local.isolation.runtime_folder import RuntimeFolder, listen
+from nexus.local.network import EgressHandles, take_handles
+from nexus.local.storage.layout import short_key
+
+_BOOT_LIMIT: Final = 30.0
+_PACKET: Final = 1 << 16
+_LONGEST_ORDER: Final = 4096
+
+
+class BootError(Exception):
+    """The machine could not be made; the message says at which step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Born:
+    init: int
+    init_pidfd: int
+    launcher: int
+    launcher_pidfd: int
+
+
+def group_prefix(store: Path) -> str:
+    """The beginning of the names of all control groups of one store's machines."""
+    return f"nexus-{short_key(str(store))}-"
+
+
+def run_keeper(start: socket.socket, hierarchies: Hierarchies, title: ProcessTitle) -> NoReturn:
+    """The whole life of the keeper process; ``start`` is the socket of the one who asked for the machine."""
+    status = 1
+    try:
+        os.setsid()
+        _close_descriptors_but(start.fileno())
+        request = LaunchRequest.decode(_read_all(start))
+        title.set("nexus-machine")
+        Keeper(request, hierarchies, title).live(start)
+        status = 0
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            _send(start, {"error": f"{type(error).__name__}: {error}"})
+    finally:
+        os._exit(status)
+
+
+class Keeper:
+    """One machine, from the host's side."""
+
+    def __init__(self, request: LaunchRequest, hierarchies: Hierarchies, title: ProcessTitle) -> None:
+        self._request = request
+        self._title = title
+        self._folder = RuntimeFolder.of(request.runtime, request.machine_id)
+        self._group = MachineGroup(hierarchies, group_prefix(request.store) + request.machine_id)
+        self._paused = False
+        # Kept open until the very end: for a client, the end of its connection is the end of the machine.
+        self._clients: set[socket.socket] = set()
+
+    def live(self, start: socket.socket) -> None:
+        """Make the machine, keep it, and clear up after it. Raises when it cannot be made."""
+        try:
+            self._folder.create()
+            self._group.create(self._request.limits)
+            with listen(self._folder.control) as control:
+                born = self._boot(start)
+                try:
+                    self._processes = MachineProcesses(born.init)
+                    self._keep(control, born)
+                finally:
+                    self._end(born)
+        finally:
+            self._group.remove()
+            self._folder.remove()
+
+    # -- the beginning
+
+    def _boot(self, start: socket.socket) -> _Born:
+        boot, boot_there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with listen(self._folder.envd) as envd, listen(self._folder.ports) as ports, boot_there:
+            launch = launcher.Launch(
+                request=self._request,
+                stage=self._folder.stage,
+                group=self._group,
+                boot=boot_there,
+                envd=envd,
+                ports=ports,
+                title=self._title,
+            )
+            pid = os.fork()
+            if pid == 0:
+                start.close()
+                boot.close()
+                launcher.run_launcher(launch)
+        with boot:
+            try:
+                init = self._follow(boot, start)
+                born = _Born(
+                    init=init,
+                    init_pidfd=os.pidfd_open(init),
+                    launcher=pid,
+                    launcher_pidfd=os.pidfd_open(pid),
+                )
+                _send(start, {"ready": True, **self._describe(born)})
+            except BaseException:
+                self._group.kill()
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                raise
+        start.close()
+        return born
+
+    def _follow(self, boot: socket.socket, start: socket.socket) -> int:
+        """Go through the messages of a starting machine; the pid of its init when it is ready."""
+        boot.settimeout(_BOOT_LIMIT)
+        init = 0
+        while True:
+            match json.loads(boot.recv(_PACKET) or b"{}"):
+                case {"init": int(pid)}:
+                    init = pid
+                case {"egress": dict(numbers)}:
+                    handles = take_handles(init, EgressHandles(**numbers))
+                    _send(start, {"egress": True}, (handles.notify, handles.dns_udp, handles.dns_tcp))
+                    handles.close()
+                    # The daemon says when the supervisor serves the machine.
+                    start.settimeout(_BOOT_LIMIT)
+                    answer = start.recv(1)
+                    boot.send(answer or b"0")
+                case {"ready": True}:
+                    return init
+                case {"error": str(sentence)}:
+                    raise BootError(sentence)
+                case _:
+                    raise BootError("the machine ended while it was being made")
+
+    # -- the life
+
+    def _keep(self, control: socket.socket, born: _Born) -> None:
+        """Answer orders until the machine has ended."""
+        control.setblocking(False)
+        with selectors.DefaultSelector() as selector:
+            selector.register(control, selectors.EVENT_READ)
+            selector.register(born.launcher_pidfd, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    if key.fileobj == born.launcher_pidfd:
+                        return
+                    if key.fileobj is control:
+                        with contextlib.suppress(OSError):
+                            client, _address = control.accept()
+                            client.settimeout(1.0)
+                            self._clients.add(client)
+                            selector.register(client, selectors.EVENT_READ)
+                    elif isinstance(key.fileobj, socket.socket) and not self._serve(key.fileobj, born):
+                        selector.unregister(key.fileobj)
+                        self._clients.discard(key.fileobj)
+                        key.fileobj.close()
+
+    def _serve(self, client: socket.socket, born: _Born) -> bool:
+        """Answer one order of a client; False when it is gone. Orders are single lines, one at a time."""
+        try:
+            order = client.recv(_LONGEST_ORDER)
+            if not order:
+                return False
+            _send(client, self._obey(order.decode(errors="replace").strip(), born))
+        except OSError:
+            return False
+        return True
+
+    def _obey(self, order: str, born: _Born) -> dict[str, object]:
+        try:
+            match order:
+                case "describe":
+                    return self._describe(born)
+                case "pause":
+                    self._set_paused(True)
+                case "resume":
+                    self._set_paused(False)
+                case "kill":
+                    self._kill(born)
+                case "accounts":
+                    return self._accounts()
+                case _:
+                    return {"error": f"unknown order {order!r}"}
+        except (OSError, TimeoutError) as error:
+            return {"error": str(error)}
+        return {}
+
+    def _describe(self, born: _Born) -> dict[str, object]:
+        return {
+            "id": self._request.machine_id,
+            "init": born.init,
+            "tier": self._request.tier,
+            "limits": dataclasses.asdict(self._request.limits),
+            "paused": self._paused,
+        }
+
+    def _set_paused(self, paused: bool) -> None:
+        if self._group.can_freeze and not self._rootless:
+            self._group.freeze(paused)
+        elif paused:
+            self._processes.stop()
+        else:
+            self._processes.resume()
+        self._paused = paused
+
+    @property
+    def _rootless(self) -> bool:
+        # Groups an ordinary user can write are not those its processes may be moved between.
+        return tiers.by_name(self._request.tier).single_uid
+
+    def _kill(self, born: _Born) -> None:
+        """Killing a PID namespace's init kills all of it. Frozen processes die when they thaw."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(born.init_pidfd, signal.SIGKILL)
+        self._group.kill()
+
+    def _accounts(self) -> dict[str, object]:
+        accounts = self._group.accounts()
+        return {
+            "cpu_seconds": self._processes.cpu_seconds() if accounts.cpu_seconds is None else accounts.cpu_seconds,
+            "memory": self._processes.memory() if accounts.memory is None else accounts.memory,
+            "cache": accounts.cache or 0,
+            "at": time.monotonic(),
+        }
+
+    # -- the end
+
+    def _end(self, born: _Born) -> None:
+        self._kill(born)
+        os.waitpid(born.launcher, 0)
+        os.close(born.init_pidfd)
+        os.close(born.launcher_pidfd)
+
+
+def _send(sock: socket.socket, message: dict[str, object], descriptors: tuple[int, ...] = ()) -> None:
+    data = json.dumps(message).encode() + b"\n"
+    if descriptors:
+        socket.send_fds(sock, [data], list(descriptors))
+    else:
+        sock.sendall(data)
+
+
+def _read_all(sock: socket.socket) -> bytes:
+    """A length of four bytes, then as many bytes."""
+    length = int.from_bytes(_read_exactly(sock, 4), "big")
+    return _read_exactly(sock, length)
+
+
+def _read_exactly(sock: socket.socket, length: int) -> bytes:
+    data = bytearray()
+    while len(data) < length:
+        piece = sock.recv(length - len(data))
+        if not piece:
+            raise EOFError("the request ended early")
+        data += piece
+    return bytes(data)
+
+
+def _close_descriptors_but(kept: int) -> None:
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - one of them is the listing itself
+        if int(name) > 2 and int(name) != kept:
+            with contextlib.suppress(OSError):
+                os.close(int(name))

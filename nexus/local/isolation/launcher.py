@@ -1,0 +1,241 @@
+"""Making one machine: the steps from a forked process to envd as its init.
+
+Two processes run this code. The *launcher*, child of the keeper, makes the namespaces, mounts the root and forks the
+*init*; afterwards it serves the machine's ports until the init ends. The init moves in, gives up its powers step by
+step, and becomes envd. Nothing may be imported on the way: soon the host's files are out of sight.
+
+Both report to the keeper on ``boot``, a socket of packets: ``{"init": pid}`` by the launcher, then by the init
+``{"egress": …}`` (answered by one byte when the descriptors have been taken) and ``{"ready": true}``; a failure of
+either is ``{"error": sentence}``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import socket
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from nexus.local.envd.run import serve
+from nexus.local.isolation import (
+    capabilities,
+    mounts,
+    porter,
+    rootless_filter,
+    syscalls,
+    tiers,
+    user_namespaces,
+)
+from nexus.local.isolation.cgroups import MachineGroup
+from nexus.local.isolation.launch_request import LaunchRequest
+from nexus.local.isolation.process_title import ProcessTitle
+from nexus.local.isolation.tiers import Tier
+from nexus.local.network import EgressHandles, bring_up_loopback, install_egress_filter, open_dns_sockets
+from nexus.local.storage.guest_files import HOSTNAME
+
+INIT_TITLE = "/usr/bin/envd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """What the launcher has in hands: the request, the sockets it passes on, and where it is watched from."""
+
+    request: LaunchRequest
+    stage: Path
+    group: MachineGroup
+    boot: socket.socket
+    envd: socket.socket
+    ports: socket.socket
+    title: ProcessTitle
+
+    @property
+    def tier(self) -> Tier:
+        return tiers.by_name(self.request.tier)
+
+
+def run_launcher(launch: Launch) -> NoReturn:
+    """The whole life of the launcher process."""
+    _exit_with(launch.boot, lambda: _launch(launch))
+
+
+def _launch(launch: Launch) -> None:
+    _die_with_parent()
+    mapping = _enter_namespaces(launch)
+    network_here, network_there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    mounts.make_private()
+    root = _assemble(launch, mapping)
+    init = os.fork()
+    if init == 0:
+        network_here.close()
+        _exit_with(launch.boot, lambda: _become_init(launch, root, mapping, network_there))
+    network_there.close()
+    launch.envd.close()
+    _tell(launch.boot, {"init": init})
+    launch.boot.close()
+    _serve_ports(launch.ports, network_here, init)
+    os.waitpid(init, 0)
+
+
+def _enter_namespaces(launch: Launch) -> mounts.Mapping | None:
+    """The user namespace first: for an ordinary user it is what permits the others."""
+    tier = launch.tier
+    mapping: mounts.Mapping | None = None
+    if tier.single_uid:
+        user_namespaces.enter_as_root()
+    elif tier.mapped:
+        first_id = user_namespaces.id_range(launch.request.machine_id)
+        mapping = mounts.Mapping(userns=user_namespaces.create_mapped(first_id), first_id=first_id)
+    syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS)
+    return mapping
+
+
+def _assemble(launch: Launch, mapping: mounts.Mapping | None) -> Path:
+    request = launch.request
+    plan = mounts.RootPlan(
+        stage=launch.stage,
+        store=request.store,
+        machine_id=request.machine_id,
+        base=request.base,
+        layers=request.layers,
+        trees=request.trees,
+        volumes=dict(request.volumes),
+        mapping=mapping,
+        single_uid=launch.tier.single_uid,
+    )
+    mounts.assemble_root(plan)
+    return plan.root
+
+
+def _serve_ports(listening: socket.socket, from_init: socket.socket, init: int) -> None:
+    """Follow the init into its network namespace and hand out connections from there."""
+    _, descriptors, _, _ = socket.recv_fds(from_init, 1, 1)
+    from_init.close()
+    # Without a descriptor the init has failed and has said why.
+    for descriptor in descriptors:
+        syscalls.setns(descriptor, syscalls.CLONE_NEWNET)
+        os.close(descriptor)
+        porter.serve_until_end(listening, init)
+
+
+def _become_init(launch: Launch, root: Path, mapping: mounts.Mapping | None, network: socket.socket) -> None:
+    tier = launch.tier
+    launch.ports.close()
+    os.setsid()
+    if not tier.single_uid:
+        launch.group.join()
+    mounts.mount_proc(root, guard=not tier.mapped and not tier.single_uid)
+    mounts.enter(root)
+    syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+    socket.sethostname(launch.request.hostname)
+    _enter_own_network(mapping, network)
+    _become_root()
+    _write_hostname(launch.request.hostname)
+    if launch.request.egress:
+        _install_egress(launch.boot)
+    _give_up_powers(tier)
+    if tier.single_uid:
+        rootless_filter.install()
+    launch.title.set(INIT_TITLE)
+    _close_descriptors({launch.boot.fileno(), launch.envd.fileno()})
+    _tell(launch.boot, {"ready": True})
+    launch.boot.close()
+    config = dataclasses.replace(launch.request.envd, user_switch=tier.user_switch)
+    serve(config, launch.envd)
+
+
+def _enter_own_network(mapping: mounts.Mapping | None, launcher: socket.socket) -> None:
+    """A network of the machine's own, owned by its user namespace so that its root may bind low ports."""
+    if mapping is not None:
+        syscalls.setns(mapping.userns, syscalls.CLONE_NEWUSER)
+        os.close(mapping.userns)
+    syscalls.unshare(syscalls.CLONE_NEWNET)
+    bring_up_loopback()
+    descriptor = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    socket.send_fds(launcher, [b"n"], [descriptor])
+    os.close(descriptor)
+    launcher.close()
+
+
+def _become_root() -> None:
+    """Root of the machine, whatever ids it has on the host."""
+    if os.geteuid() == 0 and os.getegid() == 0 and os.getgroups() in ([], [0]):
+        return
+    if "deny" not in Path("/proc/self/setgroups").read_text():
+        os.setgroups([])
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+
+
+def _write_hostname(hostname: str) -> None:
+    """Give a machine with a name of its own the two files that tell it; the base has them for the usual name."""
+    if hostname == HOSTNAME and Path("/etc/hostname").read_text().strip() == HOSTNAME:
+        return
+    Path("/etc/hostname").write_text(f"{hostname}\n")
+    hosts = Path("/etc/hosts")
+    lines = [line for line in hosts.read_text().splitlines() if not line.startswith("127.0.1.1")]
+    hosts.write_text("\n".join([*lines, f"127.0.1.1\t{hostname}", ""]))
+
+
+def _install_egress(boot: socket.socket) -> None:
+    """Put every later network call under the supervisor, which gets its descriptors through the keeper."""
+    udp, tcp = open_dns_sockets()
+    notify = install_egress_filter()
+    numbers = EgressHandles(notify=notify, dns_udp=udp.fileno(), dns_tcp=tcp.fileno())
+    _tell(boot, {"egress": dataclasses.asdict(numbers)})
+    if os.read(boot.fileno(), 1) != b"1":
+        raise OSError("the network supervisor did not take this machine")
+    udp.close()
+    tcp.close()
+    os.close(notify)
+
+
+def _give_up_powers(tier: Tier) -> None:
+    capabilities.limit_to(tier.capabilities)
+    if not tier.single_uid:
+        syscalls.prctl(syscalls.PR_SET_SECUREBITS, 0)
+        # Nobody inside may look into this process, which still holds pages of the host's Python. With a single uid
+        # its children could not write their own uid maps then.
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    # Forgotten by the kernel at every change of ids.
+    _die_with_parent()
+
+
+def _die_with_parent() -> None:
+    """Machines end with their keeper, which is the only one that can take care of them."""
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _close_descriptors(kept: Iterable[int]) -> None:
+    keep = {0, 1, 2, *kept}
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - one of them is the listing itself
+        if int(name) not in keep:
+            try:
+                os.close(int(name))
+            except OSError:
+                continue
+
+
+def _tell(boot: socket.socket, message: dict[str, object]) -> None:
+    # write(2), as sendmsg(2) may already have to wait for a supervisor.
+    os.write(boot.fileno(), json.dumps(message).encode())
+
+
+def _exit_with(boot: socket.socket, life: Callable[[], None]) -> NoReturn:
+    """Run ``life`` and leave the process for good, so that no code of the parent runs twice."""
+    status = 1
+    try:
+        life()
+        status = 0
+    except BaseException as error:
+        traceback.print_exc()
+        with contextlib.suppress(OSError):
+            _tell(boot, {"error": f"{type(error).__name__}: {error}"})
+    finally:
+        os._exit(status)

@@ -1,0 +1,182 @@
+"""Machines out of Linux namespaces and overlays: the :class:`~nexus.local.isolation.base.Isolation` of all tiers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from nexus.local.isolation import cgroups
+from nexus.local.isolation.base import MachineSpec
+from nexus.local.isolation.keeper import group_prefix
+from nexus.local.isolation.launch_request import LaunchRequest
+from nexus.local.isolation.machine import MachineGoneError, NamespaceMachine, ask_keeper
+from nexus.local.isolation.runtime_folder import RuntimeFolder
+from nexus.local.isolation.starting import START_LIMIT, StartError, converse, wait_for_envd
+from nexus.local.isolation.tiers import Tier
+from nexus.local.isolation.zygote_process import Zygote
+from nexus.local.network import DNS_ADDRESS, SupervisorClient
+from nexus.local.storage import host, layers
+from nexus.local.storage.base_root import BaseOptions, build_base, refresh_resolver
+from nexus.local.storage.layout import ROOT_TREE, Store, checked_name, short_key
+from nexus.local.storage.removal import remove_tree
+
+_log = logging.getLogger(__name__)
+
+
+class NamespaceIsolation:
+    """Machines of one tier, in one store. ``egress`` False leaves them without any network outside of themselves."""
+
+    def __init__(
+        self, tier: Tier, store: Path, runtime: Path, *, logs: Path | None = None, egress: bool = True
+    ) -> None:
+        self._tier = tier
+        self._store = Store(store / tier.store)
+        self._runtime = runtime
+        self._logs = logs or runtime
+        self._egress = egress
+        self._zygote = Zygote(self._logs / "zygote.log")
+        self._network: SupervisorClient | None = None
+        self._fingerprint = host.fingerprint(f"{tier.store} {tier.rise}")
+        self._trees = (ROOT_TREE, *host.shared_folders())
+
+    @property
+    def tier(self) -> str:
+        return self._tier.name
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    @property
+    def store(self) -> Store:
+        return self._store
+
+    # -- the engine's life
+
+    async def open(self) -> None:
+        """See :meth:`nexus.local.isolation.base.Isolation.open`. Raises OSError, ZygoteError, SupervisorError."""
+        self._runtime.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await asyncio.to_thread(self._prepare_store)
+        running = await self.running()
+        await asyncio.to_thread(self._clear_up, running)
+        if self._egress:
+            log = self._logs / "egress.log"
+            self._network = await SupervisorClient.ensure(self._runtime / "egress", log=log)
+        await self._zygote.start()
+
+    async def close(self) -> None:
+        await self._zygote.stop()
+        if self._network is not None:
+            self._network.close()
+            self._network = None
+
+    async def set_forward_port(self, port: int | None) -> None:
+        """Tell the network's supervisor on which port of this host the engine's forward addresses are served."""
+        if self._network is not None:
+            await self._network.set_forward_port(port)
+
+    # -- machines
+
+    async def start(self, spec: MachineSpec) -> NamespaceMachine:
+        """See :meth:`nexus.local.isolation.base.Isolation.start`. Raises StartError; ValueError for a bad spec."""
+        checked_name(spec.id)
+        folder = RuntimeFolder.of(self._runtime, spec.id)
+        is_new = await asyncio.to_thread(layers.create_upper, self._store, spec.id, self._trees)
+        try:
+            async with asyncio.timeout(START_LIMIT):
+                description = await self._make(spec)
+                await wait_for_envd(folder.envd)
+        except BaseException as error:
+            await asyncio.shield(self._abandon(spec.id, discard=is_new))
+            if isinstance(error, TimeoutError):
+                raise StartError(f"the machine was not ready within {START_LIMIT:.0f} seconds") from error
+            raise
+        return NamespaceMachine(folder, self._store, description, self._network)
+
+    async def attach(self, machine_id: str) -> NamespaceMachine | None:
+        folder = RuntimeFolder.of(self._runtime, checked_name(machine_id))
+        try:
+            description = await ask_keeper(folder, "describe")
+        except MachineGoneError:
+            return None
+        return NamespaceMachine(folder, self._store, description, self._network)
+
+    async def running(self) -> Sequence[str]:
+        folder = RuntimeFolder.of(self._runtime, "x").path.parent
+        names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+        found = await asyncio.gather(*(self.attach(name) for name in names))
+        return [machine.id for machine in found if machine is not None]
+
+    # -- what machines write
+
+    async def commit(self, machine_id: str, layer_id: str) -> None:
+        await asyncio.to_thread(layers.commit_upper, self._store, machine_id, layer_id)
+
+    async def snapshot(self, machine_id: str, layer_id: str) -> None:
+        await asyncio.to_thread(layers.snapshot_upper, self._store, machine_id, layer_id)
+
+    async def discard(self, machine_id: str) -> None:
+        await asyncio.to_thread(layers.discard_upper, self._store, machine_id)
+
+    async def has_layer(self, layer_id: str) -> bool:
+        return self._store.layer(layer_id).is_dir()
+
+    async def remove_layer(self, layer_id: str) -> None:
+        await asyncio.to_thread(layers.remove_layer, self._store, layer_id)
+
+    # -- steps
+
+    async def _make(self, spec: MachineSpec) -> dict[str, object]:
+        request = LaunchRequest(
+            machine_id=spec.id,
+            hostname=spec.hostname,
+            tier=self._tier.name,
+            store=self._store.path,
+            runtime=self._runtime,
+            base=short_key(self._fingerprint),
+            layers=tuple(short_key(layer) for layer in spec.layers),
+            trees=self._trees,
+            volumes=spec.volumes,
+            limits=spec.limits,
+            egress=self._egress,
+            envd=spec.envd,
+        )
+        with await self._zygote.fork() as start:
+            return dict(await converse(start, request, spec.network, self._network))
+
+    async def _abandon(self, machine_id: str, *, discard: bool) -> None:
+        """Leave nothing of a machine that could not be started."""
+        with contextlib.suppress(Exception):
+            machine = await self.attach(machine_id)
+            if machine is not None:
+                await machine.kill()
+        if discard:
+            await self.discard(machine_id)
+
+    def _prepare_store(self) -> None:
+        self._store.create()
+        base = self._store.base(self._fingerprint)
+        options = BaseOptions(
+            rise=self._tier.rise,
+            nameserver=DNS_ADDRESS if self._egress else None,
+            single_uid=self._tier.single_uid,
+        )
+        build_base(base, options)
+        refresh_resolver(base, options)
+
+    def _clear_up(self, running: Sequence[str]) -> None:
+        """Remove what a killed engine or a restarted host left behind."""
+        alive = set(running)
+        folder = RuntimeFolder.of(self._runtime, "x").path.parent
+        for leftover in folder.iterdir() if folder.is_dir() else ():
+            if leftover.name not in alive:
+                remove_tree(leftover)
+        cgroups.remove_empty_groups(cgroups.find_hierarchies(), group_prefix(self._store.path))
+        layers.empty_temporary(self._store)
+        if not alive:
+            for base in self._store.bases.iterdir():
+                if base != self._store.base(self._fingerprint):
+                    remove_tree(base)
