@@ -1,0 +1,301 @@
+"""Templates: images of sandboxes, built by E2B from what their block says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from nexus.kinds.base import Field as KindField
+from nexus.kinds.base import Normalising, Unit
+from nexus.kinds.bases import BaseSpec, base_from, read_base
+from nexus.kinds.block import Block, table
+from nexus.kinds.identity import ADDRESS, NAME
+from nexus.kinds.meta import with_meta
+from nexus.kinds.naming import e2b_name
+from nexus.kinds.packages import PackageSet, packages_from, read_packages
+from nexus.kinds.readiness import ReadySpec, read_ready, ready_from
+from nexus.kinds.reading import (
+    InvalidValue,
+    as_text,
+    boolean,
+    env_vars,
+    integer,
+    line,
+    mapping,
+    sequence,
+    shown,
+    text,
+    user_name,
+)
+from nexus.kinds.setup import setup_fields
+from nexus.kinds.sizes import MEMORY_SCHEMA, parse_memory
+from nexus.kinds.uploads import UploadSpec, read_uploads, uploads_from
+from nexus.model.changes import Effect
+from nexus.model.state import ResourceRecord
+from nexus.model.values import UNKNOWN, Attributes, Value, conceal, digest, is_wholly_known
+
+SPEC_TAG: Final = "spec-"
+"""Every build of nexus' own gets a tag of this and the digest of its inputs, so its reference is known beforehand."""
+
+BUILD_INPUTS: Final = (
+    "base_template",
+    "packages",
+    "env_vars",
+    "uploads",
+    "run_commands",
+    "startup_script",
+    "start_command",
+    "ready",
+    "user",
+    "cpu",
+    "memory",
+)
+MAX_CPU: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateSpec:
+    """A build as E2B's builder wants it. ``memory`` is in MiB; None leaves it to E2B, as it does ``cpu``.
+
+    ``tag`` names the build among those of ``name``; ``tags`` are the user's own.
+    """
+
+    name: str
+    tag: str
+    base: BaseSpec
+    language: str
+    packages: PackageSet
+    env_vars: Mapping[str, str]
+    uploads: tuple[UploadSpec, ...]
+    run_commands: tuple[str, ...]
+    startup_script: str | None
+    start_command: str | None
+    ready: ReadySpec | None
+    user: str
+    cpu: int | None
+    memory: int | None
+    tags: tuple[str, ...] = ()
+    public: bool = False
+
+    @property
+    def reference(self) -> str:
+        """What a sandbox is created from: ``name:tag``."""
+        return f"{self.name}:{self.tag}"
+
+
+REFERENCE = KindField(
+    name="reference",
+    schema={"type": "string"},
+    description="What sandboxes are made from: the name with the tag of the build.",
+    effect=Effect.REBUILD,
+    computed=True,
+)
+LANGUAGE = KindField(
+    name="language",
+    schema={"type": "string"},
+    description="Whose packages bare names are: python, node or base; inherited along base_template.",
+    computed=True,
+    default="",
+)
+FIELDS = table(
+    ADDRESS,
+    NAME,
+    REFERENCE,
+    LANGUAGE,
+    *with_meta(
+        KindField(
+            name="base_template",
+            schema={
+                "title": "base of a template",
+                "anyOf": [
+                    {"type": "string", "minLength": 1},
+                    {
+                        "type": "object",
+                        "properties": {
+                            "image": {"type": "string", "minLength": 1, "description": "An OCI image."},
+                            "dockerfile": {
+                                "type": "string",
+                                "minLength": 1,
+                                "description": "Path or text of a Dockerfile.",
+                            },
+                        },
+                        "minProperties": 1,
+                        "maxProperties": 1,
+                        "additionalProperties": False,
+                    },
+                ],
+                "examples": ["python", "${{ template.other }}", {"image": "ubuntu:24.04"}],
+            },
+            description="What it builds on: a name of the catalogue, a template of E2B's, another template, an image "
+            "or a Dockerfile.",
+            effect=Effect.REBUILD,
+            default="base",
+        ),
+        KindField(
+            name="image",
+            schema={"type": "string", "minLength": 1, "examples": ["ubuntu:24.04"]},
+            description="An OCI image to build on: the same as base_template with image.",
+            effect=Effect.REBUILD,
+            folds_into="base_template",
+        ),
+        KindField(
+            name="dockerfile",
+            schema={"type": "string", "minLength": 1, "examples": ["./Dockerfile"]},
+            description="Path or text of a Dockerfile to build on: the same as base_template with dockerfile.",
+            effect=Effect.REBUILD,
+            folds_into="base_template",
+        ),
+        *setup_fields(Effect.REBUILD),
+        KindField(
+            name="user",
+            schema={"type": "string", "minLength": 1},
+            description="Who start_command runs as and uploads belong to.",
+            effect=Effect.REBUILD,
+            default="user",
+        ),
+        KindField(
+            name="cpu",
+            schema={
+                "title": "number of CPUs",
+                "type": "integer",
+                "minimum": 1,
+                "maximum": MAX_CPU,
+                "examples": [1, 2, 4],
+            },
+            description="Number of CPUs of its sandboxes: 1 or an even number.",
+            effect=Effect.REBUILD,
+        ),
+        KindField(
+            name="memory",
+            schema=MEMORY_SCHEMA,
+            description="Memory of its sandboxes, an even number of MiB.",
+            effect=Effect.REBUILD,
+        ),
+        KindField(
+            name="tags",
+            schema={"type": "array", "items": {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"}},
+            description="Tags that point at the newest build.",
+            effect=Effect.IN_PLACE,
+            default=[],
+        ),
+        KindField(
+            name="public",
+            schema={"type": "boolean"},
+            description="Whether other accounts may use it.",
+            effect=Effect.IN_PLACE,
+            default=False,
+        ),
+    ),
+)
+
+
+class TemplateKind:
+    """The kind ``template``."""
+
+    name = "template"
+    section = "templates"
+    fields = tuple(FIELDS.values())
+
+    def normalise(self, attributes: Attributes, context: Normalising) -> Attributes:
+        """See :class:`nexus.kinds.base.Kind`. ``attributes`` are not concealed: the sandboxes need the environment."""
+        block = Block(attributes, FIELDS, context)
+        name = e2b_name(context.project, context.environment, context.spec.address)
+        base = read_base(block)
+        own_env = block.take("env_vars", env_vars)
+        user = block.take("user", user_name)
+        found: dict[str, Value] = {
+            "address": str(context.spec.address),
+            "name": name,
+            "language": base.language,
+            "base_template": base.value,
+            "packages": block.take("packages", lambda value: read_packages(value, base.language)),
+            "env_vars": {**base.env_vars, **own_env} if isinstance(own_env, dict) else own_env,
+            "uploads": read_uploads(block, user),
+            "run_commands": block.each("run_commands", text),
+            "startup_script": block.take("startup_script", text),
+            "start_command": block.take("start_command", text),
+            "ready": block.take("ready", read_ready),
+            "user": user,
+            "cpu": block.take("cpu", _cpu),
+            "memory": block.take("memory", parse_memory),
+            "tags": _sorted(block.each("tags", _tag)),
+            "public": block.take("public", boolean),
+        }
+        found["reference"] = reference(name, found, context)
+        return found
+
+    def units(self, attributes: Attributes) -> tuple[Unit, ...]:  # noqa: ARG002 - a build is one operation
+        return ()
+
+    def outputs(self, attributes: Attributes, record: ResourceRecord | None) -> Attributes:
+        same_build = record is not None and record.attributes.get("reference") == attributes["reference"]
+        return {
+            "address": attributes["address"],
+            "name": attributes["name"],
+            "reference": attributes["reference"],
+            "language": attributes["language"],
+            "env_vars": attributes["env_vars"],
+            "id": record.id if record is not None else UNKNOWN,
+            "build_id": record.outputs.get("build_id", UNKNOWN) if record is not None and same_build else UNKNOWN,
+        }
+
+    def decode(self, attributes: Attributes) -> TemplateSpec:
+        return template_from(attributes)
+
+
+def reference(name: str, attributes: Attributes, context: Normalising) -> Value:
+    """``name:spec-…`` of the build that these attributes ask for; UNKNOWN while one of its inputs is."""
+    inputs = conceal({field: attributes[field] for field in BUILD_INPUTS}, context.fingerprint)
+    return f"{name}:{SPEC_TAG}{digest(inputs, 12)}" if is_wholly_known(inputs) else UNKNOWN
+
+
+def template_from(attributes: Attributes) -> TemplateSpec:
+    """The typed form of known, revealed, normalised attributes."""
+    name, _, tag = str(attributes["reference"]).rpartition(":")
+    cpu, memory = attributes["cpu"], attributes["memory"]
+    return TemplateSpec(
+        name=name,
+        tag=tag,
+        base=base_from(attributes["base_template"]),
+        language=str(attributes["language"]),
+        packages=packages_from(attributes["packages"]),
+        env_vars={key: as_text(item) for key, item in mapping(attributes["env_vars"]).items()},
+        uploads=uploads_from(attributes["uploads"]),
+        run_commands=tuple(text(item) for item in sequence(attributes["run_commands"])),
+        startup_script=optional_text(attributes["startup_script"]),
+        start_command=optional_text(attributes["start_command"]),
+        ready=ready_from(attributes["ready"]),
+        user=str(attributes["user"]),
+        cpu=cpu if isinstance(cpu, int) else None,
+        memory=memory if isinstance(memory, int) else None,
+        tags=tuple(str(tag) for tag in sequence(attributes["tags"])),
+        public=attributes["public"] is True,
+    )
+
+
+def optional_text(value: Value) -> str | None:
+    return None if value is None else text(value)
+
+
+def _cpu(value: Value) -> Value:
+    count = integer(1, MAX_CPU)(value)
+    if isinstance(count, int) and count != 1 and count % 2:
+        raise InvalidValue(f"1 or an even number, not {count}")
+    return count
+
+
+def _tag(value: Value) -> str:
+    tag = line(value)
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", tag):
+        raise InvalidValue(f"made of letters, digits, _, . and -, unlike {shown(tag)}")
+    if tag.startswith(SPEC_TAG):
+        raise InvalidValue(f"other than {shown(tag)}: tags that begin with {SPEC_TAG} are nexus' own")
+    return tag
+
+
+def _sorted(value: Value) -> Value:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return [*sorted({str(item) for item in value})]
+    return value
