@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import os
 import statistics
+import struct
 import time
 from pathlib import Path
 
@@ -105,8 +108,6 @@ def test_large_stdin_arrives_whole_and_in_order(sandbox: Sandbox) -> None:
     for start in range(0, len(data), 200_000):
         handle.send_stdin(data[start : start + 200_000])
     handle.close_stdin()
-    import hashlib
-
     assert handle.wait().stdout.split()[0] == hashlib.sha256(data.encode()).hexdigest()
 
 
@@ -215,12 +216,11 @@ async def test_fifty_commands_run_at_the_same_time(async_sandbox: AsyncSandbox) 
 
 
 async def test_the_async_client_streams_input_and_output(async_sandbox: AsyncSandbox) -> None:
-    async def words():
-        for word in (b"one\n", b"two\n"):
-            yield word
-
     handle = await async_sandbox.commands.run("head -n 2", background=True, stdin=True)
-    await async_sandbox.commands.stream_input(handle.pid, words())
+    stream = async_sandbox.commands.stream_input(handle.pid)
+    await stream.send(b"one\n")
+    await stream.send(b"two\n")
+    await stream.close()
     assert (await handle.wait()).stdout == "one\ntwo\n"
 
 
@@ -245,9 +245,6 @@ def test_a_round_trip_through_the_edge_takes_milliseconds(sandbox: Sandbox) -> N
 
 
 def _start(cloud: Cloud, process: dict[str, object]) -> list[dict]:
-    import json
-    import struct
-
     body = json.dumps({"process": process}).encode()
     answer = httpx.post(
         f"{cloud.url}/process.Process/Start",
