@@ -1,0 +1,33 @@
+"""What is remembered between runs: the state, the journal of a run under way, and the lock."""
+
+from __future__ import annotations
+
+from nexus.stores.base import Backend, Header, Journal, JournalContents, Lock, LockInfo, StateStore
+from nexus.stores.entries import Begin, Done, Entry, Failed
+from nexus.stores.fold import Folding, fold
+from nexus.stores.local import local_backend
+from nexus.stores.memory import Memory, memory_backend
+from nexus.stores.session import Loaded, commit, fingerprint_key, load
+
+__all__ = [
+    "Backend",
+    "Begin",
+    "Done",
+    "Entry",
+    "Failed",
+    "Folding",
+    "Header",
+    "Journal",
+    "JournalContents",
+    "Loaded",
+    "Lock",
+    "LockInfo",
+    "Memory",
+    "StateStore",
+    "commit",
+    "fingerprint_key",
+    "fold",
+    "load",
+    "local_backend",
+    "memory_backend",
+]

@@ -1,0 +1,108 @@
+"""What every store offers. Workflows and the executor see these protocols and never what is behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from nexus.model.state import State, Target
+from nexus.stores.entries import Entry
+
+
+class StateStore(Protocol):
+    """Keeps one state: that of one environment of one project. Every method raises DiagnosticsError when it can't."""
+
+    async def read(self) -> State | None:
+        """The state as last written; None when there is none yet. Changes nothing, needs no lock."""
+
+    async def write(self, state: State, expected_serial: int | None) -> None:
+        """Keep ``state`` in place of what is there, whole or not at all, and for good once this returns.
+
+        MUST refuse when what is there has another lineage, or another serial than ``expected_serial`` (0: nothing is
+        there); None takes the place of anything, damaged or foreign. MUST NOT judge the content: the record is what a
+        recovery needs.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What a journal continues: the state with this lineage and serial. A state of serial 0 was never written."""
+
+    lineage: str
+    serial: int
+    project: str = ""
+    environment: str = "default"
+    target: Target | None = None
+
+    @classmethod
+    def of(cls, state: State) -> Header:
+        return cls(
+            lineage=state.lineage,
+            serial=state.serial,
+            project=state.project,
+            environment=state.environment,
+            target=state.target,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class JournalContents:
+    """A journal as found. ``torn``: it ended within an entry that nobody was told to be safe; that one is left out."""
+
+    header: Header
+    entries: tuple[Entry, ...] = ()
+    torn: bool = False
+
+
+class Journal(Protocol):
+    """What was about to be done, and was done, since the state was written. Every method may raise DiagnosticsError."""
+
+    async def read(self) -> JournalContents | None:
+        """Everything kept; None when there is no journal. Changes nothing, needs no lock."""
+
+    async def start(self, header: Header) -> None:
+        """Begin a new journal. MUST refuse while entries are kept that ``header``'s state does not hold yet."""
+
+    async def append(self, entry: Entry) -> None:
+        """Keep one more entry. Returns only once it is safe; entries are safe in the order of the calls.
+
+        After a failure nothing more is kept until the next start.
+        """
+
+    async def clear(self) -> None:
+        """Forget everything, because the state holds it. Does nothing when there is no journal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockInfo:
+    """Who holds a lock. ``holder`` is user@host, ``since`` RFC 3339 in UTC, ``operation`` a word such as apply."""
+
+    holder: str
+    pid: int
+    operation: str
+    since: str
+
+
+class Lock(Protocol):
+    """Keeps a second run away from the same state. Reading needs no lock."""
+
+    async def acquire(self, info: LockInfo, patience: float = 0.0) -> None:
+        """Take the lock, waiting for at most ``patience`` seconds.
+
+        Raises DiagnosticsError that names the holder and since when, when another one holds it.
+        """
+
+    async def release(self) -> None:
+        """Give it back. Does nothing when it is not held. A process that dies gives back what it held."""
+
+    async def holder(self) -> LockInfo | None:
+        """Who holds it now; None when nobody does. Changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The three stores of one environment. They belong together: a journal continues one state."""
+
+    states: StateStore
+    journal: Journal
+    lock: Lock

@@ -1,0 +1,56 @@
+"""What can go wrong with files, said for people."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@contextmanager
+def explained(doing: str, path: Path) -> Iterator[None]:
+    """Turns an OSError within into a DiagnosticsError. ``doing`` completes «could not …»."""
+    try:
+        yield
+    except OSError as problem:
+        raise DiagnosticsError(explain(problem, doing, path)) from problem
+
+
+def explain(problem: OSError, doing: str, path: Path) -> Diagnostic:
+    detail = f"Could not {doing} at {path}: {problem.strerror or problem}."
+    if problem.errno in _FULL:
+        return error("disk-full", "The disk is full", detail=detail, hint="free some space, then run the command again")
+    if problem.errno in _FORBIDDEN:
+        return error(
+            "state-no-permission",
+            "The state's files may not be used",
+            detail=detail,
+            hint="run nexus as the user that owns the project's .nexus/ folder, or correct its permissions",
+        )
+    return error(
+        "state-io-failed", "The state's files can't be used", detail=detail, hint="see that the disk is in order"
+    )
+
+
+def damaged(path: str, what: str, hint: str) -> DiagnosticsError:
+    return DiagnosticsError(
+        error("state-damaged", "A file of the state is damaged", detail=f"{path}: {what}.", hint=hint)
+    )
+
+
+def too_new(path: str, what: str, found: int, known: int, written_by: str) -> DiagnosticsError:
+    by = f" by {written_by}" if written_by else ""
+    return DiagnosticsError(
+        error(
+            "state-too-new",
+            "The state was written by a newer nexus",
+            detail=f"{path}: this {what} has version {found}, written{by}; this nexus reads up to version {known}.",
+            hint="use that version of nexus, or a later one",
+        )
+    )

@@ -1,0 +1,110 @@
+"""The store that everyone has: files in the project's ``.nexus/<environment>/``.
+
+``state.json`` is the state, ``state.json.backup`` the one before it, ``journal.jsonl`` what has happened since, and
+``lock`` the lock. The folder is the user's alone, and keeps itself out of git.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from nexus.model.diagnostics import DiagnosticsError, error
+from nexus.model.state import State
+from nexus.stores.appending import Appender
+from nexus.stores.base import Backend, Header, JournalContents
+from nexus.stores.checks import Version, check_start, check_write
+from nexus.stores.entries import Entry
+from nexus.stores.failures import explained
+from nexus.stores.files import Files
+from nexus.stores.journalfile import header_line, parse
+from nexus.stores.locking import LocalLock
+from nexus.stores.statefile import decode, encode, read_version
+
+FOLDER: Final = ".nexus"
+
+
+def local_backend(project: Path, environment: str, files: Files | None = None) -> Backend:
+    """The stores of one environment of the project in this folder. Touches nothing until it is used."""
+    if not environment or environment.startswith(".") or "/" in environment or "\0" in environment:
+        raise DiagnosticsError(error("bad-environment", "This can't be the name of an environment", detail=environment))
+    place = _Place(project / FOLDER, project / FOLDER / environment, files or Files())
+    return Backend(LocalStateStore(place), LocalJournal(place), LocalLock(place.folder / "lock", place.prepare))
+
+
+class _Place:
+    """The folder of one environment, and how files in it are used."""
+
+    def __init__(self, root: Path, folder: Path, files: Files) -> None:
+        self.root = root
+        self.folder = folder
+        self.files = files
+
+    def prepare(self) -> None:
+        """Make what is missing."""
+        self.files.make_folder(self.folder)
+        ignore = self.root / ".gitignore"
+        if not ignore.exists():
+            self.files.replace(ignore, b"*\n")
+
+
+class LocalStateStore:
+    def __init__(self, place: _Place) -> None:
+        self._place = place
+        self._path = place.folder / "state.json"
+        self._backup = place.folder / "state.json.backup"
+
+    async def read(self) -> State | None:
+        with explained("read the state", self._path):
+            content = self._place.files.read(self._path)
+        return None if content is None else decode(content, str(self._path))
+
+    async def write(self, state: State, expected_serial: int | None) -> None:
+        content = encode(state)
+        if expected_serial is not None:
+            check_write(self._version(), Version(state.lineage, expected_serial))
+        with explained("write the state", self._path):
+            self._place.prepare()
+            self._place.files.copy(self._path, self._backup)
+            self._place.files.replace(self._path, content)
+
+    def _version(self) -> Version:
+        with explained("read the state", self._path):
+            content = self._place.files.read(self._path)
+        return Version() if content is None else read_version(content, str(self._path))
+
+
+class LocalJournal:
+    def __init__(self, place: _Place) -> None:
+        self._place = place
+        self._path = place.folder / "journal.jsonl"
+        self._appender: Appender | None = None
+
+    async def read(self) -> JournalContents | None:
+        with explained("read the journal", self._path):
+            content = self._place.files.read(self._path)
+        return None if content is None else parse(content, str(self._path))
+
+    async def start(self, header: Header) -> None:
+        await self._close()
+        check_start(await self.read(), header)
+        with explained("begin the journal", self._path):
+            self._place.prepare()
+            self._place.files.replace(self._path, header_line(header))
+            self._appender = Appender(self._place.files, self._path)
+
+    async def append(self, entry: Entry) -> None:
+        if self._appender is None:
+            raise RuntimeError("the journal was not started")
+        await self._appender.append(entry)
+
+    async def clear(self) -> None:
+        await self._close()
+        with explained("clear the journal", self._path):
+            if self._path.exists():
+                self._place.files.remove(self._path)
+
+    async def _close(self) -> None:
+        appender, self._appender = self._appender, None
+        if appender is not None:
+            await appender.close()

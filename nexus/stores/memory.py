@@ -1,0 +1,93 @@
+"""Stores that end with the process: for tests, and for what is not to be remembered."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from nexus.model.diagnostics import DiagnosticsError
+from nexus.model.state import State
+from nexus.stores.base import Backend, Header, JournalContents, LockInfo
+from nexus.stores.checks import Version, check_start, check_write
+from nexus.stores.entries import Entry
+from nexus.stores.locking import locked
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is kept. Several backends over one Memory see the same, as processes see the same files."""
+
+    state: State | None = None
+    header: Header | None = None
+    entries: list[Entry] = field(default_factory=list)
+    lock: LockInfo | None = None
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def backend(self) -> Backend:
+        return Backend(MemoryStateStore(self), MemoryJournal(self), MemoryLock(self))
+
+
+def memory_backend() -> Backend:
+    return Memory().backend()
+
+
+class MemoryStateStore:
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def read(self) -> State | None:
+        return self._memory.state
+
+    async def write(self, state: State, expected_serial: int | None) -> None:
+        there = self._memory.state
+        if expected_serial is not None:
+            version = Version() if there is None else Version(there.lineage, there.serial)
+            check_write(version, Version(state.lineage, expected_serial))
+        self._memory.state = state
+
+
+class MemoryJournal:
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def read(self) -> JournalContents | None:
+        header = self._memory.header
+        return None if header is None else JournalContents(header, tuple(self._memory.entries))
+
+    async def start(self, header: Header) -> None:
+        check_start(await self.read(), header)
+        self._memory.header = header
+        self._memory.entries = []
+
+    async def append(self, entry: Entry) -> None:
+        if self._memory.header is None:
+            raise RuntimeError("the journal was not started")
+        self._memory.entries.append(entry)
+
+    async def clear(self) -> None:
+        self._memory.header = None
+        self._memory.entries = []
+
+
+class MemoryLock:
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._mine = False
+
+    async def acquire(self, info: LockInfo, patience: float = 0.0) -> None:
+        try:
+            async with asyncio.timeout(patience):
+                while self._memory.lock is not None:
+                    self._memory.released.clear()
+                    await self._memory.released.wait()
+        except TimeoutError:
+            raise DiagnosticsError(locked(self._memory.lock)) from None
+        self._memory.lock, self._mine = info, True
+
+    async def release(self) -> None:
+        if self._mine:
+            self._memory.lock, self._mine = None, False
+            self._memory.released.set()
+
+    async def holder(self) -> LockInfo | None:
+        return self._memory.lock
