@@ -1,0 +1,139 @@
+"""How long a plan takes beside Terraform's, for as many resources with as many references.
+
+    python benchmarks/plan_speed.py [--sizes 1000,10000] [--runs 3]
+
+Whole processes, in one run, one after the other: ``nexus plan`` and ``terraform plan``, first with nothing made (the
+create plan), then with everything made (the no-op plan). nexus talks to a control plane that only remembers
+(`control_plane.py`) through the official SDK, listing included; Terraform plans built-in ``terraform_data`` resources,
+with no network at all. A command that needs longer than ``--limit`` seconds is stopped and counted with that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+NEXUS = [sys.executable, "-m", "nexus"]
+
+
+def references(number: int) -> tuple[int, int] | None:
+    return (number // 2, number // 3) if number >= 3 else None
+
+
+def nexus_project(folder: Path, size: int) -> None:
+    lines = ["apiVersion: nexus/v1", "project: bench", "sandboxes:"]
+    for number in range(size):
+        lines += [f"  s{number}:", "    template: bench", "    timeout: 1h"]
+        if found := references(number):
+            first, second = found
+            values = f'{{FIRST: "${{{{ sandbox.s{first}.id }}}}", SECOND: "${{{{ sandbox.s{second}.id }}}}"}}'
+            lines.append(f"    metadata: {values}")
+    (folder / "nexus.yaml").write_text("\n".join(lines) + "\n")
+
+
+def terraform_project(folder: Path, size: int) -> None:
+    blocks = []
+    for number in range(size):
+        values = ['template = "bench"', "timeout = 3600"]
+        if found := references(number):
+            values += [
+                f"{name} = terraform_data.s{other}.id" for name, other in zip(("first", "second"), found, strict=True)
+            ]
+        blocks.append(
+            f'resource "terraform_data" "s{number}" {{\n  input = {{\n    ' + "\n    ".join(values) + "\n  }\n}\n"
+        )
+    (folder / "main.tf").write_text("\n".join(blocks))
+
+
+def seconds(command: list[str], folder: Path, environment: dict[str, str], limit: float) -> float:
+    begin = time.perf_counter()
+    try:
+        subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL, timeout=limit)
+    except subprocess.TimeoutExpired:
+        return limit
+    return time.perf_counter() - begin
+
+
+def median(command: list[str], folder: Path, environment: dict[str, str], limit: float, runs: int) -> float:
+    taken: list[float] = []
+    for _ in range(runs):
+        taken.append(seconds(command, folder, environment, limit))
+        if taken[-1] >= limit:
+            break
+    return statistics.median(taken)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def row(name: str, ours: float, theirs: float, limit: float) -> None:
+    least = ">" if theirs >= limit else " "
+    print(f"{name:<32} nexus {ours:8.2f} s   terraform {least}{theirs:8.2f} s   ratio {least}{theirs / ours:6.1f}")
+
+
+def compare(size: int, runs: int, limit: float, terraform: str) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        ours, theirs = Path(scratch) / "nexus", Path(scratch) / "terraform"
+        ours.mkdir(), theirs.mkdir()
+        nexus_project(ours, size)
+        terraform_project(theirs, size)
+        port = free_port()
+        server = subprocess.Popen([sys.executable, str(Path(__file__).with_name("control_plane.py")), str(port)])
+        environment = os.environ | {
+            "E2B_API_KEY": "e2b_" + "0" * 40,
+            "E2B_API_URL": f"http://127.0.0.1:{port}",
+            "NEXUS_TARGET": "e2b",
+            "NEXUS_HOME": f"{scratch}/home",
+            "CHECKPOINT_DISABLE": "1",
+        }
+        try:
+            subprocess.run([terraform, "init"], cwd=theirs, env=environment, check=True, stdout=subprocess.DEVNULL)
+            plans = [*NEXUS, "plan"], [terraform, "plan", "-input=false"]
+            created = [
+                median(plan, where, environment, limit, runs) for plan, where in zip(plans, (ours, theirs), strict=True)
+            ]
+            row(f"create plan of {size}", created[0], created[1], limit)
+            applied = seconds([*NEXUS, "apply", "-y", "--parallelism", "64"], ours, environment, limit)
+            if created[1] >= limit:
+                print(
+                    f"{f'no-op plan of {size}':<32} nexus {median(plans[0], ours, environment, limit, runs):8.2f} s   "
+                    "terraform not measured: its create plan took longer than the limit"
+                )
+                return
+            built = seconds([terraform, "apply", "-auto-approve", "-input=false"], theirs, environment, limit * 4)
+            row(f"apply of {size}", applied, built, limit * 4)
+            unchanged = [
+                median(plan, where, environment, limit, runs) for plan, where in zip(plans, (ours, theirs), strict=True)
+            ]
+            row(f"no-op plan of {size}", unchanged[0], unchanged[1], limit)
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", default="1000")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--limit", type=float, default=600.0, help="seconds that one plan may take")
+    options = parser.parse_args()
+    terraform = shutil.which("terraform")
+    if terraform is None:
+        sys.exit("terraform is not on PATH; this comparison needs it")
+    for size in map(int, options.sizes.split(",")):
+        compare(size, options.runs, options.limit, terraform)
+
+
+if __name__ == "__main__":
+    main()
