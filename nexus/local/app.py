@@ -1,0 +1,51 @@
+"""The control plane's ASGI application, apart from serving it."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from nexus.local.clock import AdjustableClock
+from nexus.local.control_plane.engine_routes import EngineRoutes, TestControlRoutes
+from nexus.local.control_plane.faults import FaultRule, Faults
+from nexus.local.control_plane.guards import Guards
+from nexus.local.control_plane.sandbox_routes import SandboxRoutes
+from nexus.local.control_plane.template_routes import TemplateRoutes
+from nexus.local.control_plane.volume_routes import VolumeRoutes
+from nexus.local.control_plane.wire_errors import on_bug, on_engine_error, on_http_error
+from nexus.local.engine import Engine
+from nexus.local.errors import EngineError
+
+
+def create_app(engine: Engine) -> ASGIApp:
+    """The application of ``engine``: guards in front of the routes, and scripted failures around all in tests."""
+    routes = _routes(engine)
+    rules: list[FaultRule] = []
+    if isinstance(engine.clock, AdjustableClock):
+        routes = [*TestControlRoutes(engine.clock, rules).routes(), *routes]
+    starlette = Starlette(
+        routes=routes,
+        exception_handlers={EngineError: on_engine_error, HTTPException: on_http_error, Exception: on_bug},
+    )
+    starlette.router.redirect_slashes = False
+    app: ASGIApp = Guards(starlette, engine.settings.api_key)
+    return Faults(app, rules) if engine.options.test_controls else app
+
+
+def _routes(engine: Engine) -> list[Route]:
+    sandboxes = SandboxRoutes(engine.sandboxes, engine.registry, engine.booter, engine.creator, engine.sandbox_wire)
+    templates = TemplateRoutes(
+        registry=engine.registry,
+        builds=engine.builds,
+        archives=engine.archives,
+        sandboxes=engine.sandboxes,
+        wire=engine.template_wire,
+        clock=engine.clock,
+        api_url=engine.settings.api_url,
+        token=engine.settings.token,
+    )
+    volumes = VolumeRoutes(engine.volumes, engine.sandboxes, engine.sandbox_wire)
+    own = EngineRoutes(engine.status, lambda kill: engine.request_shutdown(kill), engine.forwards.open)
+    return [*own.routes(), *sandboxes.routes(), *templates.routes(), *volumes.routes()]

@@ -1,0 +1,253 @@
+"""One build from its source to a finished result: base, then one layer per step, then a check of the start command.
+
+E2B's phases and log lines; instead of machine snapshots, each step's files become a layer, and a later build that
+comes to the same key takes the layer as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from nexus.local.builds.archives import ArchiveStore
+from nexus.local.builds.build_log import BuildLog, Lines
+from nexus.local.builds.images import UnavailableImageError, resolve_image
+from nexus.local.builds.model import Build, BuildResult, BuildSpec, FailureReason, Step, Surroundings
+from nexus.local.builds.plan import BuildPlan, InvalidStepError, PlannedStep, StepError, digest, plan_build
+from nexus.local.builds.registry import TemplateRegistry
+from nexus.local.builds.steps import StepRunner
+from nexus.local.envd.config import EnvdConfig
+from nexus.local.errors import EngineError
+from nexus.local.guest import Command, Guest, GuestError
+from nexus.local.isolation.base import Isolation, Limits, Machine, MachineSpec
+from nexus.local.sandboxes.booting import wait_until_ready
+
+_READY_LIMIT = 300.0
+_FINALIZE = "finalize"
+_BASE = "base"
+
+
+class BuildFailedError(Exception):
+    def __init__(self, reason: FailureReason) -> None:
+        super().__init__(reason.message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """Where a build begins."""
+
+    name: str
+    key: str
+    layers: tuple[str, ...] = ()
+    surroundings: Surroundings
+    start_cmd: str | None = None
+    ready_cmd: str | None = None
+
+
+class Builder:
+    """Runs builds on machines of ``isolation``."""
+
+    def __init__(
+        self,
+        isolation: Isolation,
+        registry: TemplateRegistry,
+        archives: ArchiveStore,
+        extra_env: dict[str, str],
+    ) -> None:
+        self._isolation = isolation
+        self._registry = registry
+        self._archives = archives
+        self._extra_env = extra_env
+
+    async def run(self, build: Build, spec: BuildSpec, log: BuildLog) -> BuildResult:
+        """Raises BuildFailedError for what the template's author can mend; other errors are the engine's."""
+        source = self._base(spec, log)
+        try:
+            plan = plan_build(source.key, source.surroundings, spec.steps, force=spec.force, salt=build.id)
+        except InvalidStepError as error:
+            raise _failure(str(error.number), error.message) from error
+        layers = await self._make_layers(build, source.layers, plan, log)
+        start_cmd, ready_cmd = spec.start_cmd, spec.ready_cmd
+        if start_cmd is None and ready_cmd is None:
+            start_cmd, ready_cmd = source.start_cmd, source.ready_cmd
+        result = BuildResult(
+            layers=layers,
+            surroundings=plan.surroundings,
+            start_cmd=start_cmd,
+            ready_cmd=ready_cmd,
+            checked=digest(plan.key, start_cmd, ready_cmd),
+        )
+        await self._finalize(build, result, log)
+        return result
+
+    def _base(self, spec: BuildSpec, log: BuildLog) -> _Source:
+        fingerprint = self._isolation.fingerprint
+        if spec.from_template is not None:
+            log.add(f"[base] FROM template {spec.from_template}", step=_BASE)
+            return self._parent(spec.from_template, fingerprint)
+        image = spec.from_image or "e2bdev/base"
+        log.add(f"[base] FROM {image}", step=_BASE)
+        try:
+            name = resolve_image(image).name
+        except UnavailableImageError as error:
+            raise _failure(_BASE, str(error)) from error
+        log.add(f"[base] {image} stands for the engine's own base: this host's programs", level="debug", step=_BASE)
+        return _Source(name=image, key=digest("image", name, fingerprint), surroundings=Surroundings())
+
+    def _parent(self, reference: str, fingerprint: str) -> _Source:
+        try:
+            parent = self._registry.resolve(reference)
+        except EngineError as error:
+            raise _failure(_BASE, error.message) from error
+        surroundings = Surroundings(user=parent.default_user, workdir=parent.workdir, env=dict(parent.template_env))
+        return _Source(
+            name=reference,
+            key=digest("template", parent.build_id, fingerprint),
+            layers=parent.layers,
+            surroundings=surroundings,
+            start_cmd=parent.start_cmd,
+            ready_cmd=parent.ready_cmd,
+        )
+
+    async def _make_layers(self, build: Build, base: Sequence[str], plan: BuildPlan, log: BuildLog) -> tuple[str, ...]:
+        layers = tuple(base)
+        for planned in plan.steps:
+            prefix = f"[builder {planned.number}/{len(plan.steps)}]"
+            cached = planned.layer is not None and await self._isolation.has_layer(planned.layer)
+            shown = f"{prefix} {_shown(planned.step)}"
+            log.add(f"CACHED {shown}" if cached else shown, step=str(planned.number))
+            if planned.layer is None:
+                continue
+            if not cached:
+                await self._make_layer(build, planned, planned.layer, layers, prefix, log)
+            layers = (*layers, planned.layer)
+        return layers
+
+    async def _make_layer(
+        self,
+        build: Build,
+        planned: PlannedStep,
+        layer: str,
+        layers: tuple[str, ...],
+        prefix: str,
+        log: BuildLog,
+    ) -> None:
+        step = planned.step
+        archive = self._archives.find(step.files_hash) if step.files_hash else None
+        async with self._machine(build, layers, planned.before) as machine:
+            runner = StepRunner(Guest(machine.envd_socket), log, prefix, str(planned.number))
+            try:
+                await runner.run(step, planned.before, archive)
+            except StepError as error:
+                raise _failure(str(planned.number), str(error)) from error
+            await machine.kill()
+            await self._isolation.commit(machine.id, layer)
+
+    async def _finalize(self, build: Build, result: BuildResult, log: BuildLog) -> None:
+        """Start a machine of the finished layers and see that the start command gets ready."""
+        if result.start_cmd is None and result.ready_cmd is None:
+            log.add("[finalize] no start command to check", level="debug", step=_FINALIZE)
+            return
+        if self._was_checked(result):
+            log.add("CACHED [finalize] start command", step=_FINALIZE)
+            return
+        async with self._machine(build, result.layers, result.surroundings) as machine:
+            try:
+                await self._check_start(Guest(machine.envd_socket), result, log)
+            except (GuestError, EngineError, StepError) as error:
+                raise _failure(_FINALIZE, str(error)) from error
+
+    def _was_checked(self, result: BuildResult) -> bool:
+        return any(build.result and build.result.checked == result.checked for build in self._registry.all_builds())
+
+    async def _check_start(self, guest: Guest, result: BuildResult, log: BuildLog) -> None:
+        surroundings = result.surroundings
+        starting = None
+        if result.start_cmd is not None:
+            log.add(f"[finalize] Starting: {result.start_cmd}", step=_FINALIZE)
+            starting = asyncio.create_task(_run_start(guest, _in(surroundings, result.start_cmd), log))
+        try:
+            if result.ready_cmd is not None:
+                log.add(f"[finalize] Waiting until ready: {result.ready_cmd}", step=_FINALIZE)
+                ready = asyncio.create_task(wait_until_ready(guest, _in(surroundings, result.ready_cmd), _READY_LIMIT))
+                await _first_of(ready, starting)
+            log.add("[finalize] Template is ready", step=_FINALIZE)
+        finally:
+            if starting is not None:
+                starting.cancel()
+                await asyncio.gather(starting, return_exceptions=True)
+
+    @contextlib.asynccontextmanager
+    async def _machine(
+        self, build: Build, layers: tuple[str, ...], surroundings: Surroundings
+    ) -> AsyncIterator[Machine]:
+        """A machine for one step. It and what it wrote are gone afterwards, unless ended and committed before."""
+        machine_id = f"b{secrets.token_hex(8)}"
+        spec = MachineSpec(
+            id=machine_id,
+            hostname="build",
+            layers=layers,
+            envd=EnvdConfig(
+                sandbox_id=machine_id,
+                template_id=build.template_id,
+                default_user=surroundings.user,
+                workdir=surroundings.workdir,
+                extra_env=self._extra_env,
+            ),
+            limits=Limits(cpu_count=build.cpu_count, memory_mb=build.memory_mb),
+        )
+        machine = await self._isolation.start(spec)
+        try:
+            yield machine
+        finally:
+            await machine.kill()
+            await self._isolation.discard(machine_id)
+
+
+async def _run_start(guest: Guest, command: Command, log: BuildLog) -> None:
+    """Run the start command, logging what it prints, until it ends or is let go."""
+    lines = {"stdout": Lines(), "stderr": Lines()}
+
+    def keep(stream: str, piece: bytes) -> None:
+        for text in lines[stream].feed(piece):
+            log.add(f"[finalize] [{stream}]: {text}", level="debug", step=_FINALIZE)
+
+    code = await guest.run(command, keep)
+    if code != 0:
+        raise StepError(f"failed to run start command '{command.text}': exit status {code}")
+
+
+async def _first_of(ready: asyncio.Task[None], starting: asyncio.Task[None] | None) -> None:
+    """Wait for ``ready``, unless ``starting`` fails before; a start command that ends well is no failure."""
+    try:
+        if starting is not None:
+            await asyncio.wait({ready, starting}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done() and not ready.done():
+                starting.result()
+        await ready
+    finally:
+        ready.cancel()
+        await asyncio.gather(ready, return_exceptions=True)
+
+
+def _in(surroundings: Surroundings, text: str) -> Command:
+    return Command(text=text, user=surroundings.user, cwd=surroundings.workdir, envs=surroundings.env)
+
+
+def _failure(step: str, message: str) -> BuildFailedError:
+    return BuildFailedError(FailureReason(message=message, step=step))
+
+
+def _shown(step: Step) -> str:
+    """The step as its author wrote it. Values of ENV are left out: they may be secrets."""
+    match step.type:
+        case "ENV":
+            return "ENV " + " ".join(step.args[::2])
+        case "COPY":
+            return "COPY " + " ".join(step.args[:2])
+        case _:
+            return f"{step.type} {step.args[0] if step.args else ''}".rstrip()

@@ -1,0 +1,148 @@
+"""Builds from registration to the end: one queue for the engine, few at a time, each with its log and record."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from nexus.local.builds.build_log import BuildLog, BuildLogEntry, read_log
+from nexus.local.builds.builder import Builder, BuildFailedError
+from nexus.local.builds.model import Build, BuildSpec, BuildStatus, FailureReason, Template
+from nexus.local.builds.records import TemplateRecords
+from nexus.local.builds.references import DEFAULT_TAG, check_tag, parse_reference
+from nexus.local.builds.registry import TemplateRegistry, new_build_id
+from nexus.local.clock import Clock
+from nexus.local.errors import InvalidRequestError
+
+PARALLEL_BUILDS = 2
+DEFAULT_CPU, DEFAULT_MEMORY = 2, 1024
+_MAX_CPU, _MIN_MEMORY = 32, 128
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildRequest:
+    """A registration: ``name`` may carry a tag."""
+
+    name: str
+    tags: tuple[str, ...] = ()
+    cpu_count: int = DEFAULT_CPU
+    memory_mb: int = DEFAULT_MEMORY
+
+
+class BuildService:
+    def __init__(self, registry: TemplateRegistry, records: TemplateRecords, builder: Builder, clock: Clock) -> None:
+        self._registry = registry
+        self._records = records
+        self._builder = builder
+        self._clock = clock
+        self._turns = asyncio.Semaphore(PARALLEL_BUILDS)
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._logs: dict[str, BuildLog] = {}
+
+    async def recover(self) -> None:
+        """Builds that the end of the last daemon cut off have failed; registered ones can still be started."""
+        for build in self._registry.all_builds():
+            if build.status is BuildStatus.BUILDING:
+                await self._fail(build, FailureReason(message="the engine was restarted during the build"))
+
+    async def close(self) -> None:
+        """Stop the builds that are under way; the next daemon will find them failed."""
+        for task in list(self._running.values()):
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    async def register(self, request: BuildRequest) -> tuple[Template, Build]:
+        """A new build of the template of that name, which is made when it is new."""
+        reference = parse_reference(request.name)
+        if "/" in reference.name:
+            raise InvalidRequestError(f"template name '{request.name}' has a namespace that is not this engine's")
+        _check_size(request)
+        named = () if reference.tag == DEFAULT_TAG and request.tags else (reference.tag,)
+        tags = tuple(dict.fromkeys((*named, *(check_tag(tag) for tag in request.tags))))
+        now = self._clock.now()
+        template = await self._registry.register(reference.name, now)
+        await self._supersede_waiting(template, tags)
+        build = Build(
+            id=new_build_id(),
+            template_id=template.id,
+            status=BuildStatus.WAITING,
+            tags=tags,
+            cpu_count=request.cpu_count,
+            memory_mb=request.memory_mb,
+            created_at=now,
+            updated_at=now,
+        )
+        await self._registry.save_build(build)
+        return template, build
+
+    async def start(self, template: Template, build_id: str, spec: BuildSpec) -> None:
+        """Queue a registered build. Builds of the same template and tags that are under way are cancelled."""
+        build = self._registry.build(template.id, build_id)
+        if build.status is not BuildStatus.WAITING:
+            raise InvalidRequestError("build is not in waiting state")
+        building = replace(build, status=BuildStatus.BUILDING, updated_at=self._clock.now())
+        await self._registry.save_build(building)
+        for other in self._registry.builds_of(template.id):
+            if other.id != build.id and set(other.tags) == set(build.tags):
+                await self._cancel(other.id)
+        log = BuildLog(self._records.log_file(build.id), self._clock)
+        self._logs[build.id] = log
+        self._running[build.id] = asyncio.create_task(self._run(building, spec, log), name=f"build-{build.id}")
+
+    async def cancel_all_of(self, template: Template) -> None:
+        for build in self._registry.builds_of(template.id):
+            await self._cancel(build.id)
+
+    def log_entries(self, build: Build) -> Sequence[BuildLogEntry]:
+        if build.status is BuildStatus.WAITING:
+            return []
+        log = self._logs.get(build.id)
+        return log.entries if log is not None else read_log(self._records.log_file(build.id))
+
+    async def _run(self, build: Build, spec: BuildSpec, log: BuildLog) -> None:
+        try:
+            async with self._turns:
+                result = await self._builder.run(build, spec, log)
+            now = self._clock.now()
+            ready = replace(build, status=BuildStatus.READY, result=result, updated_at=now, finished_at=now)
+            await self._registry.finish(ready, now)
+        except BuildFailedError as error:
+            log.add(f"Build failed: {error.reason.message}", level="error", step=error.reason.step)
+            await self._fail(build, error.reason)
+        except asyncio.CancelledError:
+            log.add("Build cancelled", level="error")
+            await self._fail(build, FailureReason(message="the build was cancelled"))
+            raise
+        except Exception as error:
+            _log.exception("build %s failed", build.id)
+            log.add(f"Build failed: {error}", level="error")
+            await self._fail(build, FailureReason(message=f"the engine could not carry out the build: {error}"))
+        finally:
+            log.close()
+            self._running.pop(build.id, None)
+
+    async def _fail(self, build: Build, reason: FailureReason) -> None:
+        now = self._clock.now()
+        failed = replace(build, status=BuildStatus.ERROR, reason=reason, updated_at=now, finished_at=now)
+        await self._registry.finish(failed, now)
+
+    async def _cancel(self, build_id: str) -> None:
+        if (task := self._running.get(build_id)) is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _supersede_waiting(self, template: Template, tags: Sequence[str]) -> None:
+        for build in self._registry.builds_of(template.id):
+            if build.status is BuildStatus.WAITING and set(build.tags) == set(tags):
+                await self._fail(build, FailureReason(message="superseded by a newer build"))
+
+
+def _check_size(request: BuildRequest) -> None:
+    cpu, memory = request.cpu_count, request.memory_mb
+    if not 1 <= cpu <= _MAX_CPU or (cpu > 1 and cpu % 2):
+        raise InvalidRequestError(f"CPU count must be 1 or an even number up to {_MAX_CPU}")
+    if memory < _MIN_MEMORY or memory % 2:
+        raise InvalidRequestError(f"Memory must be an even number of MiB, {_MIN_MEMORY} at least")

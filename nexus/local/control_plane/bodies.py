@@ -1,0 +1,169 @@
+"""Reading requests: JSON bodies and query values, checked field by field, refused in E2B's words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from starlette.requests import Request
+
+from nexus.local.errors import InvalidRequestError, TooLargeError
+
+MAX_BODY = 4 * 1024 * 1024
+
+
+class Fields:
+    """A JSON object with typed access. Absent and null count as the default; a wrong type is a 400 naming the field."""
+
+    def __init__(self, values: Mapping[str, object], where: str = "") -> None:
+        self._values = values
+        self._where = where
+
+    def raw(self) -> Mapping[str, object]:
+        return self._values
+
+    def has(self, key: str) -> bool:
+        return self._values.get(key) is not None
+
+    def is_filled(self, key: str) -> bool:
+        """There, and not an empty list or object, which clients send for "nothing"."""
+        return self._values.get(key) not in (None, [], {})
+
+    def text(self, key: str) -> str | None:
+        value = self._values.get(key)
+        if value is not None and not isinstance(value, str):
+            raise self._wrong(key, "a string")
+        return value
+
+    def required_text(self, key: str) -> str:
+        value = self.text(key)
+        if not value:
+            raise InvalidRequestError(f"{self._where}{key} is required")
+        return value
+
+    def flag(self, key: str, *, default: bool = False) -> bool:
+        value = self.optional_flag(key)
+        return default if value is None else value
+
+    def optional_flag(self, key: str) -> bool | None:
+        value = self._values.get(key)
+        if value is not None and not isinstance(value, bool):
+            raise self._wrong(key, "true or false")
+        return value
+
+    def number(self, key: str, default: int) -> int:
+        value = self.optional_number(key)
+        return default if value is None else value
+
+    def optional_number(self, key: str) -> int | None:
+        value = self._values.get(key)
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise self._wrong(key, "a whole number")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...] | None:
+        value = self._values.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self._wrong(key, "a list of strings")
+        return tuple(value)
+
+    def text_map(self, key: str) -> dict[str, str]:
+        value = self._values.get(key)
+        if value is None:
+            return {}
+        if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+            raise self._wrong(key, "an object of strings")
+        return dict(value)
+
+    def object(self, key: str) -> Fields | None:
+        value = self._values.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise self._wrong(key, "an object")
+        return Fields(value, f"{self._where}{key}.")
+
+    def objects(self, key: str) -> list[Fields]:
+        value = self._values.get(key)
+        if value is None:
+            return []
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise self._wrong(key, "a list of objects")
+        return [Fields(item, f"{self._where}{key}[{index}].") for index, item in enumerate(value)]
+
+    def _wrong(self, key: str, expected: str) -> InvalidRequestError:
+        return InvalidRequestError(f"Invalid request body: {self._where}{key} must be {expected}")
+
+
+async def read_fields(request: Request) -> Fields:
+    """The request's JSON object; an empty body counts as an empty one."""
+    value = await read_json(request)
+    if not isinstance(value, dict):
+        raise InvalidRequestError("Invalid request body: a JSON object is expected")
+    return Fields(value)
+
+
+async def read_json(request: Request) -> object:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MAX_BODY:
+            raise TooLargeError(f"the request body is larger than {MAX_BODY} bytes")
+        chunks.append(chunk)
+    text = b"".join(chunks)
+    if not text.strip():
+        return {}
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise InvalidRequestError("Invalid request body: it is not valid JSON") from None
+
+
+def query_number(request: Request, key: str, default: int, *, low: int = 0, high: int | None = None) -> int:
+    """A whole number of the query within its bounds."""
+    text = request.query_params.get(key)
+    if text is None or text == "":
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        raise InvalidRequestError(f"Invalid query: {key} must be a whole number") from None
+    if value < low or (high is not None and value > high):
+        bounds = f"at least {low}" if high is None else f"between {low} and {high}"
+        raise InvalidRequestError(f"Invalid query: {key} must be {bounds}")
+    return value
+
+
+def query_seconds(request: Request, key: str) -> datetime | None:
+    """A Unix time in seconds."""
+    return _moment(request, key, 1)
+
+
+def query_milliseconds(request: Request, key: str) -> datetime | None:
+    """A Unix time in milliseconds."""
+    return _moment(request, key, 1000)
+
+
+def query_time(request: Request, key: str) -> datetime | None:
+    """An ISO 8601 time; one without a zone is UTC."""
+    text = request.query_params.get(key)
+    if not text:
+        return None
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidRequestError(f"Invalid query: {key} must be an ISO 8601 time") from None
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _moment(request: Request, key: str, per_second: int) -> datetime | None:
+    if not request.query_params.get(key):
+        return None
+    try:
+        return datetime.fromtimestamp(query_number(request, key, 0) / per_second, UTC)
+    except (OverflowError, OSError, ValueError):
+        raise InvalidRequestError(f"Invalid query: {key} is out of range") from None

@@ -1,0 +1,83 @@
+"""``/nexus``: what this engine offers beyond E2B's API: status, shutdown, per-port addresses, controls for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from nexus.local.clock import AdjustableClock
+from nexus.local.control_plane.bodies import read_fields, read_json
+from nexus.local.control_plane.faults import FaultRule, parse_rules
+from nexus.local.control_plane.sandbox_wire import wire_time
+from nexus.local.errors import InvalidRequestError
+
+Status = Callable[[], Awaitable[Mapping[str, object]]]
+Shutdown = Callable[[bool], None]
+"""Called with whether the sandboxes are to be killed too."""
+OpenForward = Callable[[str, int], Awaitable[str]]
+"""The address that leads to a port of a sandbox."""
+
+
+class EngineRoutes:
+    def __init__(self, status: Status, shutdown: Shutdown, open_forward: OpenForward) -> None:
+        self._status = status
+        self._shutdown = shutdown
+        self._open_forward = open_forward
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/health", self.health, methods=["GET"]),
+            Route("/nexus/status", self.status, methods=["GET"]),
+            Route("/nexus/shutdown", self.shutdown, methods=["POST"]),
+            Route("/sandboxes/{sandbox_id}/forwards", self.forward, methods=["POST"]),
+        ]
+
+    async def health(self, _request: Request) -> Response:
+        return Response(status_code=204)
+
+    async def status(self, _request: Request) -> Response:
+        return JSONResponse(dict(await self._status()))
+
+    async def shutdown(self, request: Request) -> Response:
+        """Answered before it happens."""
+        kill_sandboxes = (await read_fields(request)).flag("killSandboxes")
+        self._shutdown(kill_sandboxes)
+        return Response(status_code=202)
+
+    async def forward(self, request: Request) -> Response:
+        port = (await read_fields(request)).optional_number("port")
+        if port is None or not 1 <= port <= 65535:
+            raise InvalidRequestError("port must be a number between 1 and 65535")
+        url = await self._open_forward(request.path_params["sandbox_id"], port)
+        return JSONResponse({"url": url}, status_code=201)
+
+
+class TestControlRoutes:
+    """Only part of an engine that was started for tests."""
+
+    __test__ = False
+
+    def __init__(self, clock: AdjustableClock, rules: list[FaultRule]) -> None:
+        self._clock = clock
+        self._rules = rules
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/nexus/clock", self.advance, methods=["POST"]),
+            Route("/nexus/faults", self.set_faults, methods=["POST"]),
+        ]
+
+    async def advance(self, request: Request) -> Response:
+        """``{advance: seconds}`` moves time forward; answers with the engine's time."""
+        seconds = (await read_fields(request)).number("advance", 0)
+        if seconds < 0:
+            raise InvalidRequestError("time only moves forward")
+        return JSONResponse({"now": wire_time(self._clock.advance(seconds))})
+
+    async def set_faults(self, request: Request) -> Response:
+        """Replace all rules; an empty list ends the failures."""
+        self._rules[:] = parse_rules(await read_json(request))
+        return Response(status_code=204)

@@ -1,0 +1,58 @@
+"""Who may talk to the control plane: loopback hosts and origins only, and callers with the engine's API key."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from nexus.local.control_plane.wire_errors import error_response
+from nexus.local.errors import EngineError, ForbiddenError, UnauthorizedError
+
+# Authorised by a signature in the URL instead.
+UPLOAD_PREFIX = "/nexus/uploads/"
+
+
+class Guards:
+    """ASGI middleware. A web page in the user's browser can reach loopback too: such requests are turned away."""
+
+    def __init__(self, app: ASGIApp, api_key: str) -> None:
+        self._app = app
+        self._api_key = api_key.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (refusal := self._refusal(scope)) is not None:
+            await error_response(refusal)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> EngineError | None:
+        headers = Headers(scope=scope)
+        if not is_loopback(headers.get("host", "")):
+            return ForbiddenError("requests must be addressed to a loopback host")
+        origin = headers.get("origin")
+        if origin is not None and not is_loopback(urlsplit(origin).netloc):
+            return ForbiddenError("requests from web pages of other hosts are refused")
+        path: str = scope["path"]
+        if path == "/health" or path.startswith(UPLOAD_PREFIX):
+            return None
+        key = headers.get("x-api-key")
+        if key is None:
+            return UnauthorizedError("Missing API key: send it in the X-API-KEY header")
+        if not hmac.compare_digest(key.encode(), self._api_key):
+            return UnauthorizedError("Invalid API key: it is not this engine's")
+        return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a Host header or the host of an origin names this computer itself."""
+    name = urlsplit(f"//{host}").hostname or ""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

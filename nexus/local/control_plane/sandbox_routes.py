@@ -1,0 +1,202 @@
+"""``/sandboxes``: create, list, look at, and change the lifetime and state of sandboxes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from nexus.local.control_plane.bodies import Fields, query_milliseconds, query_number, query_seconds, read_fields
+from nexus.local.control_plane.creating import Creator
+from nexus.local.control_plane.sandbox_requests import parse_create, parse_list, parse_network
+from nexus.local.control_plane.sandbox_wire import SandboxWire, log_entry, log_line, metric
+from nexus.local.errors import InvalidRequestError, UnsupportedError
+from nexus.local.sandboxes.booting import Booter
+from nexus.local.sandboxes.listing import SandboxPage
+from nexus.local.sandboxes.logbook import MAX_ENTRIES, LogEntry, LogQuery, check_level
+from nexus.local.sandboxes.logs import read_logs
+from nexus.local.sandboxes.model import PauseMode, TemplateSource
+from nexus.local.sandboxes.service import SandboxService
+
+DEFAULT_TIMEOUT, DEFAULT_TIMEOUT_V1 = 300, 15
+_MAX_METRICS_IDS = 100
+
+
+class SandboxRoutes:
+    def __init__(
+        self,
+        service: SandboxService,
+        templates: TemplateSource,
+        booter: Booter,
+        creator: Creator,
+        wire: SandboxWire,
+    ) -> None:
+        self._service = service
+        self._templates = templates
+        self._booter = booter
+        self._creator = creator
+        self._wire = wire
+
+    def routes(self) -> list[Route]:
+        one = "/sandboxes/{sandbox_id}"
+        return [
+            Route("/v2/sandboxes", self.create, methods=["POST"]),
+            Route("/sandboxes", self.create_v1, methods=["POST"]),
+            Route("/v2/sandboxes", self.list_sandboxes, methods=["GET"]),
+            Route("/sandboxes", self.list_v1, methods=["GET"]),
+            Route("/sandboxes/metrics", self.metrics_of_many, methods=["GET"]),
+            Route(one, self.get, methods=["GET"]),
+            Route(one, self.kill, methods=["DELETE"]),
+            Route(f"{one}/timeout", self.set_timeout, methods=["POST"]),
+            Route(f"{one}/refreshes", self.refresh, methods=["POST"]),
+            Route(f"/v2{one}/connect", self.connect, methods=["POST"]),
+            Route(f"{one}/connect", self.connect_v1, methods=["POST"]),
+            Route(f"{one}/resume", self.resume, methods=["POST"]),
+            Route(f"{one}/pause", self.pause, methods=["POST"]),
+            Route(f"{one}/network", self.update_network, methods=["PUT"]),
+            Route(f"{one}/metrics", self.metrics, methods=["GET"]),
+            Route(f"/v2{one}/logs", self.logs, methods=["GET"]),
+            Route(f"{one}/logs", self.logs_v1, methods=["GET"]),
+            Route(f"{one}/fork", self.unsupported, methods=["POST"]),
+            Route(f"{one}/snapshots", self.unsupported, methods=["POST"]),
+            Route("/snapshots", self.no_snapshots, methods=["GET"]),
+        ]
+
+    async def create(self, request: Request) -> Response:
+        return await self._create(request, DEFAULT_TIMEOUT, request.headers.get("idempotency-key"))
+
+    async def create_v1(self, request: Request) -> Response:
+        return await self._create(request, DEFAULT_TIMEOUT_V1, None)
+
+    async def _create(self, request: Request, default_timeout: int, key: str | None) -> Response:
+        fields = await read_fields(request)
+        answer = await self._creator.create(lambda: parse_create(fields, default_timeout), fields, key)
+        return JSONResponse(answer.body, status_code=answer.status)
+
+    async def list_sandboxes(self, request: Request) -> Response:
+        page = self._service.list(parse_list(request, self._templates, all_states=True))
+        return JSONResponse([self._wire.listed(record) for record in page.records], headers=_paging(page))
+
+    async def list_v1(self, request: Request) -> Response:
+        page = self._service.list(parse_list(request, self._templates, all_states=False))
+        return JSONResponse([self._wire.listed(record) for record in page.records])
+
+    async def get(self, request: Request) -> Response:
+        return JSONResponse(self._wire.detail(self._service.get(_id(request))))
+
+    async def kill(self, request: Request) -> Response:
+        await self._service.kill(_id(request))
+        return Response(status_code=204)
+
+    async def set_timeout(self, request: Request) -> Response:
+        seconds = (await read_fields(request)).optional_number("timeout")
+        if seconds is None:
+            raise InvalidRequestError("timeout is required")
+        await self._service.set_timeout(_id(request), seconds)
+        return Response(status_code=204)
+
+    async def refresh(self, request: Request) -> Response:
+        seconds = (await read_fields(request)).number("duration", DEFAULT_TIMEOUT_V1)
+        if not 0 <= seconds <= 3600:
+            raise InvalidRequestError("duration must be between 0 and 3600")
+        await self._service.extend(_id(request), seconds)
+        return Response(status_code=204)
+
+    async def connect(self, request: Request) -> Response:
+        return await self._connect(request, await read_fields(request), DEFAULT_TIMEOUT)
+
+    async def connect_v1(self, request: Request) -> Response:
+        fields = await read_fields(request)
+        if not fields.has("timeout"):
+            raise InvalidRequestError("timeout is required")
+        return await self._connect(request, fields, 0)
+
+    async def _connect(self, request: Request, fields: Fields, default_timeout: int) -> Response:
+        timeout = _not_negative(fields.number("timeout", default_timeout))
+        reboot = not fields.flag("memory", default=True)
+        record, resumed = await self._service.connect(_id(request), timeout, reboot=reboot)
+        return JSONResponse(self._wire.created(record), status_code=201 if resumed else 200)
+
+    async def resume(self, request: Request) -> Response:
+        timeout = _not_negative((await read_fields(request)).number("timeout", DEFAULT_TIMEOUT_V1))
+        record = await self._service.resume(_id(request), timeout)
+        return JSONResponse(self._wire.created(record), status_code=201)
+
+    async def pause(self, request: Request) -> Response:
+        keeps_memory = (await read_fields(request)).flag("memory", default=True)
+        await self._service.pause(_id(request), PauseMode.FULL if keeps_memory else PauseMode.FILESYSTEM)
+        return Response(status_code=204)
+
+    async def update_network(self, request: Request) -> Response:
+        fields = await read_fields(request)
+        egress = parse_network(fields, fields.optional_flag("allow_internet_access"), ingress=False)
+        await self._service.update_network(_id(request), egress)
+        return Response(status_code=204)
+
+    async def metrics(self, request: Request) -> Response:
+        live = self._service.fleet.find(_id(request))
+        samples = live.samples.between(query_seconds(request, "start"), query_seconds(request, "end"))
+        return JSONResponse([metric(sample) for sample in samples])
+
+    async def metrics_of_many(self, request: Request) -> Response:
+        ids = [part for part in request.query_params.get("sandbox_ids", "").split(",") if part]
+        if not ids or len(ids) > _MAX_METRICS_IDS:
+            raise InvalidRequestError(f"sandbox_ids must name 1 to {_MAX_METRICS_IDS} sandboxes")
+        latest = {}
+        for sandbox_id in ids:
+            live = self._service.fleet.get(sandbox_id)
+            if live is not None and (sample := live.samples.latest()) is not None:
+                latest[live.id] = metric(sample)
+        return JSONResponse({"sandboxes": latest})
+
+    async def logs(self, request: Request) -> Response:
+        direction = request.query_params.get("direction") or "forward"
+        if direction not in ("forward", "backward"):
+            raise InvalidRequestError("direction must be forward or backward")
+        query = LogQuery(
+            start=query_milliseconds(request, "cursor"),
+            limit=query_number(request, "limit", MAX_ENTRIES, high=MAX_ENTRIES),
+            newest_first=direction == "backward",
+            level=check_level(request.query_params.get("level")),
+            search=request.query_params.get("search"),
+        )
+        return JSONResponse({"logs": [log_entry(entry) for entry in await self._read_logs(request, query)]})
+
+    async def logs_v1(self, request: Request) -> Response:
+        query = LogQuery(start=query_milliseconds(request, "start"), limit=query_number(request, "limit", MAX_ENTRIES))
+        entries = await self._read_logs(request, query)
+        return JSONResponse(
+            {"logs": [log_line(entry) for entry in entries], "logEntries": [log_entry(entry) for entry in entries]}
+        )
+
+    async def _read_logs(self, request: Request, query: LogQuery) -> Iterable[LogEntry]:
+        return await read_logs(self._service.fleet.find(_id(request)), self._booter, query)
+
+    async def unsupported(self, request: Request) -> Response:
+        self._service.fleet.find(_id(request))
+        raise UnsupportedError("the local engine does not support forks and snapshots of sandboxes yet")
+
+    async def no_snapshots(self, _request: Request) -> Response:
+        """There can be none, so the list is empty rather than an error."""
+        return JSONResponse([])
+
+
+def _id(request: Request) -> str:
+    return str(request.path_params["sandbox_id"])
+
+
+def _not_negative(timeout: int) -> int:
+    if timeout < 0:
+        raise InvalidRequestError("Timeout must not be negative")
+    return timeout
+
+
+def _paging(page: SandboxPage) -> dict[str, str]:
+    headers = {}
+    if page.next_token is not None:
+        headers["x-next-token"] = page.next_token
+    if page.total_running is not None:
+        headers["X-Total-Running"] = str(page.total_running)
+    return headers

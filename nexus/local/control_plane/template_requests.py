@@ -1,0 +1,50 @@
+"""Bodies of the template routes."""
+
+from __future__ import annotations
+
+from nexus.local.builds.model import BuildSpec, Step
+from nexus.local.builds.service import DEFAULT_CPU, DEFAULT_MEMORY, BuildRequest
+from nexus.local.control_plane.bodies import Fields
+from nexus.local.errors import InvalidRequestError, UnsupportedError
+
+_MAX_STEPS = 100
+
+
+def parse_registration(fields: Fields) -> BuildRequest:
+    name = fields.text("name") or fields.text("alias")
+    if not name:
+        raise InvalidRequestError("name is required")
+    return BuildRequest(
+        name=name,
+        tags=fields.texts("tags") or (),
+        cpu_count=fields.number("cpuCount", DEFAULT_CPU),
+        memory_mb=fields.number("memoryMB", DEFAULT_MEMORY),
+    )
+
+
+def parse_start(fields: Fields) -> BuildSpec:
+    from_image, from_template = fields.text("fromImage"), fields.text("fromTemplate")
+    if bool(from_image) == bool(from_template):
+        raise InvalidRequestError("exactly one of fromImage and fromTemplate is required")
+    if fields.is_filled("fromImageRegistry"):
+        raise UnsupportedError("the local engine cannot pull images from registries (fromImageRegistry)")
+    steps = tuple(_step(step) for step in fields.objects("steps"))
+    if len(steps) > _MAX_STEPS:
+        raise InvalidRequestError(f"a template may have {_MAX_STEPS} steps at most on the local engine")
+    return BuildSpec(
+        from_image=from_image or None,
+        from_template=from_template or None,
+        force=fields.flag("force"),
+        steps=steps,
+        start_cmd=fields.text("startCmd") or None,
+        ready_cmd=fields.text("readyCmd") or None,
+    )
+
+
+def _step(fields: Fields) -> Step:
+    return Step(
+        type=fields.required_text("type").upper(),
+        args=fields.texts("args") or (),
+        force=fields.flag("force"),
+        files_hash=fields.text("filesHash") or None,
+    )

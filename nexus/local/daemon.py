@@ -1,0 +1,231 @@
+"""Start, find, stop and look at the local engine from another process. The daemon itself is :mod:`nexus.local.serving`.
+
+Stopping the daemon leaves sandboxes running: their processes do not need it, and the next start takes them over. Only
+their time to live waits meanwhile.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nexus
+from nexus.local.presence import Presence, is_held, one_at_a_time, read_presence
+from nexus.local.settings import HOST, Settings, create_settings, is_engine_home, load_settings, nexus_version
+from nexus.local.storage.removal import remove_tree
+
+START_LIMIT = 90.0
+STOP_LIMIT = 30.0
+_POLL = 0.05
+_REQUEST_LIMIT = 60.0
+# What the daemon and its machines need of the caller's environment. Anything else, credentials above all, stays out.
+_PASSED_ON = (
+    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_DATA_HOME"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+    *("NEXUS_LOCAL_FAULTS", "NEXUS_LOCAL_TIER"),
+)
+
+# Kept to be reaped: a daemon that ends before its starter would stay a zombie.
+_started: list[subprocess.Popen[bytes]] = []
+
+
+class DaemonError(Exception):
+    """The daemon could not be started, reached or stopped; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where an engine is reached. Hand ``api_url``, ``sandbox_url`` and ``api_key`` to the e2b SDK."""
+
+    api_url: str
+    sandbox_url: str
+    api_key: str = field(repr=False)
+    engine_id: str
+    pid: int
+    version: str
+    home: Path
+
+
+def ensure_running(home: Path, *, test_controls: bool = False) -> Endpoint:
+    """The engine of ``home``, started if it is not running. Safe to call from several processes at once.
+
+    A daemon of another version of nexus is replaced; its sandboxes go on. ``test_controls`` starts one with a movable
+    clock and scripted failures. Raises DaemonError.
+    """
+    home = home.absolute()
+    create_settings(home)
+    with one_at_a_time(home):
+        presence = read_presence(home)
+        if presence is not None and presence.version != nexus_version():
+            _stop(home, presence, kill_sandboxes=False)
+            presence = None
+        if presence is None:
+            presence = _start(home, test_controls=test_controls)
+        return _endpoint(_settings(home), presence)
+
+
+def find_running(home: Path) -> Endpoint | None:
+    """The engine of ``home`` if it is running; starts nothing."""
+    presence = read_presence(home.absolute())
+    return None if presence is None else _endpoint(_settings(home.absolute()), presence)
+
+
+def stop(home: Path, *, kill_sandboxes: bool = False) -> bool:
+    """Stop the daemon; False when none was running. Sandboxes go on unless they are to be killed. Raises DaemonError.
+
+    With ``kill_sandboxes`` and no daemon, one is started to end what is left.
+    """
+    home = home.absolute()
+    if not is_engine_home(home):
+        return False
+    if kill_sandboxes and read_presence(home) is None:
+        ensure_running(home)
+    with one_at_a_time(home):
+        presence = read_presence(home)
+        if presence is None:
+            return False
+        _stop(home, presence, kill_sandboxes=kill_sandboxes)
+        return True
+
+
+def status(home: Path) -> Mapping[str, object] | None:
+    """What the engine says of itself (``GET /nexus/status``), or None when it is not running."""
+    home = home.absolute()
+    if read_presence(home) is None:
+        return None
+    answer = _request(_settings(home), "GET", "/nexus/status")
+    return answer if isinstance(answer, dict) else None
+
+
+def logs(home: Path, lines: int = 100) -> list[str]:
+    """The last lines of the daemon's log."""
+    path = home / "logs" / "daemon.log"
+    if not path.is_file():
+        return []
+    return path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+
+
+def reset(home: Path) -> bool:
+    """End the engine, its sandboxes, templates and volumes, and remove its home; False when there is no engine."""
+    home = home.absolute()
+    if not is_engine_home(home):
+        return False
+    settings = _settings(home)
+    stop(home, kill_sandboxes=True)
+    remove_tree(settings.runtime)
+    remove_tree(home)
+    return True
+
+
+def _settings(home: Path) -> Settings:
+    settings = load_settings(home)
+    if settings is None:
+        raise DaemonError(f"there is no engine in {home}")
+    return settings
+
+
+def _endpoint(settings: Settings, presence: Presence) -> Endpoint:
+    return Endpoint(
+        api_url=settings.api_url,
+        sandbox_url=settings.sandbox_url,
+        api_key=settings.api_key,
+        engine_id=settings.engine_id,
+        pid=presence.pid,
+        version=presence.version,
+        home=settings.home,
+    )
+
+
+def _start(home: Path, *, test_controls: bool) -> Presence:
+    """Start a detached daemon and wait until it is ready. The caller holds the start lock."""
+    log_folder = home / "logs"
+    log_folder.mkdir(parents=True, exist_ok=True)
+    first_words = log_folder / "startup.log"
+    with first_words.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "nexus.local", "--home", str(home)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            close_fds=True,
+            cwd="/",
+            env=_environment(test_controls=test_controls),
+        )
+    _started.append(process)
+    deadline = time.monotonic() + START_LIMIT
+    while time.monotonic() < deadline:
+        if (presence := read_presence(home)) is not None:
+            return presence
+        if (code := process.poll()) is not None:
+            raise DaemonError(f"the local engine did not start (exit status {code})\n{_last_words(first_words, home)}")
+        time.sleep(_POLL)
+    process.kill()
+    process.wait()
+    raise DaemonError(f"the local engine was not ready within {START_LIMIT:g} s\n{_last_words(first_words, home)}")
+
+
+def _environment(*, test_controls: bool) -> dict[str, str]:
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    # A source tree that is not installed has to be found from the daemon's folder too.
+    passed["PYTHONPATH"] = str(Path(nexus.__file__).parent.parent)
+    if test_controls:
+        passed["NEXUS_LOCAL_FAULTS"] = "1"
+    return passed
+
+
+def _last_words(first_words: Path, home: Path) -> str:
+    text = first_words.read_text(encoding="utf-8", errors="replace").strip()
+    return "\n".join((text or "\n".join(logs(home, 20))).splitlines()[-20:])
+
+
+def _stop(home: Path, presence: Presence, *, kill_sandboxes: bool) -> None:
+    """Ask, then insist. The caller holds the start lock."""
+    try:
+        _request(_settings(home), "POST", "/nexus/shutdown", {"killSandboxes": kill_sandboxes})
+    except DaemonError:
+        if kill_sandboxes:
+            raise
+        _signal(presence, signal.SIGTERM)
+    if not _wait_until_free(home, STOP_LIMIT):
+        _signal(presence, signal.SIGKILL)
+        if not _wait_until_free(home, STOP_LIMIT):
+            raise DaemonError(f"the local engine (process {presence.pid}) does not stop")
+
+
+def _wait_until_free(home: Path, limit: float) -> bool:
+    deadline = time.monotonic() + limit
+    while is_held(home):
+        _started[:] = [process for process in _started if process.poll() is None]
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL)
+    return True
+
+
+def _signal(presence: Presence, number: signal.Signals) -> None:
+    if presence.is_alive():
+        os.kill(presence.pid, number)
+
+
+def _request(settings: Settings, method: str, path: str, body: object = None) -> object:
+    connection = http.client.HTTPConnection(HOST, settings.api_port, timeout=_REQUEST_LIMIT)
+    try:
+        connection.request(method, path, json.dumps(body or {}), {"X-API-KEY": settings.api_key})
+        response = connection.getresponse()
+        text = response.read()
+        if response.status >= 300:
+            raise DaemonError(f"the local engine answered {response.status}: {text.decode(errors='replace')}")
+        return json.loads(text) if text else None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise DaemonError(f"the local engine does not answer: {error}") from error
+    finally:
+        connection.close()

@@ -1,0 +1,201 @@
+"""One engine put together: isolation, sandboxes, templates, edge and control plane, started and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from nexus.local.builds.archives import ArchiveStore
+from nexus.local.builds.builder import Builder
+from nexus.local.builds.records import TemplateRecords
+from nexus.local.builds.registry import TemplateRegistry
+from nexus.local.builds.service import BuildService
+from nexus.local.clock import AdjustableClock, Clock, SystemClock
+from nexus.local.control_plane.creating import Creator
+from nexus.local.control_plane.sandbox_wire import SandboxWire, wire_time
+from nexus.local.control_plane.template_wire import TemplateWire
+from nexus.local.edge.forwards import ForwardTable
+from nexus.local.edge.open_streams import OpenStreams
+from nexus.local.edge.server import Edge
+from nexus.local.isolation.base import Isolation
+from nexus.local.routing import Forwards, SandboxDirectory
+from nexus.local.sandboxes.booting import Booter, Readiness
+from nexus.local.sandboxes.eviction import Evictor
+from nexus.local.sandboxes.fleet import Fleet
+from nexus.local.sandboxes.idempotency import IdempotencyLedger
+from nexus.local.sandboxes.metrics import INTERVAL, Sampler
+from nexus.local.sandboxes.pausing import Pauser
+from nexus.local.sandboxes.records import SandboxRecords
+from nexus.local.sandboxes.recovery import recover
+from nexus.local.sandboxes.service import SandboxService, Tenancy
+from nexus.local.sandboxes.volumes import VolumeRegistry
+from nexus.local.settings import HOST, Settings, nexus_version
+
+# The envd whose behaviour ours has; SDKs choose what they ask for by it.
+ENVD_VERSION = "0.6.13"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """How an engine runs. ``test_controls`` adds a movable clock and scripted failures."""
+
+    tenancy: Tenancy = field(default_factory=Tenancy)
+    readiness: Readiness = field(default_factory=Readiness)
+    test_controls: bool = False
+
+
+class Engine:
+    """Everything behind the two ports. Build it, :meth:`open` it, serve its application, :meth:`close` it."""
+
+    def __init__(self, settings: Settings, isolation: Isolation, options: EngineOptions) -> None:
+        self.settings = settings
+        self.options = options
+        self.isolation = isolation
+        self.clock: Clock = AdjustableClock() if options.test_controls else SystemClock()
+        self.started_at = self.clock.now()
+        self._make_sandboxes()
+        self._make_templates()
+        self._make_edge()
+        self._make_wire()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.request_shutdown: Callable[[bool], None] = lambda _kill_sandboxes: None
+
+    def _make_sandboxes(self) -> None:
+        settings, fleet = self.settings, Fleet()
+        self._sandbox_records = SandboxRecords(settings.records / "sandboxes")
+        self._template_records = TemplateRecords(settings.records)
+        self.registry = TemplateRegistry(self._template_records)
+        self.volumes = VolumeRegistry(settings.volumes)
+        self.ledger = IdempotencyLedger(settings.records / "idempotency", self.clock)
+        self.booter = Booter(
+            self.isolation,
+            self.volumes,
+            lambda sandbox_id: settings.token("envd", sandbox_id),
+            self.options.readiness,
+            guest_environment(os.environ),
+        )
+        pauser = Pauser(self.isolation, self.booter, self._sandbox_records)
+        self.sandboxes = SandboxService(
+            fleet=fleet,
+            isolation=self.isolation,
+            booter=self.booter,
+            pauser=pauser,
+            records=self._sandbox_records,
+            templates=self.registry,
+            volumes=self.volumes,
+            clock=self.clock,
+            tenancy=self.options.tenancy,
+        )
+        self._evictor = Evictor(fleet, self.clock, self.sandboxes.expire)
+        self.sandboxes.on_lifetime_change = self._evictor.wake
+
+    def _make_templates(self) -> None:
+        self.archives = ArchiveStore(self.settings.archives)
+        builder = Builder(self.isolation, self.registry, self.archives, dict(guest_environment(os.environ)))
+        self.builds = BuildService(self.registry, self._template_records, builder, self.clock)
+
+    def _make_edge(self) -> None:
+        streams = OpenStreams()
+        directory = SandboxDirectory(self.sandboxes, self.settings.token)
+        self._edge = Edge(directory, streams)
+        self._forward_table = ForwardTable(directory, streams, port=self.settings.forward_port)
+        self.forwards = Forwards(self._forward_table, self.sandboxes, self.settings.records / "forwards.json")
+        self.sandboxes.on_leave = self._cut_streams
+        self.sandboxes.on_gone = self.forwards.close
+
+    def _make_wire(self) -> None:
+        disk = shutil.disk_usage(self.settings.home).total // 1024**2
+        # Browsers and curl resolve every name under localhost to loopback, and the edge routes by Host.
+        domain = f"localhost:{self.settings.sandbox_port}"
+        self.sandbox_wire = SandboxWire(
+            envd_version=ENVD_VERSION, disk_size_mb=disk, domain=domain, token=self.settings.token
+        )
+        self.template_wire = TemplateWire(envd_version=ENVD_VERSION, disk_size_mb=disk)
+        self.creator = Creator(
+            self.sandboxes, self.ledger, self.sandbox_wire, self.settings.token("fingerprint", "").encode()
+        )
+
+    async def open(self, written: Callable[[], Sequence[str]]) -> None:
+        """Take over what an earlier daemon left, then let time and traffic run.
+
+        ``written`` lists the machines, alive or not, whose files are in the store.
+        """
+        self.settings.records.mkdir(parents=True, exist_ok=True)
+        for part in (self._sandbox_records, self._template_records, self.registry, self.volumes, self.ledger):
+            part.open()
+        self.archives.open()
+        await self.isolation.open()
+        await recover(self.sandboxes.fleet, self.isolation, self._sandbox_records, written)
+        await self.builds.recover()
+        await self.creator.resolve_unfinished()
+        await self._edge.start(HOST, self.settings.sandbox_port)
+        await self.forwards.restore()
+        self._tasks = [
+            asyncio.create_task(self._evictor.run(), name="evictor"),
+            asyncio.create_task(self._sample_forever(), name="sampler"),
+        ]
+
+    async def close(self, *, kill_sandboxes: bool = False) -> None:
+        """Stop what the daemon does. Sandboxes go on unless they are to be killed too."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.builds.close()
+        if kill_sandboxes:
+            await self.sandboxes.kill_all()
+        await self._edge.close()
+        await self._forward_table.shutdown()
+        with contextlib.suppress(OSError):
+            await self.registry.save_counts()
+        await self.isolation.close()
+
+    async def status(self) -> Mapping[str, object]:
+        """What ``GET /nexus/status`` shows."""
+        live = list(self.sandboxes.fleet)
+        running = sum(sandbox.is_running for sandbox in live)
+        disk = shutil.disk_usage(self.settings.home)
+        return {
+            "engineID": self.settings.engine_id,
+            "version": nexus_version(),
+            "envdVersion": ENVD_VERSION,
+            "tier": self.isolation.tier,
+            "pid": os.getpid(),
+            "startedAt": wire_time(self.started_at),
+            "uptimeSeconds": round((self.clock.now() - self.started_at).total_seconds(), 1),
+            "now": wire_time(self.clock.now()),
+            "apiURL": self.settings.api_url,
+            "sandboxURL": self.settings.sandbox_url,
+            "sandboxes": {"running": running, "paused": len(live) - running},
+            "templates": len(self.registry.templates()),
+            "volumes": len(self.volumes.list()),
+            "disk": {"freeBytes": disk.free, "totalBytes": disk.total},
+            "memory": {"daemonBytes": _resident_bytes()},
+            "testControls": self.options.test_controls,
+        }
+
+    async def _cut_streams(self, sandbox_id: str) -> None:
+        self._edge.drop(sandbox_id)
+
+    async def _sample_forever(self) -> None:
+        sampler = Sampler(self.clock)
+        while True:
+            await sampler.sample(live for live in self.sandboxes.fleet if live.is_running)
+            await asyncio.sleep(INTERVAL)
+
+
+def guest_environment(host: Mapping[str, str]) -> Mapping[str, str]:
+    """What guests have to know of the host: certificate bundles that lie in ``/etc``, which they have a copy of."""
+    names = ("SSL_CERT_FILE", "SSL_CERT_DIR", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+    return {name: host[name] for name in names if host.get(name, "").startswith(("/etc/", "/usr/"))}
+
+
+def _resident_bytes() -> int:
+    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - one line of a kernel file
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,180 @@
+"""Sandbox records on disk, one durable JSON document each: a new daemon goes on where the last one stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from nexus.local.documents import clear_leftovers, read_document, remove_document, write_document
+from nexus.local.sandboxes.model import (
+    Bootable,
+    Lifecycle,
+    NetworkSettings,
+    PauseMode,
+    SandboxRecord,
+    SandboxState,
+    VolumeMount,
+)
+
+FORMAT = 1
+_log = logging.getLogger(__name__)
+
+
+class SandboxRecords:
+    """The folder of records. Writes run in a thread: fsync takes longer than the event loop may stand still."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._latest: dict[str, SandboxRecord] = {}
+        self._writing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def open(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(self._folder)
+
+    def load(self) -> list[SandboxRecord]:
+        """Every readable record. A damaged one is reported in the log and left where it is."""
+        found = []
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                document = read_document(path)
+                if document is not None:
+                    found.append(_decode(document))
+            except (ValueError, KeyError, TypeError) as error:
+                _log.error("sandbox record %s cannot be read: %s", path, error)
+        return found
+
+    async def write(self, record: SandboxRecord) -> None:
+        """Returns when ``record``, or one that was given later, is on disk; never brings a removed one back."""
+        self._latest[record.id] = record
+        async with self._writing[record.id]:
+            if (latest := self._latest.get(record.id)) is not None:
+                await asyncio.to_thread(write_document, self._path(record.id), _encode(latest))
+
+    async def remove(self, sandbox_id: str) -> None:
+        self._latest.pop(sandbox_id, None)
+        async with self._writing[sandbox_id]:
+            await asyncio.to_thread(remove_document, self._path(sandbox_id))
+        self._writing.pop(sandbox_id, None)
+
+    def _path(self, sandbox_id: str) -> Path:
+        return self._folder / f"{sandbox_id}.json"
+
+
+def _encode(record: SandboxRecord) -> dict[str, object]:
+    bootable, network, lifecycle = record.bootable, record.network, record.lifecycle
+    return {
+        "format": FORMAT,
+        "id": record.id,
+        "state": record.state.value,
+        "template": {
+            "template_id": bootable.template_id,
+            "build_id": bootable.build_id,
+            "alias": bootable.alias,
+            "layers": list(bootable.layers),
+            "cpu_count": bootable.cpu_count,
+            "memory_mb": bootable.memory_mb,
+            "default_user": bootable.default_user,
+            "workdir": bootable.workdir,
+            "start_cmd": bootable.start_cmd,
+            "ready_cmd": bootable.ready_cmd,
+            "template_env": dict(bootable.template_env),
+        },
+        "started_at": record.started_at.isoformat(),
+        "end_at": record.end_at.isoformat(),
+        "timeout": record.timeout,
+        "metadata": dict(record.metadata),
+        "network": {
+            "internet": network.internet,
+            "allow_out": None if network.allow_out is None else list(network.allow_out),
+            "deny_out": None if network.deny_out is None else list(network.deny_out),
+            "allow_public_traffic": network.allow_public_traffic,
+            "mask_request_host": network.mask_request_host,
+        },
+        "lifecycle": {
+            "auto_pause": lifecycle.auto_pause,
+            "auto_pause_mode": lifecycle.auto_pause_mode.value,
+            "auto_resume": lifecycle.auto_resume,
+        },
+        "volume_mounts": [{"name": mount.name, "path": mount.path} for mount in record.volume_mounts],
+        "layers": list(record.layers),
+        "pause_mode": record.pause_mode.value if record.pause_mode else None,
+        "has_env_vars": record.has_env_vars,
+    }
+
+
+def _decode(document: Mapping[str, object]) -> SandboxRecord:
+    if document["format"] != FORMAT:
+        raise ValueError(f"format {document['format']} is not known")
+    template, network, lifecycle = (_mapping(document[key]) for key in ("template", "network", "lifecycle"))
+    return SandboxRecord(
+        id=str(document["id"]),
+        state=SandboxState(str(document["state"])),
+        bootable=Bootable(
+            template_id=str(template["template_id"]),
+            build_id=str(template["build_id"]),
+            alias=_text(template["alias"]),
+            layers=_texts(template["layers"]) or (),
+            cpu_count=_number(template["cpu_count"]),
+            memory_mb=_number(template["memory_mb"]),
+            default_user=str(template["default_user"]),
+            workdir=_text(template["workdir"]),
+            start_cmd=_text(template["start_cmd"]),
+            ready_cmd=_text(template["ready_cmd"]),
+            template_env={str(key): str(value) for key, value in _mapping(template["template_env"]).items()},
+        ),
+        started_at=datetime.fromisoformat(str(document["started_at"])),
+        end_at=datetime.fromisoformat(str(document["end_at"])),
+        timeout=_number(document["timeout"]),
+        metadata={str(key): str(value) for key, value in _mapping(document["metadata"]).items()},
+        network=NetworkSettings(
+            internet=None if network["internet"] is None else bool(network["internet"]),
+            allow_out=_texts(network["allow_out"]),
+            deny_out=_texts(network["deny_out"]),
+            allow_public_traffic=bool(network["allow_public_traffic"]),
+            mask_request_host=_text(network["mask_request_host"]),
+        ),
+        lifecycle=Lifecycle(
+            auto_pause=bool(lifecycle["auto_pause"]),
+            auto_pause_mode=PauseMode(str(lifecycle["auto_pause_mode"])),
+            auto_resume=bool(lifecycle["auto_resume"]),
+        ),
+        volume_mounts=_mounts(document["volume_mounts"]),
+        layers=_texts(document["layers"]) or (),
+        pause_mode=None if document["pause_mode"] is None else PauseMode(str(document["pause_mode"])),
+        has_env_vars=bool(document["has_env_vars"]),
+    )
+
+
+def _mounts(value: object) -> tuple[VolumeMount, ...]:
+    if not isinstance(value, list):
+        raise TypeError("volume_mounts is not a list")
+    return tuple(VolumeMount(str(_mapping(item)["name"]), str(_mapping(item)["path"])) for item in value)
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise TypeError("expected an object")
+    return value
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError("expected a whole number")
+    return value
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _texts(value: object) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise TypeError("expected a list")
+    return tuple(str(item) for item in value)

@@ -1,0 +1,161 @@
+"""The daemon's own process: locks its home, opens the engine, serves until told to stop.
+
+``python -m nexus.local --home PATH``; people use ``nexus local`` instead, which calls :mod:`nexus.local.daemon`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import errno
+import logging
+import logging.handlers
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+
+from nexus.local.app import create_app
+from nexus.local.control_plane.faults import DroppableProtocol
+from nexus.local.documents import clear_leftovers
+from nexus.local.engine import Engine, EngineOptions
+from nexus.local.isolation.namespaces import NamespaceIsolation
+from nexus.local.isolation.tiers import IDMAP, ROOTLESS_SINGLE, by_name
+from nexus.local.presence import HomeLockedError, Presence, hold_home, write_presence
+from nexus.local.settings import HOST, Settings, SettingsError, create_settings, with_new_ports
+
+_LOG_BYTES, _LOG_FILES = 5 * 1024 * 1024, 3
+_KEEP_ALIVE = 75
+_GRACE = 5
+
+_log = logging.getLogger(__name__)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the daemon has its own."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m nexus.local", description="Run the local engine's daemon.")
+    parser.add_argument("--home", type=Path, required=True)
+    home: Path = parser.parse_args(arguments).home.absolute()
+    options = EngineOptions(test_controls=os.environ.get("NEXUS_LOCAL_FAULTS", "") not in ("", "0"))
+    try:
+        settings = create_settings(home)
+        with hold_home(home):
+            _log_to(settings.logs)
+            asyncio.run(_run(settings, options))
+    except (SettingsError, HomeLockedError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+async def _run(settings: Settings, options: EngineOptions) -> None:
+    settings, listening = _listen(settings)
+    clear_leftovers(settings.home)
+    isolation = make_isolation(settings)
+    engine = Engine(settings, isolation, options)
+    await engine.open(lambda: [entry.name for entry in isolation.store.uppers.iterdir()])
+    await isolation.set_forward_port(settings.forward_port)
+    stop = _Stop()
+    engine.request_shutdown = stop.ask
+    server = _Server(
+        uvicorn.Config(
+            create_app(engine),
+            http=DroppableProtocol if options.test_controls else "h11",
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=_GRACE,
+        )
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    write_presence(Presence.of_this_process(settings))
+    _log.info("engine %s serves on %s, tier %s", settings.engine_id, settings.api_url, engine.isolation.tier)
+    await stop.wait(serving)
+    server.should_exit = True
+    await serving
+    await engine.close(kill_sandboxes=stop.kill_sandboxes)
+    _log.info("engine stopped")
+
+
+class _Stop:
+    """The wish to stop, from a signal or a request."""
+
+    def __init__(self) -> None:
+        self._asked = asyncio.Event()
+        self.kill_sandboxes = False
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.ask, False)
+
+    def ask(self, kill_sandboxes: bool) -> None:
+        self.kill_sandboxes = self.kill_sandboxes or kill_sandboxes
+        self._asked.set()
+
+    async def wait(self, serving: asyncio.Task[None]) -> None:
+        """Return when asked to stop, or when the server ended by itself."""
+        asked = asyncio.create_task(self._wait_asked())
+        await asyncio.wait({asked, serving}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+
+    async def _wait_asked(self) -> None:
+        await self._asked.wait()
+
+
+def make_isolation(settings: Settings) -> NamespaceIsolation:
+    """The best way of making machines that this process may use; ``NEXUS_LOCAL_TIER`` names another one."""
+    wanted = os.environ.get("NEXUS_LOCAL_TIER")
+    tier = by_name(wanted) if wanted else (IDMAP if os.geteuid() == 0 else ROOTLESS_SINGLE)
+    return NamespaceIsolation(tier, settings.store, settings.runtime, logs=settings.logs)
+
+
+def _listen(settings: Settings) -> tuple[Settings, socket.socket]:
+    """Bind the API's port; when another program has one of the engine's ports, move to new ones."""
+    try:
+        with _bound(settings.sandbox_port), _bound(settings.forward_port):
+            pass
+        return settings, _bound(settings.api_port)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        _log.warning("another program uses one of the engine's ports; new ones are chosen")
+        moved = with_new_ports(settings)
+        return moved, _bound(moved.api_port)
+
+
+def _bound(port: int) -> socket.socket:
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((HOST, port))
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def _log_to(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = logging.handlers.RotatingFileHandler(
+        folder / "daemon.log", maxBytes=_LOG_BYTES, backupCount=_LOG_FILES, encoding="utf-8"
+    )
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    for noisy in ("uvicorn", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,200 @@
+"""Where one engine lives and who it is: its home folder, identity, API key and ports.
+
+Read by both sides: the daemon that serves, and the process that starts, finds or stops it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import random
+import secrets
+import socket
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nexus.local.documents import read_document, write_document
+
+FORMAT = 1
+HOST = "127.0.0.1"
+# Below the kernel's ephemeral range, so that outgoing connections do not take the ports between two starts.
+_PORT_RANGE = range(21000, 30000)
+_DISTRIBUTION = "nexus-e2b"
+
+
+class SettingsError(Exception):
+    """The home folder cannot be used as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One engine. ``api_key`` also seeds every token the engine hands out."""
+
+    home: Path
+    engine_id: str
+    api_key: str
+    api_port: int
+    sandbox_port: int
+    forward_port: int
+
+    @property
+    def api_url(self) -> str:
+        return f"http://{HOST}:{self.api_port}"
+
+    @property
+    def sandbox_url(self) -> str:
+        return f"http://{HOST}:{self.sandbox_port}"
+
+    @property
+    def store(self) -> Path:
+        """Everything the isolation keeps: base, layers, what sandboxes write."""
+        return self.home / "store"
+
+    @property
+    def records(self) -> Path:
+        return self.home / "records"
+
+    @property
+    def archives(self) -> Path:
+        """Uploaded build contexts."""
+        return self.home / "archives"
+
+    @property
+    def volumes(self) -> Path:
+        return self.home / "volumes"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def runtime(self) -> Path:
+        """A short path for Unix sockets, whose addresses hold about 100 bytes."""
+        return runtime_folder(self.home)
+
+    def token(self, purpose: str, subject: str) -> str:
+        """A secret derived from the engine's key: the same one every time, and stored nowhere."""
+        return hmac.new(self.api_key.encode(), f"{purpose}:{subject}".encode(), hashlib.sha256).hexdigest()
+
+
+def default_home() -> Path:
+    """``$NEXUS_HOME``, else ``nexus`` in the XDG data folder."""
+    if explicit := os.environ.get("NEXUS_HOME"):
+        return Path(explicit).expanduser().absolute()
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data).expanduser().absolute() / "nexus"
+
+
+def runtime_folder(home: Path) -> Path:
+    """The folder for sockets of the engine at ``home``: short, private, and the same on every call."""
+    name = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:8]
+    base = Path(os.environ.get("XDG_RUNTIME_DIR") or "/run")
+    if not os.access(base, os.W_OK):
+        base = Path(tempfile.gettempdir())
+    return base / f"nexus-{os.getuid()}-{name}"
+
+
+def identity_file(home: Path) -> Path:
+    return home / "engine.json"
+
+
+def is_engine_home(home: Path) -> bool:
+    return identity_file(home).is_file()
+
+
+def load_settings(home: Path) -> Settings | None:
+    """The engine at ``home``, or None when none has ever been there. Raises SettingsError on a newer format."""
+    try:
+        document = read_document(identity_file(home))
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    if document is None:
+        return None
+    match document:
+        case {
+            "format": int(found),
+            "engine_id": str(engine_id),
+            "api_key": str(api_key),
+            "api_port": int(api_port),
+            "sandbox_port": int(sandbox_port),
+            "forward_port": int(forward_port),
+        } if found <= FORMAT:
+            return Settings(
+                home=home,
+                engine_id=engine_id,
+                api_key=api_key,
+                api_port=api_port,
+                sandbox_port=sandbox_port,
+                forward_port=forward_port,
+            )
+        case {"format": int(found)} if found > FORMAT:
+            raise SettingsError(f"{identity_file(home)} was written by a newer nexus (format {found}); upgrade nexus")
+        case _:
+            raise SettingsError(f"{identity_file(home)} is damaged; remove {home} to start afresh")
+
+
+def create_settings(home: Path) -> Settings:
+    """Load the engine at ``home``, or make one: folder, identity, key and free ports."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if existing := load_settings(home):
+        return existing
+    api_port, sandbox_port, forward_port = free_ports(3)
+    settings = Settings(
+        home=home,
+        engine_id=f"local-{secrets.token_hex(8)}",
+        api_key=f"e2b_{secrets.token_hex(20)}",
+        api_port=api_port,
+        sandbox_port=sandbox_port,
+        forward_port=forward_port,
+    )
+    save_settings(settings)
+    return settings
+
+
+def save_settings(settings: Settings) -> None:
+    write_document(
+        identity_file(settings.home),
+        {
+            "format": FORMAT,
+            "engine_id": settings.engine_id,
+            "api_key": settings.api_key,
+            "api_port": settings.api_port,
+            "sandbox_port": settings.sandbox_port,
+            "forward_port": settings.forward_port,
+        },
+    )
+
+
+def with_new_ports(settings: Settings) -> Settings:
+    """The same engine on other ports: what it falls back to when another program took the old ones."""
+    api_port, sandbox_port, forward_port = free_ports(3)
+    moved = replace(settings, api_port=api_port, sandbox_port=sandbox_port, forward_port=forward_port)
+    save_settings(moved)
+    return moved
+
+
+def free_ports(count: int) -> list[int]:
+    """Different ports that nothing on this host listens on right now."""
+    found: list[int] = []
+    for port in random.sample(_PORT_RANGE, 200):
+        with socket.socket() as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise SettingsError(f"no free ports between {_PORT_RANGE.start} and {_PORT_RANGE.stop}")
+
+
+def nexus_version() -> str:
+    """The installed version of nexus; ``0+source`` when it runs from a source tree that was never installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(_DISTRIBUTION)
+    except PackageNotFoundError:
+        return "0+source"
