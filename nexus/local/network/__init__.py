@@ -29,12 +29,14 @@ from nexus.local.network.namespace import (
     open_dns_sockets,
     take_handles,
 )
+from nexus.local.network.probe import EgressFinding, probe_egress
 from nexus.local.network.rules import EgressRules
 from nexus.local.network.verdicts import FORWARD_NETWORK
 
 __all__ = [
     "DNS_ADDRESS",
     "FORWARD_NETWORK",
+    "EgressFinding",
     "EgressHandles",
     "EgressRules",
     "SupervisorClient",
@@ -42,6 +44,7 @@ __all__ = [
     "bring_up_loopback",
     "install_egress_filter",
     "open_dns_sockets",
+    "probe_egress",
     "set_no_new_privs",
     "take_fd",
     "take_handles",

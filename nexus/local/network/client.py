@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from typing import Final, Self
@@ -50,19 +49,29 @@ class SupervisorClient:
         Its messages go to ``log``. Raises SupervisorError when it does not come up.
         """
         deadline = asyncio.get_running_loop().time() + _START_LIMIT
-        process: subprocess.Popen[bytes] | None = None
-        while True:
-            try:
-                return cls.connect(path)
-            except (FileNotFoundError, ConnectionRefusedError):
-                process = process or _spawn(path, log)
-            # Status 0 says that another one has the path: a race won by another daemon's, or one that is just ending.
-            status = process.poll()
-            if status == 0:
-                process = None
-            if status or asyncio.get_running_loop().time() > deadline:
-                raise SupervisorError(f"the egress supervisor did not start (see {log or 'its log'})")
-            await asyncio.sleep(_POLL)
+        started = False
+        while asyncio.get_running_loop().time() < deadline:
+            if (client := await cls._answering(path)) is not None:
+                return client
+            if started:
+                # Another daemon's supervisor has the path: just coming up, or just ending.
+                await asyncio.sleep(_POLL)
+            await _start(path, log)
+            started = True
+        raise SupervisorError("the egress supervisor did not start")
+
+    @classmethod
+    async def _answering(cls, path: Path) -> Self | None:
+        try:
+            client = cls.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return None
+        try:
+            await client.machines()
+        except SupervisorError:
+            client.close()
+            return None
+        return client
 
     async def add(self, machine_id: str, handles: EgressHandles, policy: NetworkPolicy) -> None:
         """Have a machine served. The supervisor gets its own copies of the descriptors; close yours afterwards."""
@@ -109,18 +118,23 @@ class SupervisorClient:
         return reply
 
 
-def _spawn(path: Path, log: Path | None) -> subprocess.Popen[bytes]:
+async def _start(path: Path, log: Path | None) -> None:
+    """Run the program that leaves a supervisor behind; it ends when that one listens, or another one has the path."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    target = log or Path(os.devnull)
     # Also where nexus runs from a checkout that only this process has on its path.
     search_path = os.pathsep.join(filter(None, [str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH")]))
-    with target.open("ab") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", "nexus.local.network.supervisor", str(path)],
-            stdin=subprocess.DEVNULL,
+    with (log or Path(os.devnull)).open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "nexus.local.network.supervisor",
+            str(path),
+            stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            start_new_session=True,
             cwd="/",
             env={**os.environ, "PYTHONPATH": search_path},
         )
+        status = await process.wait()
+    if status != 0:
+        raise SupervisorError(f"the egress supervisor did not start (see {log or 'its log'})")

@@ -6,6 +6,7 @@ Thin and typed; nothing here knows what a policy or a machine is. Every failure 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
 import socket
@@ -131,8 +132,22 @@ def network_of(sock: socket.socket) -> bytes:
     return sock.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8)
 
 
-def thread_group(tid: int) -> int:
-    """The process a thread belongs to. Raises ProcessLookupError when it is gone."""
+def open_process(tid: int) -> tuple[int, int]:
+    """The process a thread belongs to: its id, and a pidfd that the caller closes.
+
+    Raises ProcessLookupError when it is gone.
+    """
+    try:
+        return tid, os.pidfd_open(tid)
+    except OSError as error:
+        # EINVAL, newer kernels ENOENT: a thread other than the first.
+        if error.errno not in (errno.EINVAL, errno.ENOENT):
+            raise
+    pid = _thread_group(tid)
+    return pid, os.pidfd_open(pid)
+
+
+def _thread_group(tid: int) -> int:
     try:
         with open(f"/proc/{tid}/status", "rb") as status:  # noqa: PTH123 - on the hot path of every connect
             for line in status:
@@ -140,4 +155,4 @@ def thread_group(tid: int) -> int:
                     return int(line[5:])
     except FileNotFoundError:
         pass
-    raise ProcessLookupError(tid)
+    raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))

@@ -16,7 +16,9 @@ from nexus.local.network.namespace import DNS_PORT
 from nexus.local.network.rules import EgressRules
 from nexus.local.network.verdicts import NameMemory
 
-_PATIENCE: Final = 4.0
+# Shorter than the five seconds after which programs ask again, so that a lost packet is not noticed.
+_PATIENCE: Final = 1.5
+_ROUNDS: Final = 3
 _IDLE: Final = 30.0
 _MOST_PENDING: Final = 512
 _LOCALHOST: Final = ("127.0.0.1",)
@@ -27,7 +29,8 @@ RESOLV_CONF: Final = Path("/etc/resolv.conf")
 class HostResolvers:
     """The nameservers of the host, read anew whenever its ``resolv.conf`` changes."""
 
-    def __init__(self, path: Path = RESOLV_CONF) -> None:
+    def __init__(self, path: Path = RESOLV_CONF, port: int = DNS_PORT) -> None:
+        self.port = port
         self._path = path
         self._seen: tuple[int, int] | None = None
         self._addresses: tuple[str, ...] = _LOCALHOST
@@ -117,16 +120,16 @@ class Nameserver:
                 await writer.drain()
         writer.close()
 
-    async def _resolve(self, query: bytes, ask: Callable[[bytes, str], Coroutine[None, None, bytes]]) -> bytes:
+    async def _resolve(self, query: bytes, ask: Callable[[bytes, str, int], Coroutine[None, None, bytes]]) -> bytes:
         """The answer to give. Raises ValueError for what is no query."""
         name = dns_messages.question_of(query).name
         rules = self._rules()
         if not rules.resolves(name):
             return dns_messages.failure(query, ResponseCode.REFUSED)
-        for address in self._resolvers.addresses():
+        for address in self._resolvers.addresses() * _ROUNDS:
             with suppress(OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
                 async with asyncio.timeout(_PATIENCE):
-                    answer = await ask(query, address)
+                    answer = await ask(query, address, self._resolvers.port)
                 self._learn(name, answer)
                 return answer
         return dns_messages.failure(query, ResponseCode.SERVER_FAILURE)
@@ -145,12 +148,12 @@ class _Queries(asyncio.DatagramProtocol):
         self._receive(data, addr)
 
 
-async def _ask_by_datagram(query: bytes, resolver: str) -> bytes:
+async def _ask_by_datagram(query: bytes, resolver: str, port: int) -> bytes:
     loop = asyncio.get_running_loop()
     asked = dns_messages.question_of(query)
     answers: asyncio.Queue[bytes] = asyncio.Queue()
     transport, _ = await loop.create_datagram_endpoint(
-        lambda: _Queries(lambda data, _sender: answers.put_nowait(data)), remote_addr=(resolver, DNS_PORT)
+        lambda: _Queries(lambda data, _sender: answers.put_nowait(data)), remote_addr=(resolver, port)
     )
     try:
         transport.sendto(query)
@@ -163,8 +166,8 @@ async def _ask_by_datagram(query: bytes, resolver: str) -> bytes:
         transport.abort()
 
 
-async def _ask_by_stream(query: bytes, resolver: str) -> bytes:
-    reader, writer = await asyncio.open_connection(resolver, DNS_PORT)
+async def _ask_by_stream(query: bytes, resolver: str, port: int) -> bytes:
+    reader, writer = await asyncio.open_connection(resolver, port)
     try:
         writer.write(_framed(query))
         return await _read_framed(reader)

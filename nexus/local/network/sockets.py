@@ -112,7 +112,9 @@ class SocketFactory:
         """
         twin = socket.socket(kind.family, kind.type | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, kind.protocol)
         try:
-            defaults = self._defaults.setdefault(kind, _options(twin, kind))
+            if kind not in self._defaults:
+                self._defaults[kind] = _options(twin, kind)
+            defaults = self._defaults[kind]
             for option, value in _options(original, kind).items():
                 if defaults.get(option) != value:
                     _set(twin, option, value)

@@ -1,7 +1,7 @@
 """Run a command as a machine's process tree would run: own network namespace, egress filter, resolv.conf.
 
-Usage: inside.py CONTROL_FD ANSWER_FD RESOLV_CONF COMMAND... It writes three descriptor numbers to CONTROL_FD, waits for one byte
-on ANSWER_FD, and becomes COMMAND. Without root it makes a user namespace first.
+Usage: inside.py CONTROL_FD ANSWER_FD RESOLV_CONF COMMAND... It writes three descriptor numbers to CONTROL_FD, waits for
+one byte on ANSWER_FD, and becomes COMMAND. Without root it makes a user namespace first.
 """
 
 import ctypes
