@@ -240,10 +240,11 @@ class Keeper:
 
     def _accounts(self) -> dict[str, object]:
         accounts = self._group.accounts()
+        cache = accounts.cache or 0
         return {
             "cpu_seconds": self._processes.cpu_seconds() if accounts.cpu_seconds is None else accounts.cpu_seconds,
-            "memory": self._processes.memory() if accounts.memory is None else accounts.memory,
-            "cache": accounts.cache or 0,
+            "memory": self._processes.memory() if accounts.memory is None else max(0, accounts.memory - cache),
+            "cache": cache,
             "at": time.monotonic(),
         }
 
