@@ -10,9 +10,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from nexus.local.envd.config import EnvdConfig
 from nexus.local.isolation.base import Limits
+
+NetworkKind = Literal["own", "loopback", "host"]
+"""A network of the machine's own with egress through the supervisor, the same without any egress, or the host's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +24,7 @@ class LaunchRequest:
     """One machine to make, in the words of the kernel side.
 
     ``base`` and ``layers`` are folder names in the store, layers lowest first. ``trees`` are the overlays, the root's
-    first. ``egress`` False leaves the machine without any way out (kernels that cannot stop and answer system calls).
+    first. ``self_test`` has the init write and execute something before it reports to be ready.
     """
 
     machine_id: str
@@ -33,8 +37,9 @@ class LaunchRequest:
     trees: tuple[str, ...]
     volumes: Mapping[str, Path]
     limits: Limits
-    egress: bool
+    network: NetworkKind
     envd: EnvdConfig
+    self_test: bool = False
 
     def encode(self) -> bytes:
         return json.dumps(dataclasses.asdict(self), default=str).encode()
@@ -53,6 +58,7 @@ class LaunchRequest:
             trees=tuple(fields["trees"]),
             volumes={path: Path(source) for path, source in fields["volumes"].items()},
             limits=Limits(**fields["limits"]),
-            egress=fields["egress"],
+            network=fields["network"],
             envd=EnvdConfig(**fields["envd"]),
+            self_test=fields["self_test"],
         )

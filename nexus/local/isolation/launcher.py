@@ -38,6 +38,7 @@ from nexus.local.isolation.launch_request import LaunchRequest
 from nexus.local.isolation.process_title import ProcessTitle
 from nexus.local.isolation.tiers import Tier
 from nexus.local.network import EgressHandles, bring_up_loopback, install_egress_filter, open_dns_sockets
+from nexus.local.storage.accounts import USER_ID
 from nexus.local.storage.guest_files import HOSTNAME
 
 INIT_TITLE = "/usr/bin/envd"
@@ -114,14 +115,13 @@ def _assemble(launch: Launch, mapping: mounts.Mapping | None) -> Path:
 
 
 def _serve_ports(listening: socket.socket, from_init: socket.socket, init: int) -> None:
-    """Follow the init into its network namespace and hand out connections from there."""
+    """Follow the init into its network namespace, if it has one, and hand out connections from there."""
     _, descriptors, _, _ = socket.recv_fds(from_init, 1, 1)
     from_init.close()
-    # Without a descriptor the init has failed and has said why.
     for descriptor in descriptors:
         syscalls.setns(descriptor, syscalls.CLONE_NEWNET)
         os.close(descriptor)
-        porter.serve_until_end(listening, init)
+    porter.serve_until_end(listening, init)
 
 
 def _become_init(launch: Launch, root: Path, mapping: mounts.Mapping | None, network: socket.socket) -> None:
@@ -134,14 +134,19 @@ def _become_init(launch: Launch, root: Path, mapping: mounts.Mapping | None, net
     mounts.enter(root)
     syscalls.unshare(syscalls.CLONE_NEWCGROUP)
     socket.sethostname(launch.request.hostname)
-    _enter_own_network(mapping, network)
+    _enter_user_namespace(mapping)
+    if launch.request.network != "host":
+        _enter_own_network(network)
+    network.close()
     _become_root()
     _write_hostname(launch.request.hostname)
-    if launch.request.egress:
+    if launch.request.network == "own":
         _install_egress(launch.boot)
     _give_up_powers(tier)
     if tier.single_uid:
         rootless_filter.install()
+    if launch.request.self_test:
+        _test_root(tier)
     launch.title.set(INIT_TITLE)
     _close_descriptors({launch.boot.fileno(), launch.envd.fileno()})
     _tell(launch.boot, {"ready": True})
@@ -150,17 +155,19 @@ def _become_init(launch: Launch, root: Path, mapping: mounts.Mapping | None, net
     serve(config, launch.envd)
 
 
-def _enter_own_network(mapping: mounts.Mapping | None, launcher: socket.socket) -> None:
-    """A network of the machine's own, owned by its user namespace so that its root may bind low ports."""
+def _enter_user_namespace(mapping: mounts.Mapping | None) -> None:
     if mapping is not None:
         syscalls.setns(mapping.userns, syscalls.CLONE_NEWUSER)
         os.close(mapping.userns)
+
+
+def _enter_own_network(launcher: socket.socket) -> None:
+    """A network of the machine's own, owned by its user namespace so that its root may bind low ports."""
     syscalls.unshare(syscalls.CLONE_NEWNET)
     bring_up_loopback()
     descriptor = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     socket.send_fds(launcher, [b"n"], [descriptor])
     os.close(descriptor)
-    launcher.close()
 
 
 def _become_root() -> None:
@@ -205,6 +212,24 @@ def _give_up_powers(tier: Tier) -> None:
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     # Forgotten by the kernel at every change of ids.
     _die_with_parent()
+
+
+def _test_root(tier: Tier) -> None:
+    """Write into both kinds of trees, and run a program as an ordinary user. Raises OSError."""
+    for folder in ("/root", "/usr/local/bin"):
+        Path(folder, "self-test").write_text("written")
+    child = os.fork()
+    if child == 0:
+        try:
+            if tier.user_switch == "setuid":
+                os.setgroups([])
+                os.setresgid(USER_ID, USER_ID, USER_ID)
+                os.setresuid(USER_ID, USER_ID, USER_ID)
+            os.execv("/bin/sh", ["sh", "-c", "test -s /usr/local/bin/self-test && echo x > /tmp/self-test"])  # noqa: S606
+        finally:
+            os._exit(1)
+    if os.waitpid(child, 0)[1] != 0:
+        raise OSError("a program started inside failed")
 
 
 def _die_with_parent() -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
+from nexus.local.envd.config import EnvdConfig
 from nexus.local.isolation import cgroups
-from nexus.local.isolation.base import MachineSpec
+from nexus.local.isolation.base import MachineSpec, NetworkPolicy
 from nexus.local.isolation.keeper import group_prefix
-from nexus.local.isolation.launch_request import LaunchRequest
+from nexus.local.isolation.launch_request import LaunchRequest, NetworkKind
 from nexus.local.isolation.machine import MachineGoneError, NamespaceMachine, ask_keeper
 from nexus.local.isolation.runtime_folder import RuntimeFolder
 from nexus.local.isolation.starting import START_LIMIT, StartError, converse, wait_for_envd
@@ -23,11 +24,13 @@ from nexus.local.storage.base_root import BaseOptions, build_base, refresh_resol
 from nexus.local.storage.layout import ROOT_TREE, Store, checked_name, short_key
 from nexus.local.storage.removal import remove_tree
 
-_log = logging.getLogger(__name__)
-
 
 class NamespaceIsolation:
-    """Machines of one tier, in one store. ``egress`` False leaves them without any network outside of themselves."""
+    """Machines of one tier, in one store.
+
+    ``egress`` False is for kernels on which the network's supervisor cannot work: machines that may use the internet
+    then share the host's network, others have none, and rules are refused.
+    """
 
     def __init__(
         self, tier: Tier, store: Path, runtime: Path, *, logs: Path | None = None, egress: bool = True
@@ -82,12 +85,24 @@ class NamespaceIsolation:
 
     async def start(self, spec: MachineSpec) -> NamespaceMachine:
         """See :meth:`nexus.local.isolation.base.Isolation.start`. Raises StartError; ValueError for a bad spec."""
+        return await self._start(spec, self_test=False)
+
+    async def self_test(self) -> None:
+        """Make a machine that writes and executes something, and remove it. Raises StartError."""
+        name = f"self-test-{secrets.token_hex(4)}"
+        spec = MachineSpec(id=name, hostname=name, envd=EnvdConfig(sandbox_id=name, template_id="base"))
+        machine = await self._start(spec, self_test=True)
+        await machine.kill()
+        await self.discard(machine.id)
+
+    async def _start(self, spec: MachineSpec, *, self_test: bool) -> NamespaceMachine:
         checked_name(spec.id)
+        network = self._network_kind(spec.network)
         folder = RuntimeFolder.of(self._runtime, spec.id)
         is_new = await asyncio.to_thread(layers.create_upper, self._store, spec.id, self._trees)
         try:
             async with asyncio.timeout(START_LIMIT):
-                description = await self._make(spec)
+                description = await self._make(spec, network, self_test=self_test)
                 await wait_for_envd(folder.envd)
         except BaseException as error:
             await asyncio.shield(self._abandon(spec.id, discard=is_new))
@@ -129,7 +144,7 @@ class NamespaceIsolation:
 
     # -- steps
 
-    async def _make(self, spec: MachineSpec) -> dict[str, object]:
+    async def _make(self, spec: MachineSpec, network: NetworkKind, *, self_test: bool) -> dict[str, object]:
         request = LaunchRequest(
             machine_id=spec.id,
             hostname=spec.hostname,
@@ -141,11 +156,19 @@ class NamespaceIsolation:
             trees=self._trees,
             volumes=spec.volumes,
             limits=spec.limits,
-            egress=self._egress,
+            network=network,
             envd=spec.envd,
+            self_test=self_test,
         )
         with await self._zygote.fork() as start:
             return dict(await converse(start, request, spec.network, self._network))
+
+    def _network_kind(self, policy: NetworkPolicy) -> NetworkKind:
+        if self._egress:
+            return "own"
+        if policy.allow_out or policy.deny_out:
+            raise StartError("this host's kernel cannot enforce network rules (see `nexus local doctor`)")
+        return "host" if policy.internet else "loopback"
 
     async def _abandon(self, machine_id: str, *, discard: bool) -> None:
         """Leave nothing of a machine that could not be started."""

@@ -1,0 +1,68 @@
+"""From what failed to what mends it: one sentence or command per cause."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Final
+
+from nexus.local.isolation.tiers import Tier
+
+FOR_LIMITS: Final = "run nexus as root on a host whose /sys/fs/cgroup is writable"
+
+_AS_ROOT: Final = "sudo -E nexus local start"
+_IN_CONTAINER: Final = (
+    "start the container with: docker run --privileged -v nexus:/var/lib/nexus -e NEXUS_HOME=/var/lib/nexus …"
+)
+_SYSCTLS: Final = (
+    ("kernel/unprivileged_userns_clone", "0", "sudo sysctl -w kernel.unprivileged_userns_clone=1"),
+    (
+        "kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+        "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+    ),
+    ("user/max_user_namespaces", "0", "sudo sysctl -w user.max_user_namespaces=15000"),
+)
+
+
+def for_tier(tier: Tier, failure: str) -> str | None:
+    """What to do about ``failure`` of ``tier``; None when nothing is known to help."""
+    if tier.single_uid:
+        return _for_user_namespaces(failure)
+    if os.geteuid() != 0:
+        return _AS_ROOT
+    if "mount_setattr" in failure:
+        if _kernel() < (5, 19):
+            return f"run a kernel of version 5.19 or later (this is {platform.release()})"
+        return "set NEXUS_HOME to a folder on ext4, xfs or btrfs: this file system cannot map ids"
+    if "mount overlay" in failure:
+        return "set NEXUS_HOME to a folder that is not on an overlay, for example on a volume of the container"
+    if "Operation not permitted" in failure:
+        return _IN_CONTAINER
+    return None
+
+
+def _for_user_namespaces(failure: str) -> str | None:
+    for name, closed, command in _SYSCTLS:
+        if _sysctl(name) == closed:
+            return f"{command}  (or, safer: {_AS_ROOT})"
+    if _kernel() < (5, 11):
+        return f"run a kernel of version 5.11 or later (this is {platform.release()})"
+    if "mount proc" in failure or "Operation not permitted" in failure:
+        return _IN_CONTAINER
+    if "mount overlay" in failure:
+        return "set NEXUS_HOME to a folder on ext4, xfs, btrfs or tmpfs"
+    return None
+
+
+def _sysctl(name: str) -> str | None:
+    try:
+        return Path("/proc/sys", name).read_text().strip()
+    except OSError:
+        return None
+
+
+def _kernel() -> tuple[int, int]:
+    major, minor, *_ = platform.release().split("-")[0].split(".")
+    return int(major), int("".join(filter(str.isdigit, minor)) or 0)
