@@ -1,0 +1,157 @@
+"""Plain names where a resource is meant: ``template: python``, ``sandbox: extractor``, ``volumes: {/data: datasets}``.
+
+A name of a resource of the manifest is rewritten to the expression that says the same, so that everything after this
+knows one form only. Names of the catalogue stay, and become edges to implicit resources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from nexus.expressions import interpret
+from nexus.graph.blocks import Block, expressions_in
+from nexus.graph.desired import Inputs
+from nexus.graph.static import is_static, static_value, uses_each
+from nexus.kinds.catalogue import catalogue_address
+from nexus.model.addresses import Address, AddressError
+from nexus.model.diagnostics import Diagnostics, error
+from nexus.model.expressions import Expression, Raw
+from nexus.model.resources import Each
+from nexus.model.suggestions import did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class NamedField:
+    """A field whose text names a resource of ``kind``. ``open`` ones may also name what is no resource of ours."""
+
+    name: str
+    kind: str
+    open: bool = False
+
+
+_FIELDS: Final = {
+    "sandbox": (NamedField("template", "template", open=True), NamedField("volumes", "volume")),
+    "template": (NamedField("base_template", "template", open=True),),
+    "step": (NamedField("sandbox", "sandbox"),),
+}
+
+
+@dataclass(slots=True)
+class Naming:
+    """Rewrites the named fields of one block, or of one of its instances."""
+
+    block: Block
+    blocks: Collection[Address]
+    inputs: Inputs
+    diagnostics: Diagnostics
+    implicit: dict[Address, None] = field(default_factory=dict)
+
+    @property
+    def varies(self) -> bool:
+        """Whether what is named differs between instances."""
+        return any(
+            uses_each(self.block.attributes.get(item.name))
+            and is_static(self.block.attributes.get(item.name), ("each",))
+            for item in _FIELDS.get(self.block.address.kind, ())
+        )
+
+    def rewrite(self, each: Each | None) -> tuple[Mapping[str, Raw], tuple[Address, ...]]:
+        """The attributes with names rewritten (the same object when there are none), and the catalogue's resources
+        that they name."""
+        self.implicit = {}
+        changed: dict[str, Raw] = {}
+        for item in _FIELDS.get(self.block.address.kind, ()):
+            written = self.block.attributes.get(item.name)
+            if written is None:
+                self._take_default(item)
+                continue
+            new = self._rewritten(item, written, each)
+            if new is not written:
+                changed[item.name] = new
+        attributes = {**self.block.attributes, **changed} if changed else self.block.attributes
+        return attributes, tuple(self.implicit)
+
+    def _take_default(self, item: NamedField) -> None:
+        if item.open and not {"image", "dockerfile"} & self.block.attributes.keys():
+            default = next((known.default for known in self.block.kind.fields if known.name == item.name), None)
+            implicit = catalogue_address(default)
+            if implicit is not None:
+                self.implicit[implicit] = None
+
+    def _rewritten(self, item: NamedField, raw: Raw, each: Each | None) -> Raw:
+        match raw:
+            case dict() if item.kind == "volume":
+                found = {key: self._rewritten(item, value, each) for key, value in raw.items()}
+                return found if any(found[key] is not raw[key] for key in raw) else raw
+            case Expression() if is_static(raw, ("each",)) and (each is not None or not uses_each(raw)):
+                value = static_value(raw, each, self.inputs, self.block, item.name, Diagnostics())
+                return self._named(item, value, raw) if isinstance(value, str) else raw
+            case str():
+                return self._named(item, raw, raw)
+            case _:
+                return raw
+
+    def _named(self, item: NamedField, text: str, raw: Raw) -> Raw:
+        address = self._address(item, text)
+        if address is not None and address.group in self.blocks:
+            place = raw.range if isinstance(raw, Expression) else self.block.place(item.name)
+            return Expression((interpret(str(address))[0],), place)
+        if item.open:
+            implicit = catalogue_address(text)
+            if implicit is not None:
+                self.implicit[implicit] = None
+            return raw
+        self._unknown(item, text, raw)
+        return raw
+
+    def _address(self, item: NamedField, text: str) -> Address | None:
+        named = Address(item.kind, text)
+        if named in self.blocks:
+            return named
+        try:
+            parsed = Address.parse(text)
+        except AddressError:
+            return None
+        return parsed if parsed.kind == item.kind else None
+
+    def _unknown(self, item: NamedField, text: str, raw: Raw) -> None:
+        known = [address.name for address in self.blocks if address.kind == item.kind]
+        place = next((expression.range for expression in expressions_in(raw)), None)
+        self.diagnostics.add(
+            error(
+                "unknown-resource",
+                f"There is no {item.kind} of this name",
+                detail=f"{item.name} names «{text}», which the manifest does not declare.",
+                hint=did_you_mean(text, known),
+                address=str(self.block.address),
+                range=place or self.block.place(item.name),
+            )
+        )
+
+
+def fanned_out(block: Block, attributes: Mapping[str, Raw]) -> tuple[Address, Expression] | None:
+    """The sandboxes that a step means as a whole, without a key; a step runs in each of them."""
+    raw = attributes.get("sandbox")
+    if block.address.kind != "step" or not isinstance(raw, Expression) or not raw.is_whole:
+        return None
+    part = raw.parts[0]
+    if isinstance(part, str) or not part.bare:
+        return None
+    (reference, *_) = part.references
+    address = reference.address
+    if (
+        address is None
+        or address.kind != "sandbox"
+        or address.key is not None
+        or reference.dynamic_key
+        or reference.path
+    ):
+        return None
+    return address, raw
+
+
+def instance_expression(block: Address, raw: Expression) -> Expression:
+    """The reference to the instance of ``block`` that has the key of the one that is evaluated."""
+    return Expression((interpret(f"{block}[each.key]")[0],), raw.range)
