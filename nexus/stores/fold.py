@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import assert_never
 
 from nexus.model.addresses import Address
-from nexus.model.state import Intent, ResourceRecord, State
+from nexus.model.state import Intent, ResourceRecord, State, Tree
 from nexus.model.values import Attributes, Value
 from nexus.stores.entries import Begin, Done, Entry, Failed
 
@@ -65,6 +65,11 @@ class Folding:
     def pending(self, address: Address) -> Iterator[Intent]:
         """Intents about an address whose outcome is not known."""
         return (intent for intent in self._pending.values() if intent.address == address)
+
+    @property
+    def trees(self) -> Mapping[str, Tree]:
+        """Upload trees known so far; grows."""
+        return self._trees
 
     def state(self) -> State:
         """Everything so far, as a value; the very state that was begun with when nothing happened."""

@@ -28,7 +28,8 @@ async def load(backend: Backend, fresh: State) -> Loaded:
     """What is known now. Changes nothing and needs no lock.
 
     ``fresh`` is the empty state of serial 0 to begin with when there is none; its lineage gives way to that of a
-    journal whose run ended before it could write a first state. Raises DiagnosticsError when the two don't belong together.
+    journal whose run ended before it could write a first state. Raises DiagnosticsError when the two don't belong
+    together.
     """
     # The journal first: when a run ends meanwhile, the state is newer than the journal, and that is recognised.
     journal = await backend.journal.read()

@@ -1,0 +1,141 @@
+"""One call until it is made, or known not to be: which failures are tried again, and how a lost create is found."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from nexus.executor.clock import Clock, sleep_unless
+from nexus.executor.pacing import CreateRate, Limits, Random, backoff
+from nexus.model.changes import Verb
+from nexus.model.diagnostics import Diagnostic, warning
+from nexus.model.state import Intent, State
+from nexus.providers.base import Call, Certainty, Gone, LimitReached, Provider, ProviderError, Result
+from nexus.providers.recording import record_after
+
+_NOT_TO_BE_REPEATED: Final = (Verb.RUN_COMMAND, Verb.RUN_STEP)
+"""Verbs that may have had half of their effect: nobody but the user knows whether they may run twice."""
+
+
+class CallFailedError(Exception):
+    """No further attempt will be made. ``in_doubt``: one of them may have had its effect nevertheless."""
+
+    def __init__(self, failure: ProviderError, in_doubt: bool) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+        self.in_doubt = in_doubt
+
+
+@dataclass(slots=True)
+class _Tries:
+    """What has been tried so far. ``asked_for`` are the seconds that the server has made us wait."""
+
+    failures: int = 0
+    runs: int = 0
+    asked_for: float = 0.0
+    in_doubt: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Makes calls for one apply. ``stopping`` is set when nothing new may be begun any more."""
+
+    provider: Provider
+    clock: Clock
+    random: Random
+    limits: Limits
+    rate: CreateRate
+    stopping: asyncio.Event
+    warn: Callable[[Diagnostic], None]
+
+    async def make(self, call: Call, intent: Intent, state: Callable[[], State]) -> Result:
+        """Raises CallFailedError when it can't be made. ``state`` tells the provider whose objects to look for."""
+        tries = _Tries()
+        creates = call.operation.verb is Verb.CREATE
+        while True:
+            try:
+                result = await self.provider.execute(call)
+            except ProviderError as failure:
+                if failure.certainty is Certainty.UNKNOWN:
+                    tries.in_doubt = True
+                    if creates and (found := await self._find(call, intent, state())) is not None:
+                        return found
+                delay = self._delay(call, failure, tries)
+                if delay is None or await self._pause(call, failure, delay):
+                    raise CallFailedError(failure, tries.in_doubt) from failure
+            else:
+                if creates and tries.in_doubt and result.record is not None:
+                    await self._keep_only(result.record.id, intent, state())
+                return result
+
+    def _delay(self, call: Call, failure: ProviderError, tries: _Tries) -> float | None:
+        """Seconds until the next attempt; None when there is to be none."""
+        verb = call.operation.verb
+        if isinstance(failure, Gone | LimitReached):
+            return None
+        not_done = failure.certainty is Certainty.NOT_DONE
+        if verb is Verb.RUN_STEP and not not_done:
+            tries.runs += 1
+            return backoff(tries.runs, self.random) if tries.runs <= _wanted_retries(call) else None
+        if failure.certainty is Certainty.PERMANENT or (verb in _NOT_TO_BE_REPEATED and not not_done):
+            return None
+        if failure.retry_after is not None:
+            tries.asked_for += failure.retry_after
+            if verb is Verb.CREATE:
+                self.rate.close_for(failure.retry_after)
+            return failure.retry_after if tries.asked_for <= self.limits.patience else None
+        tries.failures += 1
+        return backoff(tries.failures, self.random) if tries.failures < self.limits.attempts else None
+
+    async def _pause(self, call: Call, failure: ProviderError, seconds: float) -> bool:
+        """Wait before the next attempt; whether there is to be none because of an interrupt."""
+        call.report.progress(f"{failure.diagnostic.summary}; trying again in {seconds:.0f} s")
+        return await sleep_unless(self.clock, seconds, self.stopping)
+
+    async def _find(self, call: Call, intent: Intent, state: State) -> Result | None:
+        """What a create whose answer was lost has made after all."""
+        try:
+            found = (await self.provider.find(state, [intent])).get(intent.key, ())
+        except ProviderError:
+            return None
+        whole = next((item for item in found if item.complete), None)
+        if whole is None:
+            return None
+        record = record_after(
+            call, id=whole.id, outputs=whole.outputs, created_at=whole.created_at, expires_at=whole.expires_at
+        )
+        await self._keep_only(whole.id, intent, state)
+        return Result(record)
+
+    async def _keep_only(self, kept: str, intent: Intent, state: State) -> None:
+        """Remove what an attempt in doubt has made besides; what is missed here ends with its lease."""
+        try:
+            found = (await self.provider.find(state, [intent])).get(intent.key, ())
+            for double in (item for item in found if item.id != kept):
+                await self.provider.discard(intent, double)
+                self.warn(double_removed(intent, double.id))
+        except ProviderError as failure:
+            self.warn(
+                warning(
+                    "double-not-checked",
+                    "It could not be seen whether a resource was made twice",
+                    detail=f"A create of {intent.address} was repeated; looking for a double failed: {failure}.",
+                    address=str(intent.address),
+                )
+            )
+
+
+def double_removed(intent: Intent, id: str) -> Diagnostic:
+    return warning(
+        "double-removed",
+        "A resource that was made twice was removed once",
+        detail=f"The answer to a create of {intent.address} was lost and the create repeated; {id} was one too many.",
+        address=str(intent.address),
+    )
+
+
+def _wanted_retries(call: Call) -> int:
+    retries = call.attributes.get("retries", 0)
+    return retries if isinstance(retries, int) else 0

@@ -1,0 +1,307 @@
+"""One operation from its start to its end: resolve, journal the intent, call, journal what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from nexus.executor.calling import Caller, CallFailedError
+from nexus.executor.clock import timestamp
+from nexus.executor.results import Resolve, Resolved
+from nexus.kinds.base import SourceFiles
+from nexus.model.addresses import Address
+from nexus.model.changes import Operation, Plan, Verb
+from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
+from nexus.model.events import Event, LogLine, OperationProgress, Outcome
+from nexus.model.state import Intent, ResourceRecord, Tree
+from nexus.model.values import digest
+from nexus.providers.base import Call, Gone, LimitReached, ProviderError, Result
+from nexus.providers.recording import record_after
+from nexus.stores.base import Journal
+from nexus.stores.entries import Begin, Done, Failed
+from nexus.stores.fold import UNRECORDED, Folding
+
+_MAKES_ANEW: Final = (Verb.CREATE, Verb.BUILD, Verb.RUN_STEP)
+"""Verbs that need no record of the object that they are about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an operation ended. ``limit``: the account is full; ``halt``: nothing new may be begun."""
+
+    outcome: Outcome
+    diagnostics: tuple[Diagnostic, ...] = ()
+    limit: bool = False
+    halt: bool = False
+    bug: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reporter:
+    operation: Operation
+    emit: Callable[[Event], None]
+
+    def progress(self, message: str) -> None:
+        self.emit(OperationProgress(operation=self.operation, message=message))
+
+    def log(self, stream: str, text: str) -> None:
+        self.emit(LogLine(operation=self.operation, stream=stream, text=text))
+
+
+class Performer:
+    """Performs the operations of one plan. Many at a time, but never two about one address."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        folding: Folding,
+        journal: Journal,
+        caller: Caller,
+        *,
+        resolve: Resolve,
+        files: SourceFiles,
+        ids: Callable[[], str],
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._plan = plan
+        self._folding = folding
+        self._journal = journal
+        self._caller = caller
+        self._resolve = resolve
+        self._files = files
+        self._ids = ids
+        self._emit = emit
+        self._unrecorded: dict[Address, ResourceRecord] = {}
+
+    def lookup(self, address: Address) -> ResourceRecord | None:
+        """The current record of an address, made in this run or before."""
+        return self._folding.record(address) or self._unrecorded.get(address)
+
+    async def perform(self, operation: Operation) -> Ending:
+        """Never raises but CancelledError: then what was begun stays an open intent."""
+        try:
+            match operation.verb:
+                case Verb.FORGET:
+                    return await self._forget(operation)
+                case Verb.DELETE:
+                    return await self._delete(operation)
+                case _:
+                    return await self._change(operation)
+        except DiagnosticsError as problem:
+            return Ending(Outcome.FAILED, problem.diagnostics)
+        except Exception as bug:
+            return Ending(Outcome.FAILED, (_bug(operation, bug),), bug=bug)
+
+    # ---- the three ways of an operation
+
+    async def _forget(self, operation: Operation) -> Ending:
+        record = self._meant(operation)
+        if record is None:
+            return Ending(Outcome.UNCHANGED)
+        return await self._close(Done(key=self._ids(), removed=record.uid))
+
+    async def _delete(self, operation: Operation) -> Ending:
+        record = self._meant(operation)
+        if record is None:
+            return Ending(Outcome.UNCHANGED)
+        call = self._call(operation, self._ids(), record.uid, record, None)
+        return await self._effect(call, Intent(key=call.key, address=call.address, verb=operation.verb, uid=call.uid))
+
+    async def _change(self, operation: Operation) -> Ending:
+        resolved = self._resolve(operation.address, self.lookup)
+        record = self.lookup(operation.address)
+        if record is None and operation.verb not in _MAKES_ANEW:
+            return Ending(Outcome.FAILED, (_missing(operation),))
+        if operation.verb is Verb.CREATE:
+            return await self._create(operation, resolved)
+        uid = self._ids() if record is None else record.uid
+        call = self._call(operation, self._ids(), uid, record, resolved)
+        if operation.verb is Verb.RECORD:
+            return await self._take_in(call, resolved)
+        if operation.verb is Verb.RUN_STEP and not operation.force and _ran_already(call):
+            await self._take_in(call, resolved)
+            return Ending(Outcome.UNCHANGED)
+        intent = Intent(
+            key=call.key, address=call.address, verb=operation.verb, unit=operation.unit, uid=uid, body=_body(resolved)
+        )
+        return await self._effect(call, intent, resolved)
+
+    async def _create(self, operation: Operation, resolved: Resolved) -> Ending:
+        """An open create of the same thing is made again with the same key, and so answers with what is there."""
+        body = _body(resolved)
+        same = (item for item in self._folding.pending(operation.address) if item.verb == Verb.CREATE)
+        earlier = next((item for item in same if item.body == body), None)
+        key, uid = (self._ids(), self._ids()) if earlier is None else (earlier.key, earlier.uid)
+        call = self._call(operation, key, uid, None, resolved)
+        draft = None if operation.address.kind in UNRECORDED else _owned(record_after(call), resolved)
+        intent = Intent(key=key, address=operation.address, verb=Verb.CREATE, uid=uid, body=body, draft=draft)
+        return await self._effect(call, intent, resolved)
+
+    async def _take_in(self, call: Call, resolved: Resolved) -> Ending:
+        """What needs no call, but is to be remembered."""
+        taken = replace(call, operation=replace(call.operation, verb=Verb.RECORD))
+        record = _owned(record_after(taken), resolved)
+        if record == call.record:
+            return Ending(Outcome.UNCHANGED)
+        return await self._close(Done(key=call.key, record=record, trees=self._new_trees(resolved)))
+
+    # ---- the effect, between two entries of the journal
+
+    async def _effect(self, call: Call, intent: Intent, resolved: Resolved | None = None) -> Ending:
+        begin = Begin(replace(intent, started_at=timestamp(self._caller.clock.now())), call.operation.id)
+        try:
+            await _durably(self._journal.append(begin))
+        except DiagnosticsError as problem:
+            return Ending(Outcome.FAILED, problem.diagnostics, halt=True)
+        self._folding.apply(begin)
+        try:
+            result = await self._caller.make(call, intent, self._folding.state)
+        except CallFailedError as failed:
+            return await self._failure(call, failed.failure, failed.in_doubt)
+        except Exception as bug:
+            diagnostic = _bug(call.operation, bug)
+            ending = Ending(Outcome.FAILED, (diagnostic,), bug=bug)
+            unresolved = call.operation.verb is Verb.CREATE
+            return await self._close(_failed(call, diagnostic, unresolved=unresolved), ending)
+        return await self._success(call, result, resolved)
+
+    async def _success(self, call: Call, result: Result, resolved: Resolved | None) -> Ending:
+        record, removed = result.record, ""
+        if record is None:
+            removed = call.uid
+        elif resolved is not None:
+            record = _owned(_checked(call, record), resolved)
+        if record is not None and record.address.kind in UNRECORDED:
+            self._unrecorded[record.address], record = record, None
+            removed = ""
+        done = Done(key=call.key, record=record, removed=removed, trees=self._new_trees(resolved))
+        return await self._close(done, Ending(Outcome.UNCHANGED if result.unchanged else Outcome.SUCCEEDED))
+
+    async def _failure(self, call: Call, failure: ProviderError, in_doubt: bool) -> Ending:
+        gone = isinstance(failure, Gone)
+        if gone and call.operation.verb is Verb.DELETE:
+            return await self._success(call, Result(None), None)
+        diagnostic = failure.diagnostic.at(None, str(call.address))
+        entry = _failed(
+            call,
+            diagnostic,
+            record=None if failure.record is None else _checked(call, failure.record),
+            removed=call.uid if gone and call.record is not None else "",
+            unresolved=in_doubt and call.operation.verb is Verb.CREATE,
+        )
+        return await self._close(entry, Ending(Outcome.FAILED, (diagnostic,), limit=isinstance(failure, LimitReached)))
+
+    async def _close(self, entry: Done | Failed, ending: Ending | None = None) -> Ending:
+        """Remember an effect: at once in this process, and durably. When the latter fails, nothing new is begun."""
+        ending = ending or Ending(Outcome.SUCCEEDED)
+        self._folding.apply(entry)
+        try:
+            await _durably(self._journal.append(entry))
+        except DiagnosticsError as problem:
+            return replace(ending, diagnostics=(*ending.diagnostics, *problem.diagnostics), halt=True)
+        return ending
+
+    # ---- parts
+
+    def _meant(self, operation: Operation) -> ResourceRecord | None:
+        if operation.uid:
+            return self._folding.incarnation(operation.address, operation.uid)
+        return self._folding.record(operation.address)
+
+    def _new_trees(self, resolved: Resolved | None) -> dict[str, Tree]:
+        if resolved is None:
+            return {}
+        known = self._folding.trees
+        return {digest: tree for digest, tree in resolved.trees.items() if digest not in known}
+
+    def _call(
+        self, operation: Operation, key: str, uid: str, record: ResourceRecord | None, resolved: Resolved | None
+    ) -> Call:
+        attributes = record.attributes if record is not None else {}
+        return Call(
+            operation=operation,
+            key=key,
+            uid=uid,
+            project=self._plan.project,
+            environment=self._plan.environment,
+            report=_Reporter(operation, self._emit),
+            files=self._files,
+            upstream=self.lookup,
+            spec=None if resolved is None else resolved.spec,
+            attributes=attributes if resolved is None else resolved.attributes,
+            units=() if resolved is None else resolved.units,
+            record=record,
+            trees={} if resolved is None else resolved.trees,
+            prior_trees=self._folding.trees,
+        )
+
+
+def _body(resolved: Resolved) -> str:
+    return digest(dict(resolved.attributes), 24)
+
+
+def _owned(record: ResourceRecord, resolved: Resolved) -> ResourceRecord:
+    return replace(record, depends_on=resolved.depends_on, protected=resolved.protected)
+
+
+def _checked(call: Call, record: ResourceRecord) -> ResourceRecord:
+    if record.address != call.address or record.uid != call.uid:
+        raise RuntimeError(f"the provider answered {call.operation} with the record of {record.address}")
+    return record
+
+
+def _ran_already(call: Call) -> bool:
+    name = call.operation.unit or "run"
+    unit = next((unit for unit in call.units if unit.name == name), None)
+    if unit is None or unit.digest is None or call.record is None or call.attributes.get("on") == "always":
+        return False
+    return call.record.setup.get(name) == unit.digest
+
+
+def _failed(
+    call: Call, why: Diagnostic, *, record: ResourceRecord | None = None, removed: str = "", unresolved: bool = False
+) -> Failed:
+    return Failed(
+        key=call.key, code=why.code, summary=why.summary, record=record, removed=removed, unresolved=unresolved
+    )
+
+
+def _missing(operation: Operation) -> Diagnostic:
+    return error(
+        "resource-missing",
+        "The resource is not there any more",
+        detail=f"{operation.address} was to be changed, but there is no record of it.",
+        hint="run apply again: it will be created",
+        address=str(operation.address),
+    )
+
+
+def _bug(operation: Operation, bug: Exception) -> Diagnostic:
+    """Only the type is told: a message may hold anything, secrets too."""
+    return error(
+        "internal-error",
+        "This is a bug in nexus",
+        detail=f"{operation.verb} {operation.address} ended with {type(bug).__name__}.",
+        hint="please report it, with the log file",
+        address=str(operation.address),
+    )
+
+
+async def _durably(writing: Awaitable[None]) -> None:
+    """See it written even when cancelled meanwhile: what has happened out there must not be forgotten."""
+    task = asyncio.ensure_future(writing)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as request:
+            if task.cancelled():
+                raise
+            cancelled = request
+        except DiagnosticsError:
+            break
+    if cancelled is not None:
+        raise cancelled
+    task.result()

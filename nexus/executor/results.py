@@ -1,0 +1,65 @@
+"""What goes into an apply besides the plan, and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from nexus.kinds.base import Unit
+from nexus.model.addresses import Address
+from nexus.model.diagnostics import Diagnostic
+from nexus.model.events import Outcome
+from nexus.model.state import ResourceRecord, State, Tree
+from nexus.model.values import Attributes
+
+Lookup = Callable[[Address], ResourceRecord | None]
+"""The current record of an address, as far as the apply has come; None where there is none (yet)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Resolved:
+    """A resource with everything known.
+
+    ``attributes`` are normalised and concealed, ``spec`` is what the revealed ones decode to. ``trees`` are the upload
+    trees that the attributes name. Never printed: ``spec`` may hold secrets.
+    """
+
+    attributes: Attributes
+    spec: object
+    units: tuple[Unit, ...] = ()
+    trees: Mapping[str, Tree] = field(default_factory=dict)
+    depends_on: tuple[Address, ...] = ()
+    protected: bool = False
+
+
+class Resolve(Protocol):
+    """Evaluates a desired resource with the outputs that are known by now."""
+
+    def __call__(self, address: Address, lookup: Lookup, /) -> Resolved:
+        """MUST be cheap when asked again for the same address. Raises DiagnosticsError when the resource can't be
+        evaluated, or when something that the plan knew has another value now: what was approved may be refined, never
+        altered.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyResult:
+    """How an apply ended. ``state`` is to be committed in any case; its serial is still the old one.
+
+    ``outcomes`` are by operation id. ``diagnostics`` hold the reasons of all failures and what is wrong with the state.
+    ``bugs`` are exceptions that nobody expected, for the log.
+    """
+
+    state: State
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    diagnostics: tuple[Diagnostic, ...] = ()
+    interrupted: bool = False
+    seconds: float = 0.0
+    bugs: tuple[Exception, ...] = ()
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether everything was done."""
+        good = (Outcome.SUCCEEDED, Outcome.UNCHANGED)
+        return not self.interrupted and all(outcome in good for outcome in self.outcomes.values())

@@ -1,0 +1,153 @@
+"""Which operation may start next. Pure: it knows what needs what, and nothing of calls or time.
+
+Of the operations that may start, the one with the longest way behind it goes first. Operations on one address never
+overlap, whether the plan says so or not.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from nexus.model.addresses import Address
+from nexus.model.changes import Operation, Verb
+from nexus.model.diagnostics import DiagnosticsError, error
+
+Estimate = Callable[[Operation], float]
+"""How many seconds an operation will take, roughly."""
+
+USUAL_SECONDS: Final[Mapping[Verb, float]] = {
+    Verb.CREATE: 3.0,
+    Verb.BUILD: 60.0,
+    Verb.INSTALL: 15.0,
+    Verb.UPLOAD: 2.0,
+    Verb.RUN_COMMAND: 5.0,
+    Verb.AWAIT_READY: 5.0,
+    Verb.RUN_STEP: 10.0,
+    Verb.FORGET: 0.0,
+    Verb.RECORD: 0.0,
+}
+
+
+def usual_estimate(operation: Operation) -> float:
+    """What operations take as a rule, where nothing was learnt yet."""
+    builds = operation.verb is Verb.CREATE and operation.address.kind in ("template", "catalogue")
+    return USUAL_SECONDS[Verb.BUILD] if builds else USUAL_SECONDS.get(operation.verb, 1.0)
+
+
+Entry = tuple[float, int, str]
+
+
+class Schedule:
+    """The operations of one plan that are still to be done.
+
+    Those that are ``paced`` wait in a lane of their own, because there are times when none of them may start. Raises
+    DiagnosticsError when the operations are not in an order that respects ``needs``: then it is no plan of ours.
+    """
+
+    def __init__(self, operations: Sequence[Operation], estimate: Estimate, paced: Callable[[Operation], bool]) -> None:
+        self._operations = {operation.id: operation for operation in operations}
+        self._order = {operation.id: index for index, operation in enumerate(operations)}
+        self._dependants: dict[str, list[str]] = defaultdict(list)
+        self._missing = {operation.id: len(set(operation.needs)) for operation in operations}
+        _check(operations)
+        for operation in operations:
+            for need in set(operation.needs):
+                self._dependants[need].append(operation.id)
+        self._way = self._ways(operations, estimate)
+        self._open = dict.fromkeys(self._operations)
+        self._busy: set[Address] = set()
+        self._held: dict[Address, list[str]] = defaultdict(list)
+        self._paced = {operation.id for operation in operations if paced(operation)}
+        self._lanes: tuple[list[Entry], list[Entry]] = ([], [])
+        for operation_id, missing in self._missing.items():
+            if not missing:
+                self._push(operation_id)
+
+    def take(self, paced_too: bool) -> Operation | None:
+        """The next operation that may start now; it counts as running from then on."""
+        while (operation_id := self._pop(paced_too)) is not None:
+            operation = self._operations[operation_id]
+            if operation_id not in self._open:
+                continue
+            if operation.address in self._busy:
+                self._held[operation.address].append(operation_id)
+                continue
+            del self._open[operation_id]
+            self._busy.add(operation.address)
+            return operation
+        return None
+
+    @property
+    def has_paced(self) -> bool:
+        """Whether a paced operation waits for nothing but its turn."""
+        lane = self._lanes[1]
+        while lane and lane[0][2] not in self._open:
+            heapq.heappop(lane)
+        return bool(lane)
+
+    def finish(self, operation: Operation, succeeded: bool) -> list[Operation]:
+        """Note the end of a running operation; those that can't be done any more because of it, in plan order."""
+        self._busy.discard(operation.address)
+        for held in self._held.pop(operation.address, ()):
+            self._push(held)
+        if not succeeded:
+            return self._drop_dependants(operation.id)
+        for dependant in self._dependants[operation.id]:
+            self._missing[dependant] -= 1
+            if not self._missing[dependant]:
+                self._push(dependant)
+        return []
+
+    def drop(self, operation: Operation) -> list[Operation]:
+        """Give up one that has not started; it and those that can't be done any more because of it."""
+        if operation.id not in self._open:
+            return []
+        del self._open[operation.id]
+        return [operation, *self._drop_dependants(operation.id)]
+
+    def remaining(self) -> Iterator[Operation]:
+        """Operations that have not started, in plan order."""
+        return (self._operations[operation_id] for operation_id in tuple(self._open))
+
+    def _drop_dependants(self, operation_id: str) -> list[Operation]:
+        dropped: list[Operation] = []
+        front = [operation_id]
+        while front:
+            for dependant in self._dependants[front.pop()]:
+                if dependant in self._open:
+                    del self._open[dependant]
+                    dropped.append(self._operations[dependant])
+                    front.append(dependant)
+        return sorted(dropped, key=lambda operation: self._order[operation.id])
+
+    def _push(self, operation_id: str) -> None:
+        lane = self._lanes[operation_id in self._paced]
+        heapq.heappush(lane, (-self._way[operation_id], self._order[operation_id], operation_id))
+
+    def _pop(self, paced_too: bool) -> str | None:
+        lanes = [lane for lane in self._lanes[: 2 if paced_too else 1] if lane]
+        return heapq.heappop(min(lanes, key=lambda lane: lane[0]))[2] if lanes else None
+
+    def _ways(self, operations: Sequence[Operation], estimate: Estimate) -> dict[str, float]:
+        """Seconds from the start of each operation to the end of everything that waits for it."""
+        ways: dict[str, float] = {}
+        for operation in reversed(operations):
+            after = max((ways[dependant] for dependant in self._dependants[operation.id]), default=0.0)
+            ways[operation.id] = estimate(operation) + after
+        return ways
+
+
+def _check(operations: Sequence[Operation]) -> None:
+    seen: set[str] = set()
+    for operation in operations:
+        unknown = next((need for need in operation.needs if need not in seen), None)
+        if unknown is not None or operation.id in seen:
+            what = f"needs {unknown}, which is not before it" if unknown else "is there twice"
+            detail = f"Operation {operation} {what}."
+            raise DiagnosticsError(
+                error("plan-damaged", "The plan contradicts itself", detail=detail, hint="make a new plan")
+            )
+        seen.add(operation.id)
