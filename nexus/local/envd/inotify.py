@@ -36,10 +36,14 @@ class Mask(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class RawEvent:
-    """One event of the kernel; ``name`` is empty when it is about the watched directory itself."""
+    """One event of the kernel; ``name`` is empty when it is about the watched directory itself.
+
+    The two halves of a rename have the same ``cookie``.
+    """
 
     watch: int
     mask: int
+    cookie: int
     name: str
 
 
@@ -65,9 +69,9 @@ class Inotify:
             return
         at = 0
         while at < len(data):
-            watch, mask, _cookie, length = _HEAD.unpack_from(data, at)
+            watch, mask, cookie, length = _HEAD.unpack_from(data, at)
             at += _HEAD.size
-            yield RawEvent(watch, mask, os.fsdecode(data[at : at + length].rstrip(b"\0")))
+            yield RawEvent(watch, mask, cookie, os.fsdecode(data[at : at + length].rstrip(b"\0")))
             at += length
 
     def close(self) -> None:

@@ -58,6 +58,7 @@ class Watcher:
         self._arrived = asyncio.Event()
         self._directories: dict[int, str] = {}
         self._reported: set[str] = set()
+        self._leaving: dict[int, str] = {}
         self._closed = False
         self._inotify = Inotify()
         try:
@@ -105,6 +106,9 @@ class Watcher:
             return
         for event in self._inotify.read():
             self._handle(event)
+        for path in self._leaving.values():
+            self._forget(path)
+        self._leaving.clear()
         if self._changes:
             self._arrived.set()
 
@@ -126,17 +130,20 @@ class Watcher:
             return
         self._report(event.mask, path)
         if self._recursive and event.mask & Mask.ISDIR:
-            self._directory_changed(event.mask, path)
+            self._directory_changed(event, path)
 
-    def _directory_changed(self, mask: int, path: str) -> None:
-        if mask & Mask.MOVED_FROM:
-            self._forget(path)
-        elif mask & (Mask.CREATE | Mask.MOVED_TO):
+    def _directory_changed(self, event: RawEvent, path: str) -> None:
+        if event.mask & Mask.MOVED_FROM:
+            # Its watches stay with it; whether it is still of interest, its other half tells.
+            self._leaving[event.cookie] = path
+        elif event.mask & Mask.MOVED_TO and (before := self._leaving.pop(event.cookie, None)) is not None:
+            self._rename(before, path)
+        elif event.mask & (Mask.CREATE | Mask.MOVED_TO):
             try:
                 self._follow(path)
             except OSError:
                 return  # removed already
-            if mask & Mask.CREATE:
+            if event.mask & Mask.CREATE:
                 self._report_early(path)
 
     def _report_early(self, directory: str) -> None:
@@ -147,11 +154,21 @@ class Watcher:
             if os.path.isdir(child) and not os.path.islink(child):
                 self._report_early(child)
 
+    def _rename(self, before: str, path: str) -> None:
+        for watch in self._watches_below(before):
+            self._directories[watch] = path + self._directories[watch].removeprefix(before)
+
     def _forget(self, path: str) -> None:
-        for watch, directory in list(self._directories.items()):
-            if directory == path or directory.startswith(path + "/"):
-                self._inotify.remove(watch)
-                del self._directories[watch]
+        for watch in self._watches_below(path):
+            self._inotify.remove(watch)
+            del self._directories[watch]
+
+    def _watches_below(self, path: str) -> list[int]:
+        return [
+            watch
+            for watch, directory in self._directories.items()
+            if directory == path or directory.startswith(path + "/")
+        ]
 
     def _report(self, mask: int, path: str) -> None:
         kind = _kind(mask)

@@ -21,10 +21,13 @@ from packaging.version import Version
 from nexus.local.edge import Edge, Ingress, InTransitionError, Route
 
 T = TypeVar("T")
-TOKEN = "ea_0123456789"
 ENVD_VERSION = Version("0.6.13")
 _SCRIPT = Path(__file__).with_name("envd_process.py")
 _ROOT = Path(__file__).parents[3]
+
+
+def token_of(sandbox_id: str) -> str:
+    return f"ea_0123456789_{sandbox_id}"
 
 
 @dataclass(slots=True)
@@ -96,7 +99,7 @@ class Cloud:
         return f"http://127.0.0.1:{self.port}"
 
     def headers(self, sandbox_id: str = "ibox", port: int = 49983) -> dict[str, str]:
-        return {"E2b-Sandbox-Id": sandbox_id, "E2b-Sandbox-Port": str(port), "X-Access-Token": TOKEN}
+        return {"E2b-Sandbox-Id": sandbox_id, "E2b-Sandbox-Port": str(port), "X-Access-Token": token_of(sandbox_id)}
 
     def _options(self, sandbox_id: str) -> dict[str, Any]:
         config = ConnectionConfig(
@@ -106,7 +109,7 @@ class Cloud:
             "sandbox_id": sandbox_id,
             "sandbox_domain": None,
             "envd_version": ENVD_VERSION,
-            "envd_access_token": TOKEN,
+            "envd_access_token": token_of(sandbox_id),
             "connection_config": config,
         }
 
@@ -129,7 +132,7 @@ class Cloud:
 @contextmanager
 def running_cloud(folder: Path, sandbox_ids: tuple[str, ...] = ("ibox",), **config: Any) -> Iterator[Cloud]:
     """An edge and one envd for each id. Files of envd users lie under ``folder``."""
-    home = _make_users(folder)
+    home = make_users(folder)
     thread = LoopThread()
     directory = FakeDirectory()
     edge = Edge(directory)
@@ -139,7 +142,7 @@ def running_cloud(folder: Path, sandbox_ids: tuple[str, ...] = ("ibox",), **conf
         for sandbox_id in sandbox_ids:
             path, processes[sandbox_id] = _start_envd(folder, sandbox_id, config)
             directory.routes[sandbox_id] = Route(sandbox_id=sandbox_id, machine=HostMachine(path))
-            directory.signing[sandbox_id] = TOKEN if sandbox_id == "ibox" else f"{TOKEN}-{sandbox_id}"
+            directory.signing[sandbox_id] = token_of(sandbox_id)
         pids = {sandbox_id: process.pid for sandbox_id, process in processes.items()}
         yield Cloud(thread=thread, edge=edge, directory=directory, port=port, home=home, pids=pids)
     finally:
@@ -150,7 +153,7 @@ def running_cloud(folder: Path, sandbox_ids: tuple[str, ...] = ("ibox",), **conf
             process.wait()
 
 
-def _make_users(folder: Path) -> Path:
+def make_users(folder: Path) -> Path:
     """The one account ``user``, which is whoever runs the tests, and where it can be another: ``other``, uid 4242."""
     home = folder / "home"
     home.mkdir()
@@ -165,8 +168,7 @@ def _make_users(folder: Path) -> Path:
 
 def _start_envd(folder: Path, sandbox_id: str, config: dict[str, Any]) -> tuple[Path, subprocess.Popen[bytes]]:
     path = folder / f"{sandbox_id}.sock"
-    token = TOKEN if sandbox_id == "ibox" else f"{TOKEN}-{sandbox_id}"
-    values = {"sandbox_id": sandbox_id, "template_id": "tbase", "access_token": token, **config}
+    values = {"sandbox_id": sandbox_id, "template_id": "tbase", "access_token": token_of(sandbox_id), **config}
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         listening.listen(128)
