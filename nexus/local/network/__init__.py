@@ -17,6 +17,10 @@ of the machine names ``DNS_ADDRESS``.
 
 What this is not: a wall against a program that attacks it. A call that the supervisor lets the kernel run reads its
 address from memory once more, and a thread may have changed it meanwhile; an ordinary program never does.
+
+What programs may notice: io_uring and calls of a foreign architecture (32-bit programs) fail with ENOSYS; a socket that
+has gone outside cannot turn to the machine's own loopback, bind or listen; ``connect`` that ends by SO_SNDTIMEO says
+EALREADY; other descriptors made by ``dup`` before ``connect`` keep the unconnected socket.
 """
 
 from nexus.local.network.client import SupervisorClient, SupervisorError

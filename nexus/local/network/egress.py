@@ -57,7 +57,8 @@ class Egress:
         calls = SYSCALLS[kernel.machine()]
         self._handlers = {
             calls.connect: self._connect,
-            calls.listen: self._listen,
+            calls.bind: self._serve,
+            calls.listen: self._serve,
             calls.sendto: self._sendto,
             calls.sendmsg: self._sendmsg,
             calls.sendmmsg: self._sendmmsg,
@@ -73,7 +74,7 @@ class Egress:
             # Also a caller's bad pointer: EFAULT, as the kernel would say.
             self._listener.fail(call, error.errno or errno.EIO)
 
-    # -- connect and listen
+    # -- connect, bind and listen
 
     def _connect(self, call: Notification) -> None:
         length = call.args[2] & 0xFFFFFFFF
@@ -109,11 +110,11 @@ class Egress:
         # On a socket that is connecting already, connect(2) just waits for the outcome.
         return self._listener.resume(call)
 
-    def _listen(self, call: Notification) -> None:
+    def _serve(self, call: Notification) -> None:
         with self._socket_of(call) as caller:
             if caller is not None and caller.on_host:
-                # A server made of a once-connected socket would listen on the host.
-                return self._listener.fail(call, errno.EOPNOTSUPP)
+                # It would take up a port of the host. The error is the one for a socket in use.
+                return self._listener.fail(call, errno.EINVAL)
         return self._listener.resume(call)
 
     # -- datagrams with an address of their own

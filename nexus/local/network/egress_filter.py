@@ -1,7 +1,8 @@
 """The seccomp filter of a machine: which system calls ask the supervisor outside before they run.
 
-Installed once by the machine's init and inherited by everything it starts. It decides on registers alone, so only calls
-that can name a network destination are stopped; reading the destination from memory is the supervisor's work.
+Installed once by the machine's init and inherited by everything it starts. It decides on registers alone, so all calls
+that can name a network destination are stopped, and those that make servers; reading the destination from memory is
+the supervisor's work.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Syscalls:
 
     audit_arch: int
     connect: int
+    bind: int
     listen: int
     sendto: int
     sendmsg: int
@@ -45,8 +47,10 @@ class Syscalls:
 
 
 SYSCALLS: Final = {
-    "x86_64": Syscalls(audit_arch=0xC000003E, connect=42, listen=50, sendto=44, sendmsg=46, sendmmsg=307),
-    "aarch64": Syscalls(audit_arch=0xC00000B7, connect=203, listen=201, sendto=206, sendmsg=211, sendmmsg=269),
+    "x86_64": Syscalls(audit_arch=0xC000003E, connect=42, bind=49, listen=50, sendto=44, sendmsg=46, sendmmsg=307),
+    "aarch64": Syscalls(
+        audit_arch=0xC00000B7, connect=203, bind=200, listen=201, sendto=206, sendmsg=211, sendmmsg=269
+    ),
 }
 
 
@@ -59,7 +63,7 @@ def egress_program(calls: Syscalls) -> bytes:
 
     Calls of a foreign architecture and io_uring, which would pass by the filter, fail with ENOSYS.
     """
-    notified = (calls.connect, calls.listen, calls.sendmsg, calls.sendmmsg)
+    notified = (calls.connect, calls.bind, calls.listen, calls.sendmsg, calls.sendmmsg)
     body: list[tuple[int, int, str | int, str | int]] = [
         (_LOAD, _ARCH, 0, 0),
         (_EQUAL, calls.audit_arch, 0, "unsupported"),

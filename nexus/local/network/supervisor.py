@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -51,7 +52,14 @@ def main(path: Path) -> None:
         os.write(say_ready, b"1")
         os.close(say_ready)
 
+    _allow_many_descriptors()
     run(path, on_ready)
+
+
+def _allow_many_descriptors() -> None:
+    # Three per machine, and one for each query under way; the soft limit is made for programs that use select(2).
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 if __name__ == "__main__":

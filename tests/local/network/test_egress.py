@@ -305,19 +305,22 @@ async def test_the_hosts_own_loopback_and_addresses_are_out_of_reach(machines, h
 
 async def test_a_socket_that_left_cannot_turn_to_loopback_or_serve(machines, udp_echoes, echo):
     script = """
-    import errno, socket, sys
+    import ctypes, errno, socket, sys
     u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     u.connect((sys.argv[1], int(sys.argv[2])))
     print(errno.errorcode[u.connect_ex(("127.0.0.1", 53))])
     s = socket.socket()
     s.connect((sys.argv[1], int(sys.argv[3])))
-    try:
-        s.listen()
-    except OSError as error:
-        print(errno.errorcode[error.errno])
+    for attempt in (s.listen, lambda: u.bind(("0.0.0.0", 0))):
+        ctypes.CDLL(None).connect(s.fileno(), bytes(16), 16)
+        ctypes.CDLL(None).connect(u.fileno(), bytes(16), 16)
+        try:
+            attempt()
+        except OSError as error:
+            print(errno.errorcode[error.errno])
     """
     out = await machines.run(script, udp_echoes[0][0], str(udp_echoes[0][1]), str(echo[1]))
-    assert out.split() == ["ENETUNREACH", "ENOTSUP"]
+    assert out.split() == ["ENETUNREACH", "EINVAL", "EINVAL"]
 
 
 async def test_io_uring_does_not_pass_by_the_filter(machines):
@@ -338,3 +341,52 @@ async def test_bad_pointers_are_the_callers_fault(machines):
     print(libc.connect(999, b"\\x02\\0\\0\\x50\\x08\\x08\\x08\\x08" + bytes(8), 16), ctypes.get_errno())
     """
     assert (await machines.run(script)).splitlines() == ["-1 14", "-1 9"]
+
+
+async def test_dual_stack_socket_reaches_ipv4_outside(machines, echo):
+    script = """
+    import socket, sys
+    s = socket.socket(socket.AF_INET6)
+    s.connect((f"::ffff:{sys.argv[1]}", int(sys.argv[2])))
+    s.sendall(b"six\\n")
+    print(s.recv(100).decode().strip(), s.getpeername()[0] == f"::ffff:{sys.argv[1]}")
+    """
+    assert await machines.run(script, *map(str, echo)) == "echo six True"
+
+
+async def test_broadcast_multicast_fast_open_and_oversize_are_refused(machines, echo):
+    script = """
+    import errno, socket, sys
+    def attempt(kind, *args):
+        try:
+            return socket.socket(socket.AF_INET, kind).sendto(*args)
+        except OSError as error:
+            return errno.errorcode[error.errno]
+    target = (sys.argv[1], int(sys.argv[2]))
+    print(attempt(socket.SOCK_DGRAM, b"x", ("224.0.0.251", 5353)))
+    print(attempt(socket.SOCK_STREAM, b"x", socket.MSG_FASTOPEN, target))
+    print(attempt(socket.SOCK_DGRAM, bytes(70_000), target))
+    """
+    assert (await machines.run(script, *map(str, echo))).split() == ["ENETUNREACH", "ENOTSUP", "EMSGSIZE"]
+
+
+async def test_disconnected_udp_socket_may_be_used_again(machines, udp_echoes):
+    script = """
+    import ctypes, socket, sys
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.settimeout(10)
+    s.connect((sys.argv[1], int(sys.argv[2])))
+    print(ctypes.CDLL(None).connect(s.fileno(), bytes(16), 16))
+    s.sendto(b"again", (sys.argv[1], int(sys.argv[3])))
+    print(s.recv(100).decode())
+    """
+    ports = [str(port) for _, port in udp_echoes]
+    out = await machines.run(script, udp_echoes[0][0], *ports)
+    assert out.splitlines() == ["0", "echo again"]
+
+
+async def test_supervisors_do_not_nest_and_the_probe_says_so(machines):
+    script = "from nexus.local.network import probe_egress; print(probe_egress())"
+    out = await machines.run(script)
+    assert "available=False" in out
+    assert "do not nest" in out

@@ -152,7 +152,7 @@ def test_filter_stops_what_names_a_destination(machine):
     def run(number, address=0, arch=calls.audit_arch):
         return evaluate(program, number, arch, address)
 
-    for number in (calls.connect, calls.listen, calls.sendmsg, calls.sendmmsg):
+    for number in (calls.connect, calls.bind, calls.listen, calls.sendmsg, calls.sendmmsg):
         assert run(number) == NOTIFY
     assert run(calls.sendto) == ALLOW
     assert run(calls.sendto, address=1) == NOTIFY
