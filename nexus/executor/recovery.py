@@ -56,7 +56,8 @@ async def recover(provider: Provider, state: State, now: datetime) -> Recovered:
             diagnostics.append(double_removed(intent, double.id))
         for entry, diagnostic in _decision(intent, kept, now):
             entries.append(entry)
-            diagnostics.append(diagnostic)
+            if diagnostic is not None:
+                diagnostics.append(diagnostic)
     return Recovered(fold(state, entries), tuple(diagnostics))
 
 
@@ -68,7 +69,7 @@ def _sorted_out(intent: Intent, found: Sequence[Found]) -> tuple[Found | None, S
     return (whole[0], whole[1:]) if whole else (None, ())
 
 
-def _decision(intent: Intent, kept: Found | None, now: datetime) -> Iterator[tuple[Entry, Diagnostic]]:
+def _decision(intent: Intent, kept: Found | None, now: datetime) -> Iterator[tuple[Entry, Diagnostic | None]]:
     if kept is not None and intent.draft is not None:
         record = replace(
             intent.draft,
@@ -78,7 +79,9 @@ def _decision(intent: Intent, kept: Found | None, now: datetime) -> Iterator[tup
             expires_at=kept.expires_at,
         )
         yield Done(key=intent.key, record=record), _adopted(intent, kept)
-    elif intent.draft is None or _is_past(intent, now):
+    elif intent.draft is None:  # what is in no state, such as a catalogue template: observing it is enough
+        yield _closed(intent), None
+    elif _is_past(intent, now):
         yield _closed(intent), _forgotten(intent)
 
 

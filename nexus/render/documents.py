@@ -1,0 +1,185 @@
+"""What nexus says, as JSON documents: plans, diagnostics, events, outputs. Their schemas lie in ``schemas/``.
+
+Values are shown and not stored here: what is sensitive is a fixed text, what is not known yet is null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Final, assert_never
+
+from nexus.model.addresses import Address
+from nexus.model.changes import Change, FieldDiff, Operation, Plan
+from nexus.model.diagnostics import Diagnostic, SourcePos, SourceRange
+from nexus.model.events import (
+    ApplyFinished,
+    ApplyStarted,
+    DiagnosticRaised,
+    Event,
+    InterruptReceived,
+    LogLine,
+    OperationFinished,
+    OperationProgress,
+    OperationStarted,
+    Outcome,
+    PlanReady,
+)
+from nexus.model.state import OutputRecord
+from nexus.model.values import Fingerprint, Sensitive, Unknown, Value
+
+FORMAT_VERSION: Final = 1
+
+SENSITIVE: Final = "(sensitive)"
+
+Json = dict[str, object]
+
+
+def value_to_json(value: Value) -> object:
+    """The value for readers: nothing sensitive in it, null where it is not known yet."""
+    match value:
+        case Sensitive() | Fingerprint():
+            return SENSITIVE
+        case Unknown():
+            return None
+        case dict():
+            return {key: value_to_json(item) for key, item in value.items()}
+        case list():
+            return [value_to_json(item) for item in value]
+        case _:
+            return value
+
+
+def diagnostic_to_json(diagnostic: Diagnostic) -> Json:
+    return {
+        "severity": diagnostic.severity.value,
+        "code": diagnostic.code,
+        "summary": diagnostic.summary,
+        "detail": diagnostic.detail,
+        "hint": diagnostic.hint,
+        "address": diagnostic.address or None,
+        "range": None if diagnostic.range is None else _range(diagnostic.range),
+    }
+
+
+def diagnostics_to_json(diagnostics: Iterable[Diagnostic]) -> list[Json]:
+    return [diagnostic_to_json(diagnostic) for diagnostic in diagnostics]
+
+
+def plan_to_json(plan: Plan) -> Json:
+    return {
+        "format_version": FORMAT_VERSION,
+        "project": plan.project,
+        "environment": plan.environment,
+        "target": {"kind": plan.target.kind, "account": plan.target.account},
+        "changes": [change_to_json(change) for change in plan.changes],
+        "operations": [{**_operation(op), "needs": list(op.needs), "cause": op.cause} for op in plan.operations],
+        "summary": plan.summary,
+        "diagnostics": diagnostics_to_json(plan.diagnostics),
+    }
+
+
+def change_to_json(change: Change) -> Json:
+    source = change.source
+    return {
+        "address": str(change.address),
+        "kind": change.address.kind,
+        "action": change.action.value,
+        "cause": change.cause,
+        "data_loss": change.data_loss,
+        "fields": [_field(diff) for diff in change.fields],
+        "source": None
+        if source is None
+        else {"file": source.file, "line": source.start.line, "column": source.start.column},
+    }
+
+
+def outputs_to_json(outputs: Mapping[str, OutputRecord]) -> Json:
+    """By name: value, whether it is sensitive (then it has none), description."""
+    return {
+        name: {
+            "value": None if output.sensitive else value_to_json(output.value),
+            "sensitive": output.sensitive,
+            "description": output.description,
+        }
+        for name, output in outputs.items()
+    }
+
+
+def event_to_json(event: Event, at: datetime) -> Json:
+    """One line of ``--json``. ``at`` is when it happened."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "time": at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        **_event(event),
+    }
+
+
+def _event(event: Event) -> Json:
+    match event:
+        case PlanReady(plan=plan):
+            return {"type": "plan-ready", "plan": plan_to_json(plan)}
+        case ApplyStarted(operations=count):
+            return {"type": "apply-started", "operations": count}
+        case OperationStarted(operation=operation):
+            return {"type": "operation-started", "operation": _operation(operation)}
+        case OperationProgress(operation=operation, message=message):
+            return {"type": "operation-progress", "operation": _operation(operation), "message": message}
+        case LogLine(operation=operation, stream=stream, text=text):
+            return {"type": "log-line", "operation": _operation(operation), "stream": stream, "text": text}
+        case OperationFinished():
+            return {
+                "type": "operation-finished",
+                "operation": _operation(event.operation),
+                "outcome": event.outcome.value,
+                "seconds": round(event.seconds, 3),
+                "reason": event.reason,
+                "diagnostic": None if event.diagnostic is None else diagnostic_to_json(event.diagnostic),
+            }
+        case DiagnosticRaised(diagnostic=diagnostic):
+            return {"type": "diagnostic", "diagnostic": diagnostic_to_json(diagnostic)}
+        case InterruptReceived(count=count):
+            return {"type": "interrupt-received", "count": count}
+        case ApplyFinished():
+            return {
+                "type": "apply-finished",
+                "seconds": round(event.seconds, 3),
+                "outcomes": {outcome.value: event.outcomes.get(outcome, 0) for outcome in Outcome},
+                "changes": _changes(event.changes),
+                "interrupted": event.interrupted,
+            }
+        case _:
+            assert_never(event)
+
+
+def _changes(changes: Mapping[Address, Outcome]) -> Json:
+    return {str(address): outcome.value for address, outcome in changes.items()}
+
+
+def _operation(operation: Operation) -> Json:
+    return {
+        "id": operation.id,
+        "verb": operation.verb.value,
+        "address": str(operation.address),
+        "unit": operation.unit or None,
+    }
+
+
+def _field(diff: FieldDiff) -> Json:
+    return {
+        "path": diff.path,
+        "before": value_to_json(diff.before),
+        "after": value_to_json(diff.after),
+        "effect": diff.effect.value,
+        "unknown": diff.unknown,
+        "sensitive": diff.sensitive,
+        "note": diff.note,
+    }
+
+
+def _range(place: SourceRange) -> Json:
+    return {"file": place.file, "start": _position(place.start), "end": _position(place.end)}
+
+
+def _position(position: SourcePos) -> Json:
+    return {"line": position.line, "column": position.column}
