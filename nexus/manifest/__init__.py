@@ -1,0 +1,34 @@
+"""YAML text → plain values with places; includes, variables, the sources of secrets, and the project's files."""
+
+from nexus.manifest.files import ProjectFiles
+from nexus.manifest.loading import MANIFEST_NAME, SECTIONS, Manifest, find_project, read
+from nexus.manifest.secrets import resolve_secrets
+from nexus.manifest.source_map import Path, SourceMap
+from nexus.manifest.variables import (
+    DEFAULT_ENVIRONMENT,
+    Variable,
+    check_variables,
+    declared_variables,
+    resolve_variables,
+)
+from nexus.manifest.yaml_reader import Document, Plain, read_yaml
+
+__all__ = [
+    "DEFAULT_ENVIRONMENT",
+    "MANIFEST_NAME",
+    "SECTIONS",
+    "Document",
+    "Manifest",
+    "Path",
+    "Plain",
+    "ProjectFiles",
+    "SourceMap",
+    "Variable",
+    "check_variables",
+    "declared_variables",
+    "find_project",
+    "read",
+    "read_yaml",
+    "resolve_secrets",
+    "resolve_variables",
+]
