@@ -1,0 +1,46 @@
+"""Fixtures for every folder: a local engine of the test session's own."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nexus.local import daemon
+from nexus.local.daemon import Endpoint
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Endpoint]:
+    """A running engine with its own home and the controls for tests; nothing of it is left after the session."""
+    home = Path(tempfile.mkdtemp(prefix="nexus-engine-"))
+    try:
+        yield daemon.ensure_running(home, test_controls=True)
+    finally:
+        daemon.reset(home)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def engine_home() -> Iterator[Path]:
+    """The home of an engine for one test alone, which may start, break and stop it."""
+    home = Path(tempfile.mkdtemp(prefix="nexus-engine-"))
+    try:
+        yield home
+    finally:
+        daemon.reset(home)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def sdk_options(engine: Endpoint) -> dict[str, Any]:
+    """What every call of the e2b SDK takes to reach the session's engine."""
+    return options_of(engine)
+
+
+def options_of(endpoint: Endpoint) -> dict[str, Any]:
+    return {"api_key": endpoint.api_key, "api_url": endpoint.api_url, "sandbox_url": endpoint.sandbox_url}
