@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -79,9 +80,10 @@ def give_to(target: str | int, account: Account) -> None:
     """Make ``account`` the owner, where the machine knows more than one real user."""
     try:
         os.chown(target, account.uid, account.gid)
-    except PermissionError:
-        # A machine of one real uid, or envd without root: everything belongs to that one user already.
-        return
+    except OSError as error:
+        # Without root, or in a machine of one real uid (EINVAL), everything belongs to that one user already.
+        if error.errno not in (errno.EPERM, errno.EINVAL):
+            raise
 
 
 def _target_mode(path: str) -> int:

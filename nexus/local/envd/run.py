@@ -23,6 +23,7 @@ __all__ = ["serve", "start_server", "warm_up"]
 
 # The edge opens a connection per request; a client of its own may keep one.
 _IDLE_CONNECTION_SECONDS = 75
+_MAX_HEAD = 64 * 1024
 _IDENTITY_FOLDER = Path("/run/e2b")
 
 
@@ -52,6 +53,7 @@ async def start_server(app: ASGIApp, listen_socket: socket.socket) -> asyncio.Se
         server_header=False,
         date_header=False,
         timeout_keep_alive=_IDLE_CONNECTION_SECONDS,
+        h11_max_incomplete_event_size=_MAX_HEAD,
     )
     config.load()
     state = ServerState()
