@@ -29,6 +29,7 @@ class SupervisorClient:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._turn = asyncio.Lock()
+        self._orders = 0
 
     @classmethod
     def connect(cls, path: Path) -> Self:
@@ -104,18 +105,26 @@ class SupervisorClient:
 
     async def _order(self, request: Packet, fds: list[int] | None = None) -> Packet:
         async with self._turn:
+            self._orders += 1
             try:
                 # One packet, far below the socket's buffer, and never more than one under way.
-                socket.send_fds(self._socket, [control.encode(request)], fds or [])
-                data = await asyncio.get_running_loop().sock_recv(self._socket, control.LARGEST_PACKET)
+                socket.send_fds(self._socket, [control.encode({**request, "id": self._orders})], fds or [])
+                reply = await self._reply_to(self._orders)
             except OSError as error:
                 raise SupervisorError(f"the egress supervisor is gone: {error.strerror}") from error
-        if not data:
-            raise SupervisorError("the egress supervisor is gone")
-        reply = control.decode(data)
         if "error" in reply:
             raise SupervisorError(str(reply["error"]))
         return reply
+
+    async def _reply_to(self, order: int) -> Packet:
+        while True:
+            data = await asyncio.get_running_loop().sock_recv(self._socket, control.LARGEST_PACKET)
+            if not data:
+                raise SupervisorError("the egress supervisor is gone")
+            reply = control.decode(data)
+            # An earlier order may have been given up while it was under way; its reply comes all the same.
+            if reply.get("id", order) == order:
+                return reply
 
 
 async def _start(path: Path, log: Path | None) -> None:

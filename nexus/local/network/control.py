@@ -1,7 +1,7 @@
 """The wire between the daemon and the egress supervisor: JSON packets over a Unix socket, descriptors beside them.
 
-One packet is one request or one reply. A request carries ``operation`` and its arguments; a reply carries ``error`` (a
-sentence) or results.
+One packet is one request or one reply. A request carries ``id``, ``operation`` and its arguments; a reply carries the
+same ``id`` and ``error`` (a sentence) or results.
 """
 
 from __future__ import annotations

@@ -100,17 +100,27 @@ class ControlServer:
 
     async def _reply(self, data: bytes, fds: list[int]) -> Packet:
         try:
-            return await self._obey(control.decode(data), fds)
-        except KeyError:
-            return {"error": "no such machine"}
-        except (ValueError, OSError) as error:
+            request = control.decode(data)
+        except ValueError as error:
+            control.close_all(fds)
             return {"error": str(error)}
+        try:
+            return {"id": request.get("id"), **await self._obey(request, fds)}
+        except KeyError:
+            return {"id": request.get("id"), "error": "no such machine"}
+        except (ValueError, OSError) as error:
+            return {"id": request.get("id"), "error": str(error)}
 
     async def _obey(self, request: Packet, fds: list[int]) -> Packet:
         match request:
             case {"operation": "add", "machine": str(machine), "policy": policy} if len(fds) == 3:
                 handles = EgressHandles(notify=fds[0], dns_udp=fds[1], dns_tcp=fds[2])
-                await self._supervisor.add(machine, handles, control.policy_from_json(policy))
+                try:
+                    wanted = control.policy_from_json(policy)
+                except ValueError:
+                    handles.close()
+                    raise
+                await self._supervisor.add(machine, handles, wanted)
                 return {}
             case _ if fds:
                 control.close_all(fds)

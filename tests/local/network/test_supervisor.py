@@ -118,3 +118,12 @@ async def test_it_ends_when_neither_machine_nor_daemon_is_left(tmp_path):
         client.close()
         await running
     assert not path.exists()
+
+
+async def test_an_order_given_up_does_not_confuse_the_next(client):
+    given_up = asyncio.create_task(client.machines())
+    await asyncio.sleep(0)
+    given_up.cancel()
+    with pytest.raises(SupervisorError, match="no such machine"):
+        await client.update("nobody", NetworkPolicy())
+    assert await client.machines() == []
