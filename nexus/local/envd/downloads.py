@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import io
 import mimetypes
 import os
 import re
@@ -24,38 +25,33 @@ _TYPES = mimetypes.MimeTypes(filenames=())
 
 def send_download(request: Request, path: str) -> Response:
     """The answer with the content of the file at ``path``. Raises :class:`RequestError`."""
-    descriptor = _open(path)
-    try:
-        return _respond(request, path, descriptor)
-    except BaseException:
-        os.close(descriptor)
-        raise
+    return _respond(request, path, _open(path))
 
 
-def _open(path: str) -> int:
+def _open(path: str) -> io.FileIO:
+    """The file, as an object that closes itself even when its answer is never begun."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        file = io.FileIO(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+    except IsADirectoryError as error:
+        raise RequestError(400, f"path '{path}' is a directory") from error
     except OSError as error:
         raise from_os_error(error, path) from error
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return descriptor
-    os.close(descriptor)
-    raise RequestError(
-        400, f"path '{path}' is a directory" if stat.S_ISDIR(mode) else f"path '{path}' is not a regular file"
-    )
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise RequestError(400, f"path '{path}' is not a regular file")
+    return file
 
 
-def _respond(request: Request, path: str, descriptor: int) -> Response:
-    status = os.fstat(descriptor)
+def _respond(request: Request, path: str, file: io.FileIO) -> Response:
+    status = os.fstat(file.fileno())
     headers = {
         "content-disposition": _disposition(path),
-        "content-type": _content_type(path, descriptor),
+        "content-type": _content_type(path, file.fileno()),
         "last-modified": email.utils.formatdate(status.st_mtime, usegmt=True),
         "vary": "Accept-Encoding",
     }
     if _not_modified(request.headers, status.st_mtime):
-        os.close(descriptor)
+        file.close()
         return Response(status_code=304, headers=headers)
     conditional = "if-modified-since" in request.headers or "if-range" in request.headers
     if (
@@ -63,26 +59,26 @@ def _respond(request: Request, path: str, descriptor: int) -> Response:
         and not conditional
         and _asks_for_gzip(request.headers.get("accept-encoding", ""))
     ):
-        return StreamingResponse(_gzipped(_pieces(descriptor, 0, None)), headers=headers | {"content-encoding": "gzip"})
+        return StreamingResponse(_gzipped(_pieces(file, 0, None)), headers=headers | {"content-encoding": "gzip"})
     if status.st_size == 0:
         # Files of /proc say that they are empty and still have content.
-        return StreamingResponse(_pieces(descriptor, 0, None), headers=headers)
-    return _plain(request.headers, status, descriptor, headers | {"accept-ranges": "bytes"})
+        return StreamingResponse(_pieces(file, 0, None), headers=headers)
+    return _plain(request.headers, status, file, headers | {"accept-ranges": "bytes"})
 
 
-def _plain(asked: Mapping[str, str], status: os.stat_result, descriptor: int, headers: dict[str, str]) -> Response:
+def _plain(asked: Mapping[str, str], status: os.stat_result, file: io.FileIO, headers: dict[str, str]) -> Response:
     size = status.st_size
     span = _range(asked.get("range", ""), size) if _range_holds(asked, headers) else None
     if span is None:
         headers["content-length"] = str(size)
-        return StreamingResponse(_pieces(descriptor, 0, size), headers=headers)
+        return StreamingResponse(_pieces(file, 0, size), headers=headers)
     first, last = span
     if first > last:
-        os.close(descriptor)
+        file.close()
         return Response(status_code=416, headers={"content-range": f"bytes */{size}"})
     headers["content-length"] = str(last - first + 1)
     headers["content-range"] = f"bytes {first}-{last}/{size}"
-    return StreamingResponse(_pieces(descriptor, first, last - first + 1), 206, headers)
+    return StreamingResponse(_pieces(file, first, last - first + 1), 206, headers)
 
 
 def _range(header: str, size: int) -> tuple[int, int] | None:
@@ -127,19 +123,17 @@ def _asks_for_gzip(accept: str) -> bool:
     return re.fullmatch(r"\s*gzip\s*(;\s*q=(1(\.0*)?|0\.\d*[1-9]\d*)\s*)?", accept, re.IGNORECASE) is not None
 
 
-async def _pieces(descriptor: int, start: int, length: int | None) -> AsyncIterator[bytes]:
-    """Read ``length`` bytes from ``start``, or up to the end; closes the descriptor."""
-    try:
+async def _pieces(file: io.FileIO, start: int, length: int | None) -> AsyncIterator[bytes]:
+    """Read ``length`` bytes from ``start``, or up to the end; closes the file."""
+    with file:
         while length is None or length > 0:
-            data = os.pread(descriptor, _PIECE if length is None else min(_PIECE, length), start)
+            data = os.pread(file.fileno(), _PIECE if length is None else min(_PIECE, length), start)
             if not data:
                 return
             yield data
             start += len(data)
             if length is not None:
                 length -= len(data)
-    finally:
-        os.close(descriptor)
 
 
 async def _gzipped(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

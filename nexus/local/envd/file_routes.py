@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import shutil
+from dataclasses import dataclass
+from typing import BinaryIO
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -40,7 +42,7 @@ class FileRoutes:
         try:
             self._check_access(request, "read")
             account = self._account(request.query_params.get("username"))
-            return send_download(request, self._context.resolve(request.query_params.get("path", ""), account))
+            return send_download(request, self._path(request.query_params.get("path", ""), account))
         except RequestError as error:
             return error.response()
 
@@ -48,9 +50,11 @@ class FileRoutes:
         try:
             self._check_access(request, "write")
             account = self._account(request.query_params.get("username"))
-            return JSONResponse(await receive_upload(request, self._context, account))
+            return JSONResponse(await receive_upload(request, lambda path: self._path(path, account), account))
         except RequestError as error:
             return error.response()
+        except ClientDisconnect:
+            return RequestError(400, "the client left before the upload was complete").response()
 
     async def compose(self, request: Request) -> Response:
         """Join files into one and remove them."""
@@ -58,9 +62,9 @@ class FileRoutes:
             self._check_header(request)
             wish = await _compose_request(request)
             account = self._account(wish.username)
-            sources = [self._context.resolve(path, account) for path in wish.sources]
-            destination = self._context.resolve(wish.destination, account)
-            _join(sources, destination, account)
+            sources = [self._path(path, account) for path in wish.sources]
+            destination = self._path(wish.destination, account)
+            await _join(sources, destination, account)
             return JSONResponse(entries.upload_result(destination))
         except RequestError as error:
             return error.response()
@@ -86,6 +90,11 @@ class FileRoutes:
         except AccessDeniedError as error:
             raise RequestError(401, str(error)) from error
 
+    def _path(self, path: str, account: Account) -> str:
+        if "\0" in path:
+            raise RequestError(400, "invalid path: it contains a null byte")
+        return self._context.resolve(path, account)
+
     def _account(self, username: str | None) -> Account:
         try:
             return self._context.account(username)
@@ -95,11 +104,11 @@ class FileRoutes:
             ) from error
 
 
+@dataclass(frozen=True, slots=True)
 class _ComposeWish:
-    def __init__(self, sources: list[str], destination: str, username: str | None) -> None:
-        self.sources = sources
-        self.destination = destination
-        self.username = username
+    sources: list[str]
+    destination: str
+    username: str | None
 
 
 async def _compose_request(request: Request) -> _ComposeWish:
@@ -115,7 +124,7 @@ async def _compose_request(request: Request) -> _ComposeWish:
     return _ComposeWish(sources, destination, username)
 
 
-def _join(sources: list[str], destination: str, account: Account) -> None:
+async def _join(sources: list[str], destination: str, account: Account) -> None:
     """Concatenate into a neighbour of the destination and put it in place only when all is written."""
     for source in sources:
         if not os.path.isfile(source):
@@ -125,16 +134,24 @@ def _join(sources: list[str], destination: str, account: Account) -> None:
     temporary = f"{destination}.composing-{os.urandom(6).hex()}"
     try:
         entries.make_directories(os.path.dirname(destination), account)
-        with open(temporary, "xb") as target:
+        with open(temporary, "xb") as target:  # noqa: ASYNC230 - envd has one thread on purpose
             for source in sources:
-                with open(source, "rb") as piece:
-                    shutil.copyfileobj(piece, target, _COPY_PIECE)
+                await _append(source, target)
             entries.give_to(target.fileno(), account)
         os.replace(temporary, destination)
         for source in sources:
             if source != destination:
                 os.unlink(source)
     except OSError as error:
+        raise from_os_error(error, destination) from error
+    finally:
         if os.path.lexists(temporary):
             os.unlink(temporary)
-        raise from_os_error(error, destination) from error
+
+
+async def _append(source: str, target: BinaryIO) -> None:
+    """Copy a file of any size, giving others a turn between pieces."""
+    with open(source, "rb") as file:  # noqa: ASYNC230 - envd has one thread on purpose
+        while piece := file.read(_COPY_PIECE):
+            target.write(piece)
+            await asyncio.sleep(0)

@@ -20,7 +20,7 @@ from nexus.local.envd import entries
 from nexus.local.envd.access import rpc_username
 from nexus.local.envd.accounts import Account, UnknownUserError
 from nexus.local.envd.context import Context
-from nexus.local.envd.rpc import Ctx, keepalive_seconds
+from nexus.local.envd.rpc import Ctx, keepalive_seconds, next_or_silence
 from nexus.local.envd.watching import Change, ChangeKind, Watcher, WatcherTable, is_network_mount
 
 _EVENT_TYPES = {
@@ -106,10 +106,10 @@ class FilesystemService(Filesystem):
         try:
             yield _started()
             while True:
-                changes = await _wait(watcher, keepalive, ctx)
-                if not changes:
+                changes = await next_or_silence(watcher.next(), keepalive, ctx)
+                if changes is None:
                     yield _keepalive()
-                for change in changes:
+                for change in changes or ():
                     yield _changed(self._event(change, request.include_entry))
         finally:
             watcher.close()
@@ -171,19 +171,6 @@ class FilesystemService(Filesystem):
             except OSError:
                 return event  # gone again
         return event
-
-
-async def _wait(watcher: Watcher, keepalive: float, ctx: Ctx) -> list[Change]:
-    """The next changes, or none when it is time for a keepalive."""
-    remaining = ctx.timeout_ms
-    seconds = keepalive if remaining is None else min(keepalive, max(remaining, 0) / 1000)
-    try:
-        async with asyncio.timeout(seconds):
-            return await watcher.next()
-    except TimeoutError:
-        if remaining is not None and seconds < keepalive:
-            raise ConnectError(Code.DEADLINE_EXCEEDED, "deadline exceeded") from None
-        return []
 
 
 def _started() -> pb.WatchDirResponse:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os.path
 from collections.abc import AsyncIterator
 from typing import Any, Literal
@@ -15,10 +14,10 @@ from protobuf import Oneof
 
 from nexus.local.envd.access import rpc_username
 from nexus.local.envd.accounts import UnknownUserError
-from nexus.local.envd.broadcast import Ended, Listener, Output
+from nexus.local.envd.broadcast import Ended, Output
 from nexus.local.envd.context import Context
 from nexus.local.envd.processes import InputClosedError, Launch, NoSuchProcessError, ProcessTable, RunningProcess
-from nexus.local.envd.rpc import Ctx, keepalive_seconds
+from nexus.local.envd.rpc import Ctx, keepalive_seconds, next_or_silence
 from nexus.local.envd.spawning import Command
 
 
@@ -92,7 +91,7 @@ class ProcessService(Process):
         launch = self._launch_spec(request, ctx)
         try:
             return self._table.start(launch, self._context.config.user_switch)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise ConnectError(Code.INVALID_ARGUMENT, f"error starting process: {error}") from error
 
     def _launch_spec(self, request: pb.StartRequest, ctx: Ctx) -> Launch:
@@ -144,7 +143,7 @@ async def _events(process: RunningProcess, ctx: Ctx, *, started_here: bool) -> A
     try:
         yield _started(process.pid)
         while True:
-            event = await _next(listener, keepalive, ctx)
+            event = await next_or_silence(listener.next(), keepalive, ctx)
             if event is None:
                 yield _keepalive()
             elif isinstance(event, Output):
@@ -156,19 +155,6 @@ async def _events(process: RunningProcess, ctx: Ctx, *, started_here: bool) -> A
                 return
     finally:
         listener.close()
-
-
-async def _next(listener: Listener, keepalive: float, ctx: Ctx) -> Output | Ended | None:
-    """The listener's next event, or None when it is time for a keepalive."""
-    remaining = ctx.timeout_ms
-    seconds = keepalive if remaining is None else min(keepalive, max(remaining, 0) / 1000)
-    try:
-        async with asyncio.timeout(seconds):
-            return await listener.next()
-    except TimeoutError:
-        if remaining is not None and seconds < keepalive:
-            raise ConnectError(Code.DEADLINE_EXCEEDED, "deadline exceeded") from None
-        return None
 
 
 async def _feed(process: RunningProcess, data: pb.ProcessInput | None) -> None:

@@ -8,21 +8,19 @@ grandchild may hold them for ever.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import signal
-import struct
-import termios
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from nexus.local.envd.accounts import Account
 from nexus.local.envd.broadcast import Broadcast, Ended, Listener, Output, OutputKind
+from nexus.local.envd.channels import Channels, open_pipes, open_terminal, set_window
 from nexus.local.envd.config import UserSwitch
 from nexus.local.envd.logbook import Level, Logbook
 from nexus.local.envd.pipes import InputPipe, OutputPipe
 from nexus.local.envd.reaper import Reaper
-from nexus.local.envd.spawning import Command, Stdio, spawn_as
+from nexus.local.envd.spawning import Command, spawn_as
 
 _PIECE = 32 * 1024
 _PTY_PIECE = 16 * 1024
@@ -77,50 +75,40 @@ class RunningProcess:
         self._pipes: list[OutputPipe] = []
         self._terminal: int | None = None
         self._input: InputPipe | None = None
-        if launch.size is None:
-            self.pid = self._spawn_with_pipes(switch)
-        else:
-            self.pid = self._spawn_with_terminal(launch.size, switch)
+        self.pid = self._spawn(switch)
         reaper.watch(self.pid, self._exited)
 
     # Starting
 
-    def _spawn_with_pipes(self, switch: UserSwitch) -> int:
-        out_read, out_write = os.pipe2(os.O_CLOEXEC)
-        err_read, err_write = os.pipe2(os.O_CLOEXEC)
-        if self.launch.stdin:
-            in_read, in_write = os.pipe2(os.O_CLOEXEC)
-        else:
-            in_read, in_write = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC), None
-        theirs = (in_read, out_write, err_write)
-        ours = [end for end in (out_read, err_read, in_write) if end is not None]
-        pid = self._spawn(Stdio(*theirs), switch, theirs, ours)
-        self._read(out_read, "stdout", _PIECE)
-        self._read(err_read, "stderr", _PIECE)
-        self._input = InputPipe(in_write) if in_write is not None else None
-        return pid
-
-    def _spawn_with_terminal(self, size: tuple[int, int], switch: UserSwitch) -> int:
-        ours, theirs = os.openpty()
-        _set_window(ours, size)
-        if switch == "setuid" and os.geteuid() == 0:
-            os.fchown(theirs, self.launch.account.uid, -1)
-        pid = self._spawn(Stdio(theirs, theirs, theirs, terminal=True), switch, (theirs,), (ours,))
-        self._terminal = os.dup(ours)
-        self._input = InputPipe(self._terminal)
-        self._read(ours, "pty", _PTY_PIECE)
-        return pid
-
-    def _spawn(self, stdio: Stdio, switch: UserSwitch, theirs: Iterable[int], ours: Iterable[int]) -> int:
+    def _spawn(self, switch: UserSwitch) -> int:
+        channels = self._open_channels(switch)
         try:
-            return spawn_as(self.launch.account, self.launch.command, stdio, switch)
+            pid = spawn_as(self.launch.account, self.launch.command, channels.stdio, switch)
         except BaseException:
-            for end in ours:
-                os.close(end)
+            channels.close_ours()
             raise
         finally:
-            for end in theirs:
-                os.close(end)
+            channels.close_theirs()
+        self._attach(channels)
+        return pid
+
+    def _open_channels(self, switch: UserSwitch) -> Channels:
+        if self.launch.size is None:
+            return open_pipes(stdin=self.launch.stdin)
+        owned = switch == "setuid" and os.geteuid() == 0
+        return open_terminal(self.launch.size, self.launch.account if owned else None)
+
+    def _attach(self, channels: Channels) -> None:
+        if channels.terminal is not None:
+            self._terminal = os.dup(channels.terminal)
+            self._input = InputPipe(self._terminal)
+            self._read(channels.terminal, "pty", _PTY_PIECE)
+        if channels.stdin is not None:
+            self._input = InputPipe(channels.stdin)
+        if channels.stdout is not None:
+            self._read(channels.stdout, "stdout", _PIECE)
+        if channels.stderr is not None:
+            self._read(channels.stderr, "stderr", _PIECE)
 
     def _read(self, descriptor: int, kind: OutputKind, piece: int) -> None:
         def on_data(data: bytes) -> None:
@@ -175,7 +163,7 @@ class RunningProcess:
         """Set the terminal's columns and rows. Raises :class:`InputClosedError` without a terminal."""
         if self._terminal is None or self._input is None or self._input.closed:
             raise InputClosedError("tty not assigned to process")
-        _set_window(self._terminal, size)
+        set_window(self._terminal, size)
 
     def send_signal(self, number: int) -> None:
         """Signal the process itself, not its children."""
@@ -274,8 +262,3 @@ def _signal_text(number: int) -> str:
     """The kernel's word for a signal as shells print it, in lower case: ``killed``, ``terminated``."""
     text = signal.strsignal(number)
     return text.lower() if text else str(number)
-
-
-def _set_window(terminal: int, size: tuple[int, int]) -> None:
-    columns, rows = size
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

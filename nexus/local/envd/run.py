@@ -8,22 +8,16 @@ import signal
 import socket
 from pathlib import Path
 
-import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.server import ServerState
-
 from nexus.local.envd.accounts import Accounts
-from nexus.local.envd.app import ASGIApp, create_envd
+from nexus.local.envd.app import create_envd
 from nexus.local.envd.config import EnvdConfig
 from nexus.local.envd.context import Context
 from nexus.local.envd.reaper import Reaper
+from nexus.local.envd.serving import start_server
 from nexus.local.envd.warming import warm_up
 
-__all__ = ["serve", "start_server", "warm_up"]
+__all__ = ["serve", "warm_up"]
 
-# The edge opens a connection per request; a client of its own may keep one.
-_IDLE_CONNECTION_SECONDS = 75
-_MAX_HEAD = 64 * 1024
 _IDENTITY_FOLDER = Path("/run/e2b")
 
 
@@ -34,37 +28,6 @@ def serve(config: EnvdConfig, listen_socket: socket.socket) -> None:
     if os.getpid() == 1:
         _write_identity(config)
     asyncio.run(_serve(config, listen_socket))
-
-
-async def start_server(app: ASGIApp, listen_socket: socket.socket) -> asyncio.Server:
-    """Serve ``app`` over HTTP/1.1 on the running loop.
-
-    uvicorn's protocol without uvicorn's server: that one wakes up ten times a second, in every machine, and takes over
-    signals.
-    """
-    config = uvicorn.Config(
-        app,
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=_IDLE_CONNECTION_SECONDS,
-        h11_max_incomplete_event_size=_MAX_HEAD,
-    )
-    config.load()
-    state = ServerState()
-    loop = asyncio.get_running_loop()
-
-    def protocol() -> asyncio.Protocol:
-        return H11Protocol(config=config, server_state=state, app_state={}, _loop=loop)
-
-    if listen_socket.family == socket.AF_UNIX:
-        return await loop.create_unix_server(protocol, sock=listen_socket, backlog=1024)
-    return await loop.create_server(protocol, sock=listen_socket, backlog=1024)
 
 
 async def _serve(config: EnvdConfig, listen_socket: socket.socket) -> None:

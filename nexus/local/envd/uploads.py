@@ -5,32 +5,36 @@ from __future__ import annotations
 import os
 import stat
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from starlette.requests import Request
 
 from nexus.local.envd import entries, metadata
 from nexus.local.envd.accounts import Account
-from nexus.local.envd.context import Context
 from nexus.local.envd.http_errors import RequestError, from_os_error
 from nexus.local.envd.multipart import MultipartError, MultipartParser, PartBegin, PartData, PartEnd, boundary_of
+
+Resolve = Callable[[str], str]
 
 _GZIP = 16 + zlib.MAX_WBITS
 
 
-async def receive_upload(request: Request, context: Context, account: Account) -> list[dict[str, object]]:
-    """Store what the request carries and describe each file, in order. Raises :class:`RequestError`."""
+async def receive_upload(request: Request, resolve: Resolve, account: Account) -> list[dict[str, object]]:
+    """Store what the request carries and describe each file, in order.
+
+    ``resolve`` makes the paths of clients absolute. Raises :class:`RequestError`.
+    """
     attributes = _metadata(request)
     body = _body(request)
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     path = request.query_params.get("path", "")
     if kind == "multipart/form-data":
-        paths = await _store_parts(body, content_type, path, context, account, attributes)
+        paths = await _store_parts(body, content_type, path, resolve, account, attributes)
     elif kind == "application/octet-stream":
         if not path:
             raise RequestError(400, "the 'path' query parameter is required for application/octet-stream")
-        paths = [await _store_body(body, context.resolve(path, account), account, attributes)]
+        paths = [await _store_body(body, resolve(path), account, attributes)]
     else:
         raise RequestError(
             400, f"unsupported content type '{kind}', use multipart/form-data or application/octet-stream"
@@ -97,7 +101,7 @@ async def _store_parts(
     body: AsyncIterator[bytes],
     content_type: str,
     query_path: str,
-    context: Context,
+    resolve: Resolve,
     account: Account,
     attributes: dict[str, str],
 ) -> list[str]:
@@ -109,7 +113,7 @@ async def _store_parts(
             for event in parser.feed(data):
                 match event:
                     case PartBegin(name="file", filename=filename):
-                        path = context.resolve(_part_path(query_path, filename), account)
+                        path = resolve(_part_path(query_path, filename))
                         if path in paths:
                             raise RequestError(400, f"you cannot upload multiple files to the same path '{path}'")
                         paths.append(path)

@@ -21,6 +21,7 @@ from nexus.local.envd.accounts import Accounts
 from nexus.local.envd.app import create_envd
 from nexus.local.envd.config import EnvdConfig
 from nexus.local.envd.reaper import Reaper
+from nexus.local.envd.serving import start_server
 
 _TOKEN = "warm-up"  # noqa: S105 - protects nothing
 
@@ -35,8 +36,6 @@ def warm_up() -> None:
 
 
 async def _exercise(folder: Path) -> None:
-    from nexus.local.envd.run import start_server
-
     accounts = _one_user(folder)
     config = EnvdConfig(
         sandbox_id="warm-up", template_id="warm-up", access_token=_TOKEN, default_user="warm", user_switch="none"

@@ -12,7 +12,7 @@ from nexus.local.envd.accounts import Accounts
 from nexus.local.envd.app import create_envd
 from nexus.local.envd.config import EnvdConfig
 from nexus.local.envd.reaper import Reaper
-from nexus.local.envd.run import start_server
+from nexus.local.envd.serving import start_server
 
 
 async def _main(etc: Path, config: EnvdConfig, listening: socket.socket) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from e2b import Sandbox
+from e2b import NotEnoughSpaceException, Sandbox
 
 from nexus.local.edge import Edge, Route
 from tests.local.envd.harness import Cloud, FakeDirectory, HostMachine, LoopThread, make_users, token_of
@@ -79,7 +79,7 @@ def first() -> Iterator[Sandbox]:
     namespaces = ["--pid", "--fork", "--kill-child", "--mount", "--mount-proc"]
     if os.getuid() != 0 or not _can(*namespaces):
         pytest.skip("a process namespace needs root")
-    with _first_process(namespaces, "mount -t tmpfs none /run") as sandbox:
+    with _first_process(namespaces, "mount -t tmpfs none /run; mount -t tmpfs -o size=64k none /mnt") as sandbox:
         yield sandbox
 
 
@@ -109,6 +109,13 @@ def test_commands_have_default_signals_a_session_and_a_raised_oom_score(first: S
     assert first.commands.run("cat /proc/self/oom_score_adj").stdout == "100\n"
     session, own = first.commands.run("ps -o sid= -p $$; echo $$").stdout.split()
     assert session == own
+
+
+def test_a_full_disk_is_told_as_such(first: Sandbox) -> None:
+    for octets in (True, False):
+        with pytest.raises(NotEnoughSpaceException):
+            first.files.write("/mnt/big", b"x" * 1_000_000, use_octet_stream=octets)
+    assert first.files.write("/mnt/big", b"small").name == "big"
 
 
 def test_a_single_real_user_is_shown_under_the_number_of_each_account() -> None:

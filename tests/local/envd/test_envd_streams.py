@@ -72,6 +72,12 @@ def test_errors_have_the_codes_of_connect(cloud: Cloud, method: str, message: di
     assert _unary(cloud, method, message)["code"] == code
 
 
+def test_arguments_that_cannot_be_passed_on_are_invalid(cloud: Cloud) -> None:
+    for process in ({"cmd": "/bin/echo", "args": ["a\0b"]}, {"cmd": "/bin/echo", "envs": {"a=b": "c"}}, {}):
+        assert _stream(cloud, "Start", {"process": process})[-1]["error"]["code"] == "invalid_argument"
+    assert httpx.get(f"{cloud.url}/files?path=a%00b", headers=cloud.headers()).status_code == 400
+
+
 def test_what_a_terminal_does_not_do_is_an_error(cloud: Cloud, sandbox: Sandbox) -> None:
     terminal = sandbox.pty.create(PtySize(rows=10, cols=40))
     assert _unary(cloud, "CloseStdin", {"process": {"pid": terminal.pid}})["code"] == "failed_precondition"

@@ -24,7 +24,8 @@ from nexus.local.envd.accounts import Accounts
 from nexus.local.envd.app import create_envd
 from nexus.local.envd.config import EnvdConfig
 from nexus.local.envd.reaper import Reaper
-from nexus.local.envd.run import start_server, warm_up
+from nexus.local.envd.run import warm_up
+from nexus.local.envd.serving import start_server
 
 warm_up()
 before = set(sys.modules)
