@@ -1,0 +1,241 @@
+"""The inside of one sandbox: commands, files, and the receipt, as handlers use them.
+
+Everything that may hold a secret travels in files, never in the text of a command: command lines can be seen by every
+process in a sandbox.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from e2b import AsyncSandbox, FileNotFoundException
+from e2b.api.client.api.sandboxes import get_sandboxes_sandbox_id
+from e2b.api.client.models import SandboxDetail, SandboxState
+from e2b.api.client.types import Unset
+from e2b.sandbox.commands.command_handle import CommandExitException
+from e2b.sandbox.filesystem.filesystem import WriteEntry
+from packaging.version import Version
+
+from nexus.providers.base import ProviderError
+from nexus.providers.e2b import errors, receipts
+from nexus.providers.e2b.connection import Connection
+from nexus.providers.e2b.output import Output
+from nexus.providers.e2b.receipts import Receipt
+from nexus.providers.e2b.rest import answer
+
+ROOT: Final = "root"
+RUN_FOLDER: Final = "/run/nexus"
+"""Memory, not disk: what may hold secrets lies here."""
+JOBS_FOLDER: Final = f"{RUN_FOLDER}/jobs"
+ENV_FILE: Final = f"{RUN_FOLDER}/env"
+_PROFILE: Final = "/etc/profile.d/nexus-env.sh"
+
+# Everybody may have jobs and nobody may list them; a job's own folder has a name that can't be guessed.
+_PREPARE: Final = f"""
+mkdir -p {RUN_FOLDER} {receipts.FOLDER} && mkdir -p {JOBS_FOLDER} && chmod 1733 {JOBS_FOLDER} || exit 1
+if [ ! -f {_PROFILE} ]; then
+  mkdir -p /etc/profile.d && echo 'if [ -r {ENV_FILE} ]; then . {ENV_FILE}; fi' > {_PROFILE} || exit 1
+fi
+echo "boot $(cat /proc/sys/kernel/random/boot_id 2>/dev/null)"
+[ -e {ENV_FILE} ] && echo env
+cat {receipts.PATH} 2>/dev/null || true
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A command that ended. ``stdout`` and ``stderr`` are empty where output went to a report instead."""
+
+    exit_code: int
+    stdout: str = ""
+    stderr: str = ""
+    error: str = ""
+
+
+class Inside:
+    """One sandbox that runs, and what nexus knows of its inside."""
+
+    def __init__(self, sandbox: AsyncSandbox, address: str) -> None:
+        self.sandbox = sandbox
+        self.address = address
+        self.boot = ""
+        self.has_env_file = False
+        self._receipt: Receipt | None = None
+
+    @property
+    def id(self) -> str:
+        return self.sandbox.sandbox_id
+
+    async def receipt(self) -> Receipt:
+        """What the sandbox says was done in it. Makes the folders that everything else here needs, once."""
+        if self._receipt is None:
+            finished = await self.run(_PREPARE, user=ROOT, cwd="/")
+            if finished.exit_code != 0:
+                raise errors.failure(
+                    errors.EXECUTION_ERROR,
+                    "The sandbox could not be prepared",
+                    detail=finished.stderr or finished.error,
+                    address=self.address,
+                )
+            first, _, rest = finished.stdout.partition("\n")
+            self.boot = first.removeprefix("boot ").strip()
+            self.has_env_file = rest.startswith("env\n")
+            self._receipt = Receipt.from_json(rest.removeprefix("env\n"))
+        return self._receipt
+
+    def remember(self, receipt: Receipt) -> None:
+        """Takes note of a receipt that a command has just written."""
+        self._receipt = receipt
+
+    async def run(
+        self,
+        command: str,
+        *,
+        user: str,
+        cwd: str | None = None,
+        envs: Mapping[str, str] | None = None,
+        output: Output | None = None,
+    ) -> Finished:
+        """Run ``command`` under ``bash -l`` to its end, however long that takes; a non-zero exit is no error here."""
+        try:
+            handle = await self.sandbox.commands.run(
+                command,
+                background=True,
+                user=user,
+                cwd=cwd,
+                envs=dict(envs) if envs else None,
+                timeout=0,
+                on_stdout=output.stdout if output else None,
+                on_stderr=output.stderr if output else None,
+                retain_output=output is None,
+            )
+        except Exception as problem:
+            raise _command_problem(problem, self.address, user, cwd) from problem
+        done = False
+        try:
+            result = await handle.wait()
+            done = True
+            return Finished(result.exit_code, result.stdout or "", result.stderr or "", result.error or "")
+        except CommandExitException as ended:
+            done = True
+            return Finished(ended.exit_code, ended.stdout or "", ended.stderr or "", ended.error or "")
+        except Exception as problem:
+            raise errors.translate(problem, self.address) from problem
+        finally:
+            if not done:
+                await handle.disconnect()
+            if output is not None:
+                output.close()
+
+    async def check(self, command: str, *, user: str = ROOT, summary: str, output: Output | None = None) -> str:
+        """Run ``command`` and return what it wrote; a non-zero exit is a ProviderError with ``summary``."""
+        finished = await self.run(command, user=user, output=output)
+        if finished.exit_code != 0:
+            detail = output.tail if output is not None else finished.stderr or finished.stdout or finished.error
+            raise errors.failure(
+                errors.EXECUTION_ERROR,
+                f"{summary} (exit code {finished.exit_code})",
+                detail=detail.strip(),
+                address=self.address,
+            )
+        return finished.stdout
+
+    async def write(self, files: Mapping[str, bytes], *, user: str) -> None:
+        """Write small files in one request. Missing folders are made; everything belongs to ``user``."""
+        entries: Sequence[WriteEntry] = [WriteEntry(path=path, data=data) for path, data in files.items()]
+        try:
+            await self.sandbox.files.write_files(entries, user=user)
+        except Exception as problem:
+            raise _command_problem(problem, self.address, user, None) from problem
+
+    async def send(self, path: str, data: AsyncIterator[bytes], *, user: str, compress: bool = False) -> None:
+        """Write one file from a stream of any length, in one request without a time limit."""
+        try:
+            await self.sandbox.files.write(path, data, user=user, gzip=compress, use_octet_stream=True)
+        except Exception as problem:
+            raise errors.translate(problem, self.address) from problem
+
+    async def receive(self, path: str, *, user: str) -> AsyncIterator[bytes]:
+        """Read one file as a stream. Raises ProviderError with the code ``file-not-found`` when it is not there."""
+        try:
+            reader = await self.sandbox.files.read(path, format="stream", user=user)
+        except FileNotFoundException as problem:
+            raise errors.failure(
+                "file-not-found",
+                f"There is no file {path} in the sandbox",
+                address=self.address,
+            ) from problem
+        except Exception as problem:
+            raise errors.translate(problem, self.address) from problem
+        async with reader:
+            try:
+                async for chunk in reader:
+                    yield chunk
+            except Exception as problem:
+                raise errors.translate(problem, self.address) from problem
+
+
+class Sandboxes:
+    """Sandboxes by id, each looked up once: the SDK's own connect would prolong their lives."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._known: dict[str, Inside] = {}
+
+    def adopt(self, sandbox: AsyncSandbox, address: str) -> Inside:
+        """Takes a sandbox that the SDK has just made or resumed."""
+        inside = Inside(sandbox, address)
+        self._known[inside.id] = inside
+        return inside
+
+    def forget(self, sandbox_id: str) -> None:
+        self._known.pop(sandbox_id, None)
+
+    async def open(self, sandbox_id: str, address: str) -> Inside:
+        """The inside of a running sandbox. Raises Gone, or ProviderError where it is paused."""
+        known = self._known.get(sandbox_id)
+        return known if known is not None else self.adopt(await self._look_up(sandbox_id, address), address)
+
+    async def _look_up(self, sandbox_id: str, address: str) -> AsyncSandbox:
+        response = await get_sandboxes_sandbox_id.asyncio_detailed(sandbox_id, client=self._connection.api)
+        if response.status_code == 404:
+            raise errors.gone(address)
+        detail = answer(response, SandboxDetail, address)
+        if detail.state is not SandboxState.RUNNING:
+            raise errors.not_running(address)
+        token = detail.envd_access_token
+        domain = detail.domain
+        return self._connection.client.AsyncSandbox(
+            sandbox_id=detail.sandbox_id,
+            sandbox_domain=domain if isinstance(domain, str) and domain else self._connection.settings.domain,
+            envd_version=Version(detail.envd_version),
+            envd_access_token=None if isinstance(token, Unset) else token,
+            traffic_access_token=None,
+            connection_config=self._connection.envd_config(
+                detail.sandbox_id, None if isinstance(token, Unset) else token
+            ),
+        )
+
+
+_NO_FOLDER: Final = re.compile(r"cwd '.*' does not exist")
+
+
+def _command_problem(problem: Exception, address: str, user: str, cwd: str | None) -> ProviderError:
+    if cwd is not None and _NO_FOLDER.search(str(problem)):
+        return errors.failure(
+            "no-working-directory",
+            f"The sandbox has no folder {cwd}",
+            hint="make it first, for example with run_commands",
+            address=address,
+        )
+    if "invalid username" in str(problem):
+        return errors.failure(
+            "unknown-user",
+            f"The sandbox has no user {user}",
+            hint="name a user that its template has, such as user or root",
+            address=address,
+        )
+    return errors.translate(problem, address)

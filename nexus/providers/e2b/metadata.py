@@ -1,0 +1,42 @@
+"""The marks that nexus leaves on sandboxes, so that everything it made can be found again from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from nexus.model.values import digest
+from nexus.providers.base import Call
+
+PREFIX: Final = "nexus."
+PROJECT: Final = "nexus.project"
+ENVIRONMENT: Final = "nexus.environment"
+ADDRESS: Final = "nexus.address"
+UID: Final = "nexus.uid"
+OPERATION: Final = "nexus.op"
+SPEC: Final = "nexus.spec"
+
+FIXED_FIELDS: Final = ("template", "on_timeout", "auto_resume", "volumes", "metadata")
+"""Fields of a sandbox that can't change while it lives; ``nexus.spec`` is their digest."""
+
+
+def marks(call: Call) -> dict[str, str]:
+    """The metadata of a sandbox that ``call`` creates, without the user's own."""
+    return {
+        PROJECT: call.project,
+        ENVIRONMENT: call.environment,
+        ADDRESS: str(call.address),
+        UID: call.uid,
+        OPERATION: call.key,
+        SPEC: digest({name: call.attributes.get(name) for name in FIXED_FIELDS}),
+    }
+
+
+def scope(project: str, environment: str) -> dict[str, str]:
+    """The metadata that everything of one environment of one project has in common."""
+    return {PROJECT: project, ENVIRONMENT: environment}
+
+
+def users_own(metadata: Mapping[str, str]) -> dict[str, str]:
+    """What the user declared of a sandbox's metadata."""
+    return {name: value for name, value in metadata.items() if not name.startswith(PREFIX)}

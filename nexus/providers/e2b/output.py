@@ -1,0 +1,63 @@
+"""Output of processes on its way to a report: whole lines, and the last of them kept for error messages."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from nexus.providers.base import Report
+
+TAIL_LINES: Final = 20
+_LONGEST: Final = 16_384
+
+
+class Lines:
+    """Cuts chunks of text into lines. A line that never ends is handed on in pieces."""
+
+    def __init__(self, emit: Callable[[str], None]) -> None:
+        self._emit = emit
+        self._rest = ""
+
+    def feed(self, chunk: str) -> None:
+        *lines, self._rest = (self._rest + chunk).split("\n")
+        for line in lines:
+            self._emit(line.removesuffix("\r"))
+        if len(self._rest) > _LONGEST:
+            self.close()
+
+    def close(self) -> None:
+        """Hands on what has no line end."""
+        if self._rest:
+            self._emit(self._rest)
+            self._rest = ""
+
+
+class Output:
+    """Where a command's output goes while it runs: to the report, line by line."""
+
+    def __init__(self, report: Report) -> None:
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._streams = {name: Lines(self._emitter(report, name)) for name in ("stdout", "stderr")}
+
+    def _emitter(self, report: Report, stream: str) -> Callable[[str], None]:
+        def emit(line: str) -> None:
+            self._tail.append(line)
+            report.log(stream, line)
+
+        return emit
+
+    def stdout(self, chunk: str) -> None:
+        self._streams["stdout"].feed(chunk)
+
+    def stderr(self, chunk: str) -> None:
+        self._streams["stderr"].feed(chunk)
+
+    def close(self) -> None:
+        for lines in self._streams.values():
+            lines.close()
+
+    @property
+    def tail(self) -> str:
+        """The last lines of both streams, as they came."""
+        return "\n".join(self._tail)

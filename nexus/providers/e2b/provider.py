@@ -1,0 +1,124 @@
+"""The provider over the official E2B SDK: one instance serves one run, against the cloud or the local engine alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from nexus.model.addresses import Address
+from nexus.model.changes import Verb
+from nexus.model.observation import Observation
+from nexus.model.state import Intent, State, Target
+from nexus.providers.base import Call, Found, Result
+from nexus.providers.e2b import find, observe
+from nexus.providers.e2b.connection import Connection, Settings
+from nexus.providers.e2b.errors import translate
+from nexus.providers.e2b.inside import Sandboxes
+from nexus.providers.e2b.redaction import RedactedReport, Redactor
+from nexus.providers.e2b.sandbox import SandboxHandler
+from nexus.providers.e2b.secrets import secrets_of
+from nexus.providers.e2b.step import StepHandler
+from nexus.providers.e2b.template import TemplateHandler
+from nexus.providers.e2b.volume import VolumeHandler
+from nexus.providers.e2b.world import World, unsupported
+
+
+class Handler(Protocol):
+    """Makes the effects of one kind."""
+
+    async def execute(self, call: Call) -> Result: ...
+
+
+def _wall_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+def _no_secrets() -> Iterable[str]:
+    return ()
+
+
+class E2BProvider:
+    """See :class:`nexus.providers.base.Provider`.
+
+    ``secrets`` answers with all secret values that the run has resolved so far. A call alone does not tell the parts of
+    a text that an expression has put together, so without it only the whole of such a text is recognised in output.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        secrets: Callable[[], Iterable[str]] = _no_secrets,
+        now: Callable[[], datetime] = _wall_clock,
+    ) -> None:
+        self._settings = settings
+        self._secrets = secrets
+        self._connection = Connection(settings)
+        self._world = World(self._connection, Sandboxes(self._connection), now)
+        templates = TemplateHandler(self._world)
+        self._handlers: Mapping[str, Handler] = {
+            "sandbox": SandboxHandler(self._world),
+            "template": templates,
+            "catalogue": templates,
+            "volume": VolumeHandler(self._world),
+            "step": StepHandler(self._world),
+        }
+
+    async def identity(self) -> Target:
+        with_key = self._connection.client.AsyncSandbox.list(limit=1)
+        try:
+            await with_key.next_items()
+        except Exception as problem:
+            raise translate(problem) from problem
+        return Target("local" if self._settings.is_local else "e2b", self._settings.account)
+
+    async def observe(self, state: State, catalogue: Mapping[Address, str]) -> Observation:
+        try:
+            return await observe.observe(self._world, state, catalogue)
+        except ExceptionGroup as problems:
+            raise translate(_first(problems)) from problems
+        except Exception as problem:
+            raise translate(problem) from problem
+
+    async def find(self, state: State, intents: Sequence[Intent]) -> Mapping[str, tuple[Found, ...]]:
+        try:
+            return await find.find(self._world, state, intents)
+        except Exception as problem:
+            raise translate(problem) from problem
+
+    async def execute(self, call: Call) -> Result:
+        redactor = Redactor((*secrets_of(call), *self._secrets()))
+        guarded = replace(call, report=RedactedReport(call.report, redactor))
+        try:
+            return await self._execute(guarded)
+        except Exception as problem:
+            failed = translate(problem, str(call.address))
+            failed.diagnostic = redactor.diagnostic(failed.diagnostic)
+            failed.args = (str(failed.diagnostic),)
+            # Nothing is chained: what lies beneath may quote what must not be seen.
+            raise failed from None
+
+    async def _execute(self, call: Call) -> Result:
+        if call.operation.verb is Verb.FORGET:
+            return Result(None)
+        handler = self._handlers.get(call.address.kind)
+        if handler is None:
+            raise unsupported(call)
+        return await handler.execute(call)
+
+    async def discard(self, intent: Intent, found: Found) -> None:
+        try:
+            await find.discard(self._world, intent, found)
+        except Exception as problem:
+            raise translate(problem, str(intent.address)) from problem
+
+    async def aclose(self) -> None:
+        await self._connection.aclose()
+
+
+def _first(problems: ExceptionGroup[Exception]) -> Exception:
+    """The first failure of a group of tasks."""
+    first = problems.exceptions[0]
+    return _first(first) if isinstance(first, ExceptionGroup) else first

@@ -1,0 +1,108 @@
+"""The receipt inside a sandbox: which setup units are done there, written by the command that did them.
+
+A crash between a finished command and the journal would otherwise leave it unknown whether the command ran. The receipt
+holds digests and names, never a value. It belongs to one incarnation: one that a snapshot carried along does not count.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from nexus.providers.base import Call
+
+FOLDER: Final = "/var/lib/nexus"
+PATH: Final = f"{FOLDER}/receipt.json"
+VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One finished unit: what was done, and by which call."""
+
+    digest: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """``env_names`` are all variables ever set; those not wanted any more have to be unset. ``boot`` is the boot in
+    which the processes and the environment of ``units`` were made.
+    """
+
+    uid: str = ""
+    address: str = ""
+    units: Mapping[str, Entry] = field(default_factory=dict)
+    env_names: tuple[str, ...] = ()
+    boot: str = ""
+
+    def for_call(self, call: Call) -> Receipt:
+        """This receipt where it is about the sandbox that ``call`` means, else an empty one for it."""
+        return self if self.uid == call.uid else Receipt(uid=call.uid, address=str(call.address))
+
+    def tells_done(self, call: Call) -> bool:
+        """Whether the unit of ``call`` has been done already, although the record does not say so.
+
+        A unit that the record has with the same digest is being repeated on purpose.
+        """
+        unit, done = call.unit, self.units.get(call.operation.unit)
+        if unit is None or done is None or unit.digest is None or done.digest != unit.digest:
+            return False
+        recorded = call.record.setup.get(unit.name) if call.record is not None else None
+        return done.key == call.key or recorded != unit.digest
+
+    def after(self, call: Call, *, boot: str = "") -> Receipt:
+        """The receipt once the unit of ``call`` is done (or undone, where it is not wanted any more)."""
+        units = {name: entry for name, entry in self.units.items() if name != call.operation.unit}
+        unit = call.unit
+        if unit is not None and unit.digest is not None:
+            units[unit.name] = Entry(unit.digest, call.key)
+        return replace(self, units=units, boot=boot or self.boot)
+
+    def to_json(self) -> str:
+        return json.dumps(
+            {
+                "version": VERSION,
+                "uid": self.uid,
+                "address": self.address,
+                "units": {name: {"digest": entry.digest, "key": entry.key} for name, entry in self.units.items()},
+                "env_names": sorted(self.env_names),
+                "boot": self.boot,
+            },
+            sort_keys=True,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Receipt:
+        """Inverse of :meth:`to_json`; what is no receipt (or one of a newer nexus) reads as an empty one."""
+        try:
+            match json.loads(text):
+                case {"version": 1, "uid": str(uid), "address": str(address), "units": dict(units), **rest}:
+                    return cls(
+                        uid=uid,
+                        address=address,
+                        units={str(name): _entry(entry) for name, entry in units.items()},
+                        env_names=tuple(str(name) for name in _list(rest.get("env_names"))),
+                        boot=str(rest.get("boot", "")),
+                    )
+        except (ValueError, TypeError, KeyError):
+            pass
+        return cls()
+
+
+def _entry(data: object) -> Entry:
+    match data:
+        case {"digest": str(digest), "key": str(key)}:
+            return Entry(digest, key)
+    raise ValueError("not an entry of a receipt")
+
+
+def _list(data: object) -> list[object]:
+    return data if isinstance(data, list) else []
+
+
+def commit_command(source: str) -> str:
+    """A command that puts the file ``source`` in the receipt's place in one move."""
+    return f"cp -f {source} {PATH}.new && mv -f {PATH}.new {PATH}"

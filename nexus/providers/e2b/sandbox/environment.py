@@ -1,0 +1,54 @@
+"""Environment variables of a living sandbox: a file in memory that every login shell reads.
+
+What a sandbox was created with can't be changed at E2B. So a later change is written to ``/run/nexus/env``, which only
+root and the sandbox's user may read; commands that nexus runs, and login shells, see it at once.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable
+from dataclasses import replace
+
+from nexus.kinds.sandbox import SandboxSpec
+from nexus.providers.base import Call
+from nexus.providers.e2b.inside import ENV_FILE, JOBS_FOLDER, ROOT, Inside
+from nexus.providers.e2b.jobs import export_lines, new_token
+from nexus.providers.e2b.receipts import Receipt, commit_command
+
+quoted = shlex.quote
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+async def set_env(inside: Inside, call: Call, spec: SandboxSpec, receipt: Receipt) -> None:
+    """Make the variables of ``spec`` those of the sandbox; what it was given before and is not wanted, is unset."""
+    before = call.record.attributes.get("env_vars") if call.record is not None else None
+    named = {*receipt.env_names, *(before if isinstance(before, dict) else ()), *spec.env_vars}
+    after = replace(receipt.after(call, boot=inside.boot), env_names=tuple(sorted(named)))
+    await _write(inside, spec, after)
+
+
+async def restore(inside: Inside, spec: SandboxSpec, receipt: Receipt) -> None:
+    """Write the file again after a reboot, where one was written before."""
+    if receipt.env_names and not inside.has_env_file:
+        await _write(inside, spec, replace(receipt, boot=inside.boot))
+
+
+async def _write(inside: Inside, spec: SandboxSpec, receipt: Receipt) -> None:
+    folder = f"{JOBS_FOLDER}/{new_token()}"
+    content = _unset_lines(set(receipt.env_names) - spec.env_vars.keys()) + export_lines(spec.env_vars)
+    files = {f"{folder}/env": content.encode(), f"{folder}/receipt": receipt.to_json().encode()}
+    await inside.write(files, user=ROOT)
+    await inside.check(
+        f"trap 'rm -rf {folder}' EXIT; chmod 700 {folder}\n"
+        f'group=$(id -gn {quoted(spec.user)}) && chgrp "$group" {folder}/env && chmod 640 {folder}/env '
+        f"&& mv -f {folder}/env {ENV_FILE} && {commit_command(f'{folder}/receipt')}",
+        user=ROOT,
+        summary="The environment could not be set",
+    )
+    inside.remember(receipt)
+
+
+def _unset_lines(names: Iterable[str]) -> str:
+    return "".join(f"unset {name}\n" for name in sorted(names) if _NAME.fullmatch(name))

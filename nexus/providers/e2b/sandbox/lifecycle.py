@@ -1,0 +1,155 @@
+"""A sandbox's life as E2B sees it: made with a short lease, given its time, changed in place, resumed, killed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from e2b.exceptions import SandboxNotFoundException
+from e2b.sandbox.sandbox_api import SandboxLifecycle, SandboxNetworkOpts, SandboxNetworkUpdate
+
+from nexus.kinds.network import NetworkSpec
+from nexus.kinds.sandbox import SandboxSpec
+from nexus.model.values import Value
+from nexus.providers.base import Call, ProviderError, Result
+from nexus.providers.e2b import errors
+from nexus.providers.e2b.inside import ROOT
+from nexus.providers.e2b.metadata import marks
+from nexus.providers.e2b.sandbox import environment, processes
+from nexus.providers.e2b.urls import urls_of
+from nexus.providers.e2b.world import World, record_of, spec_of, timestamp
+from nexus.providers.recording import record_after
+
+LEASE: Final = 120
+"""Seconds that a new sandbox lives unless somebody records it and gives it its real time."""
+
+
+async def create(world: World, call: Call) -> Result:
+    """Make a sandbox. The same key again answers with the one that exists."""
+    spec = spec_of(call, SandboxSpec)
+    lease = min(LEASE, spec.timeout)
+    call.report.progress(f"creating from {spec.template}")
+    sandbox = await world.connection.client.AsyncSandbox.create(
+        template=spec.template,
+        timeout=lease,
+        metadata={**spec.metadata, **marks(call)},
+        envs=dict(spec.env_vars),
+        network=_egress(spec.network),
+        lifecycle=_lifecycle(spec),
+        volume_mounts=dict(spec.volumes) or None,
+        idempotency_key=call.key,
+    )
+    created_at, expires_at = world.moment(), world.moment(lease)
+    world.sandboxes.adopt(sandbox, str(call.address))
+    urls = await urls_of(world.connection, sandbox.sandbox_id, spec.ports)
+    return Result(
+        record_after(
+            call,
+            id=sandbox.sandbox_id,
+            outputs=outputs(call, sandbox.sandbox_id, urls),
+            created_at=created_at,
+            expires_at=expires_at,
+        )
+    )
+
+
+async def set_timeout(world: World, call: Call) -> Result:
+    """Give a sandbox its time to live, counted from now. The first time, also see to the roots of its volumes."""
+    record, spec = record_of(call), spec_of(call, SandboxSpec)
+    try:
+        await world.connection.client.AsyncSandbox.set_timeout(record.id, spec.timeout)
+    except SandboxNotFoundException:
+        raise await _missing(world, record.id, call) from None
+    expires_at = world.moment(spec.timeout)
+    if spec.volumes:
+        await _own_volume_roots(world, call, spec)
+    urls = record.outputs.get("urls")
+    known = urls if isinstance(urls, dict) else {}
+    return Result(record_after(call, outputs=outputs(call, record.id, known), expires_at=expires_at))
+
+
+async def set_network(world: World, call: Call) -> Result:
+    """Replace the rules of what the sandbox may reach."""
+    record, spec = record_of(call), spec_of(call, SandboxSpec)
+    rules = SandboxNetworkUpdate(allow_out=list(spec.network.allow), deny_out=list(spec.network.deny))
+    try:
+        await world.connection.client.AsyncSandbox.update_network(record.id, rules)
+    except SandboxNotFoundException:
+        raise await _missing(world, record.id, call) from None
+    return Result(record_after(call))
+
+
+async def resume(world: World, call: Call) -> Result:
+    """Bring a paused sandbox back, and what its memory held where only its disk was kept."""
+    record, spec = record_of(call), spec_of(call, SandboxSpec)
+    call.report.progress("resuming")
+    sandbox = await world.connection.client.AsyncSandbox.connect(record.id, timeout=spec.timeout)
+    inside = world.sandboxes.adopt(sandbox, str(call.address))
+    receipt = await inside.receipt()
+    if receipt.uid == call.uid and receipt.boot and receipt.boot != inside.boot:
+        call.report.progress("setting up again what a reboot takes away")
+        await environment.restore(inside, spec, receipt)
+        await processes.restore(inside, spec, receipt)
+    return Result(record_after(call, expires_at=world.moment(spec.timeout)))
+
+
+async def record(world: World, call: Call) -> Result:
+    """Take fields into the record that need no work; names of ports get their URLs."""
+    known = record_of(call)
+    spec = spec_of(call, SandboxSpec)
+    urls = await urls_of(world.connection, known.id, spec.ports)
+    return Result(record_after(call, outputs=outputs(call, known.id, urls)))
+
+
+async def delete(world: World, call: Call) -> Result:
+    """Kill a sandbox, paused or not. One that is gone already is no failure."""
+    found = record_of(call)
+    world.sandboxes.forget(found.id)
+    killed = await world.connection.client.AsyncSandbox.kill(found.id)
+    return Result(None, unchanged=not killed)
+
+
+def outputs(call: Call, sandbox_id: str, urls: Mapping[str, Value]) -> dict[str, Value]:
+    """What expressions see of a sandbox, from the concealed attributes alone."""
+    shown = {name: call.attributes.get(name) for name in ("template", "timeout", "user", "ports", "metadata")}
+    return {"address": str(call.address), "id": sandbox_id, **shown, "urls": dict(urls)}
+
+
+def _egress(network: NetworkSpec) -> SandboxNetworkOpts | None:
+    if not network.allow and not network.deny:
+        return None
+    return SandboxNetworkOpts(allow_out=list(network.allow), deny_out=list(network.deny))
+
+
+def _lifecycle(spec: SandboxSpec) -> SandboxLifecycle:
+    if spec.on_timeout == "pause":
+        return SandboxLifecycle(on_timeout="pause", auto_resume=spec.auto_resume)
+    return SandboxLifecycle(on_timeout="kill", auto_resume=False)
+
+
+async def _own_volume_roots(world: World, call: Call, spec: SandboxSpec) -> None:
+    """New volumes belong to root, and the sandbox's user could not write to them."""
+    inside = await world.sandboxes.open(record_of(call).id, str(call.address))
+    paths = " ".join(environment.quoted(path) for path in spec.volumes)
+    await inside.check(
+        f"for p in {paths}; do "
+        f'if [ "$(stat -c %u "$p")" = 0 ] && [ -z "$(ls -A "$p")" ]; then chown {spec.user}: "$p" || exit 1; fi; done',
+        user=ROOT,
+        summary="The roots of the volumes could not be given to their user",
+    )
+
+
+async def _missing(world: World, sandbox_id: str, call: Call) -> ProviderError:
+    """E2B says the same of sandboxes that are gone and of paused ones; a look tells them apart."""
+    world.sandboxes.forget(sandbox_id)
+    try:
+        info = await world.connection.client.AsyncSandbox.get_info(sandbox_id)
+    except SandboxNotFoundException:
+        return errors.gone(str(call.address))
+    return errors.failure(
+        errors.SANDBOX_NOT_RUNNING,
+        f"The sandbox is {info.state.value}",
+        detail=f"{call.address} stopped running at {timestamp(info.end_at)}.",
+        hint="run «nexus apply» again: it resumes what has to run",
+        address=str(call.address),
+    )

@@ -1,0 +1,159 @@
+"""Packages: what is added is installed, what is gone is removed, and one of another version is installed anew.
+
+The scripts are for templates too, where everything is new.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from nexus.kinds.packages import package_name
+from nexus.kinds.sandbox import SandboxSpec
+from nexus.providers.base import Call
+from nexus.providers.e2b import errors
+from nexus.providers.e2b.inside import ROOT, Inside
+from nexus.providers.e2b.jobs import Job, run_job
+from nexus.providers.e2b.output import Output
+from nexus.providers.e2b.receipts import Receipt, commit_command
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one manager has to do. ``changed`` were there in another version; ``removed`` are bare names."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        words = (("installing", (*self.added, *self.changed)), ("removing", self.removed))
+        return ", ".join(f"{word} {' '.join(names)}" for word, names in words if names)
+
+
+async def install(inside: Inside, call: Call, spec: SandboxSpec, receipt: Receipt) -> None:
+    """Bring the packages of the manager that the unit is named after to what ``spec`` says."""
+    manager = call.operation.unit
+    wanted = spec.packages.of(manager) if call.unit is not None else ()
+    delta = compare(manager, wanted, _before(call, manager))
+    after = receipt.after(call)
+    output = Output(call.report)
+    call.report.progress(f"{manager}: {delta.describe() or 'nothing to do'}")
+    job = Job(
+        script=script(manager, delta),
+        user=ROOT,
+        files={"receipt": after.to_json().encode()},
+        after_success=commit_command('"$F/receipt"'),
+    )
+    ran = await run_job(inside, job, output)
+    if ran.finished.exit_code != 0:
+        raise errors.failure(
+            errors.EXECUTION_ERROR,
+            f"{manager} failed with exit code {ran.finished.exit_code}",
+            detail=output.tail,
+            hint="check the names and versions, and that the sandbox may reach the registry",
+            address=str(call.address),
+        )
+    inside.remember(after)
+
+
+def compare(manager: str, wanted: Sequence[str], before: Sequence[str]) -> Delta:
+    """What leads from ``before`` to ``wanted``. Names tell a change of version from a new package."""
+    names_before = {package_name(manager, item) for item in before}
+    names_wanted = {package_name(manager, item) for item in wanted}
+    new = [item for item in wanted if item not in before]
+    return Delta(
+        added=tuple(item for item in new if package_name(manager, item) not in names_before),
+        changed=tuple(item for item in new if package_name(manager, item) in names_before),
+        removed=tuple(sorted(names_before - names_wanted)),
+        kept=tuple(item for item in wanted if item in before),
+    )
+
+
+def _before(call: Call, manager: str) -> tuple[str, ...]:
+    """What the record says is installed. A secret name reads as none: it is installed again, never removed."""
+    packages = call.record.attributes.get("packages") if call.record is not None else None
+    names = packages.get(manager) if isinstance(packages, dict) else None
+    return tuple(item for item in names if isinstance(item, str)) if isinstance(names, list) else ()
+
+
+def script(manager: str, delta: Delta) -> str:
+    """A bash script, to be run as root with -e, that does what ``delta`` says."""
+    match manager:
+        case "apt":
+            return _apt(delta)
+        case "pip":
+            return _pip(delta)
+        case _:
+            return _npm(delta)
+
+
+_APT = r"""
+export DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes
+command -v apt-get >/dev/null || { echo 'there is no apt-get in this template' >&2; exit 127; }
+apt() { apt-get -q -o DPkg::Lock::Timeout=180 -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 "$@"; }
+update() {
+  local tries=0
+  until apt update; do tries=$((tries + 1)); [ $tries -lt 3 ] || return 1; sleep 2; done
+}
+lists_are_fresh() {
+  ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 \
+    && [ -n "$(find /var/lib/apt/lists/partial -maxdepth 0 -mmin -720 2>/dev/null)" ]
+}
+install() {
+  lists_are_fresh || { update; apt install "${options[@]}" "$@"; return; }
+  apt install "${options[@]}" "$@" || { update; apt install "${options[@]}" "$@"; }
+}
+options=(-y --no-install-recommends --allow-downgrades
+  -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold)
+"""
+
+
+def _apt(delta: Delta) -> str:
+    lines = [_APT]
+    # What was removed may have taken others along, so then everything that stays is asked for again.
+    wanted = (*delta.added, *delta.changed, *(delta.kept if delta.removed else ()))
+    if delta.removed:
+        lines.append(f"apt remove -y {_words(delta.removed)}")
+    if wanted:
+        lines.append(f"install {_words(wanted)}")
+    return "\n".join(lines)
+
+
+_PIP = """
+export PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+if command -v pip >/dev/null; then pip=(pip); else pip=(python3 -m pip); fi
+"${pip[@]}" --version >/dev/null || { echo 'there is no pip in this template' >&2; exit 127; }
+"""
+
+
+def _pip(delta: Delta) -> str:
+    lines = [_PIP]
+    if delta.removed:
+        lines.append(f'"${{pip[@]}}" uninstall -y -q {_words(delta.removed)}')
+    if delta.added:
+        lines.append(f'"${{pip[@]}}" install -q --progress-bar off {_words(delta.added)}')
+    if delta.changed:
+        lines.append(f'"${{pip[@]}}" install -q --progress-bar off --upgrade {_words(delta.changed)}')
+    return "\n".join(lines)
+
+
+_NPM = """
+command -v npm >/dev/null || { echo 'there is no npm in this template' >&2; exit 127; }
+export npm_config_update_notifier=false npm_config_fund=false npm_config_audit=false npm_config_loglevel=error
+"""
+
+
+def _npm(delta: Delta) -> str:
+    lines = [_NPM]
+    if delta.removed:
+        lines.append(f"npm uninstall --global {_words(delta.removed)}")
+    if delta.added or delta.changed:
+        lines.append(f"npm install --global {_words((*delta.added, *delta.changed))}")
+    return "\n".join(lines)
+
+
+def _words(names: Iterable[str]) -> str:
+    return " ".join(shlex.quote(name) for name in names)

@@ -1,0 +1,261 @@
+"""Templates, declared ones and the catalogue's: built once for every digest of their inputs, tagged, deleted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from e2b.api import encode_path_param
+from e2b.api.client.api.templates import (
+    delete_templates_template_id,
+    get_templates_aliases_alias,
+    patch_v_2_templates_template_id,
+)
+from e2b.api.client.models import TemplateAliasResponse, TemplateUpdateRequest
+from e2b.exceptions import BuildException
+from e2b.template.logger import LogEntry
+from e2b.template.main import TemplateBase, TemplateBuilder, TemplateClass
+
+from nexus.kinds.base import SourceFiles
+from nexus.kinds.bases import BaseSource
+from nexus.kinds.packages import MANAGERS
+from nexus.kinds.template import TemplateSpec
+from nexus.kinds.uploads import UploadSpec
+from nexus.model.changes import Verb
+from nexus.model.state import ResourceRecord, Tree
+from nexus.model.values import Value
+from nexus.providers.base import Call, Certainty, ProviderError, Result
+from nexus.providers.e2b import errors
+from nexus.providers.e2b.inside import ROOT
+from nexus.providers.e2b.output import TAIL_LINES
+from nexus.providers.e2b.rest import answer, confirm
+from nexus.providers.e2b.sandbox import packages
+from nexus.providers.e2b.world import World, record_of, spec_of, unsupported
+from nexus.providers.recording import record_after
+
+DEFAULT_TAG: Final = "default"
+_DEFAULT_USER: Final = "user"
+_READY_AT_ONCE: Final = "sleep 1"
+_STRICT: Final = "set -eo pipefail\n"
+
+
+class TemplateHandler:
+    """Makes effects on templates. A finished build is never made again: its tag says that it exists."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def execute(self, call: Call) -> Result:
+        match call.operation.verb:
+            case Verb.BUILD | Verb.CREATE:
+                return await self._build(call)
+            case Verb.SET_TAGS:
+                return await self._set_tags(call)
+            case Verb.SET_PUBLIC:
+                return await self._set_public(call)
+            case Verb.RECORD:
+                return Result(record_after(call))
+            case Verb.DELETE:
+                return await self._delete(call)
+            case _:
+                raise unsupported(call)
+
+    async def _build(self, call: Call) -> Result:
+        spec = spec_of(call, TemplateSpec)
+        found = await find_build(self._world, spec.name, spec.tag)
+        if found is not None and found.ready:
+            await self._move_default(spec)
+            return Result(self._built(call, spec, found.template_id, found.build_id), unchanged=True)
+        log = _BuildLog(call)
+        with tempfile.TemporaryDirectory(prefix="nexus-build-") as folder:
+            context = Path(folder)
+            await asyncio.to_thread(_fill_context, context, spec.uploads, call.trees, call.files)
+            try:
+                info = await self._world.connection.builds.AsyncTemplate.build(
+                    self._describe(spec, context, call),
+                    spec.name,
+                    tags=[spec.tag, DEFAULT_TAG],
+                    cpu_count=spec.cpu,
+                    memory_mb=spec.memory,
+                    on_build_logs=log,
+                )
+            except BuildException as problem:
+                raise _build_failure(problem, log, call) from problem
+        return Result(self._built(call, spec, info.template_id, info.build_id))
+
+    def _built(self, call: Call, spec: TemplateSpec, template_id: str, build_id: str) -> ResourceRecord:
+        shown = {name: call.attributes.get(name) for name in ("language", "env_vars")}
+        outputs: dict[str, Value] = {
+            "address": str(call.address),
+            "id": template_id,
+            "name": spec.name,
+            "reference": spec.reference,
+            "build_id": build_id,
+            **shown,
+        }
+        return record_after(call, id=template_id, outputs=outputs, created_at=self._world.moment())
+
+    def _describe(self, spec: TemplateSpec, context: Path, call: Call) -> TemplateClass:
+        """The build, in the builder's words and in the order in which sandboxes are set up."""
+        builder = _based(spec, self._world.connection.builds.AsyncTemplate(file_context_path=context), call)
+        if spec.user != _DEFAULT_USER:
+            builder.set_user(spec.user)
+            builder.set_workdir("/root" if spec.user == ROOT else f"/home/{spec.user}")
+        builder.set_envs(dict(spec.env_vars))
+        for manager in MANAGERS:
+            if names := spec.packages.of(manager):
+                script = packages.script(manager, packages.compare(manager, names, ()))
+                builder.run_cmd(_STRICT + script, user=ROOT)
+        for number, upload in enumerate(spec.uploads):
+            builder.copy(_source(number, call.trees[upload.tree]), upload.path, user=upload.user)
+        for command in spec.run_commands:
+            builder.run_cmd(_STRICT + command, user=ROOT)
+        if spec.startup_script is not None:
+            builder.run_cmd(_STRICT + spec.startup_script, user=ROOT)
+        ready = spec.ready.command if spec.ready is not None else None
+        if spec.start_command is not None:
+            return builder.set_start_cmd(spec.start_command, ready or _READY_AT_ONCE)
+        return builder.set_ready_cmd(ready) if ready is not None else builder
+
+    async def _move_default(self, spec: TemplateSpec) -> None:
+        """A build from earlier is the newest again: who names no tag gets it."""
+        await self._world.connection.client.AsyncTemplate.assign_tags(spec.reference, [DEFAULT_TAG])
+
+    async def _set_tags(self, call: Call) -> Result:
+        spec, before = spec_of(call, TemplateSpec), record_of(call).attributes.get("tags")
+        lost = sorted(set(map(str, before)) - set(spec.tags)) if isinstance(before, list) else []
+        client = self._world.connection.client.AsyncTemplate
+        if spec.tags:
+            await client.assign_tags(spec.reference, list(spec.tags))
+        if lost:
+            await client.remove_tags(spec.name, lost)
+        return Result(record_after(call))
+
+    async def _set_public(self, call: Call) -> Result:
+        spec = spec_of(call, TemplateSpec)
+        response = await patch_v_2_templates_template_id.asyncio_detailed(
+            encode_path_param(record_of(call).id),
+            client=self._world.connection.api,
+            body=TemplateUpdateRequest(public=spec.public),
+        )
+        confirm(response, str(call.address))
+        return Result(record_after(call))
+
+    async def _delete(self, call: Call) -> Result:
+        deleted = await delete_template(self._world, record_of(call).id, str(call.address))
+        return Result(None, unchanged=not deleted)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundBuild:
+    """A template in the account, and whether it has a finished build of the tag that was asked for."""
+
+    template_id: str
+    build_id: str
+    ready: bool
+
+
+async def find_build(world: World, name: str, tag: str) -> FoundBuild | None:
+    """The build of ``name`` that carries ``tag``; None when there is no template of this name."""
+    response = await get_templates_aliases_alias.asyncio_detailed(encode_path_param(name), client=world.connection.api)
+    if response.status_code == 404:
+        return None
+    template_id = answer(response, TemplateAliasResponse).template_id
+    tags = await world.connection.client.AsyncTemplate.get_tags(template_id)
+    build_id = next((item.build_id for item in tags if item.tag == tag), None)
+    return FoundBuild(template_id, build_id or "", ready=build_id is not None)
+
+
+async def delete_template(world: World, template_id: str, address: str) -> bool:
+    """Delete a template with all its builds; False when it is gone already."""
+    response = await delete_templates_template_id.asyncio_detailed(
+        encode_path_param(template_id), client=world.connection.api
+    )
+    if response.status_code == 404:
+        return False
+    if response.status_code == 400:
+        raise errors.failure(
+            "template-in-use",
+            "The template is in use",
+            detail=f"Sandboxes made from {address} run or are paused.",
+            hint="delete them first; other projects and people may have some too",
+            certainty=Certainty.NOT_DONE,
+            address=address,
+        )
+    confirm(response, address)
+    return True
+
+
+def _based(spec: TemplateSpec, template: TemplateBase, call: Call) -> TemplateBuilder:
+    match spec.base.source:
+        case BaseSource.TEMPLATE:
+            return template.from_template(spec.base.value)
+        case BaseSource.IMAGE:
+            return template.from_image(spec.base.value)
+        case BaseSource.DOCKERFILE:
+            # The SDK prints what it does not support of a Dockerfile.
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                builder = template.from_dockerfile(spec.base.value)
+            for line in printed.getvalue().splitlines():
+                call.report.log("build", line)
+            return builder
+
+
+def _source(number: int, tree: Tree) -> str:
+    """Where the files of an upload lie in the build context: in a folder, or alone where the upload is one file."""
+    return f"upload-{number}/file" if "" in tree else f"upload-{number}"
+
+
+def _fill_context(
+    context: Path, uploads: tuple[UploadSpec, ...], trees: Mapping[str, Tree], files: SourceFiles
+) -> None:
+    """Write what is uploaded where the SDK picks it up. Modes are set as declared, whatever the umask is."""
+    for number, upload in enumerate(uploads):
+        tree = trees[upload.tree]
+        root = context / f"upload-{number}"
+        root.mkdir()
+        root.chmod(0o755)
+        for relative, entry in tree.items():
+            path = root / (relative or "file")
+            _make_folders(root, path.parent)
+            path.write_bytes(files.content(upload.tree, relative))
+            path.chmod(entry.mode & 0o7777)
+
+
+def _make_folders(root: Path, folder: Path) -> None:
+    if folder != root and not folder.exists():
+        _make_folders(root, folder.parent)
+        folder.mkdir()
+        folder.chmod(0o755)
+
+
+class _BuildLog:
+    """What a build writes, on its way to the report; the last lines are kept for the error message."""
+
+    def __init__(self, call: Call) -> None:
+        self._report = call.report
+        self.tail: list[str] = []
+
+    def __call__(self, entry: LogEntry) -> None:
+        for line in entry.message.splitlines():
+            self._report.log("build", line)
+            self.tail = [*self.tail[1 - TAIL_LINES :], line]
+
+
+def _build_failure(problem: BuildException, log: _BuildLog, call: Call) -> ProviderError:
+    failed = errors.translate(problem, str(call.address))
+    if failed.diagnostic.code != "build-failed":
+        return failed
+    return errors.failure(
+        "build-failed",
+        "The build failed",
+        detail="\n".join([str(problem), *log.tail]),
+        address=str(call.address),
+    )
