@@ -23,7 +23,9 @@ class Field:
     ``static``: then only what is known before apply). ``effect`` says what changing it does to a live object; a field
     about the block itself (``count``, ``lifecycle``, …) has ``meta`` set and no attribute. A ``computed`` one is an
     attribute that nexus derives, and can't be written. ``default`` is the normalised value of an absent field.
-    ``folds_into`` names the attribute of a field that is only another way to write it.
+    ``folds_into`` names the attribute of a field that is only another way to write it. ``refers`` says that the outputs
+    of a resource may stand where the schema has a text. ``read`` gives the normalised form of a known value, or raises
+    InvalidValue, wherever that needs nothing but the value.
     """
 
     name: str
@@ -35,6 +37,8 @@ class Field:
     meta: bool = False
     computed: bool = False
     folds_into: str = ""
+    refers: bool = False
+    read: Callable[[Value], Value] | None = None
     default: Value = None
 
 

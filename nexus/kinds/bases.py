@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from nexus.kinds import catalogue_builds
 from nexus.kinds.block import Block
+from nexus.kinds.conflicts import BASES, conflicts
 from nexus.kinds.definitions import BASE_IMAGE, definition
 from nexus.kinds.identity import instance_of, kind_of
 from nexus.kinds.reading import InvalidValue, inside, line, mapping, shown, spread, text
@@ -75,14 +76,8 @@ def _named(name: str) -> Base:
 
 def read_base(block: Block) -> Base:
     """What a template's fields base_template, image and dockerfile say; nothing said means the catalogue's base."""
-    written = [name for name in ("base_template", "image", "dockerfile") if block.has(name)]
-    if len(written) > 1:
-        block.fail(
-            written[1],
-            "conflicting-fields",
-            f"{' and '.join(written)} say what to build on at once",
-            hint="keep one of them",
-        )
+    written = [name for name in BASES if block.has(name)]
+    block.refuse_conflicts(conflicts("template", block.attributes))
     name = written[0] if written else "base_template"
     value = block.raw(name) if written else block.fields[name].default
     try:
@@ -90,10 +85,7 @@ def read_base(block: Block) -> Base:
     except InvalidValue as problem:
         block.report(name, problem)
     except DiagnosticsError as problems:
-        context = block.context
-        context.diagnostics.extend(
-            item.at(context.place(name), str(context.spec.address)) for item in problems.diagnostics
-        )
+        block.adopt(name, problems)
     return Base({"template": UNKNOWN}, UNKNOWN)
 
 

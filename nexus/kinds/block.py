@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from nexus.kinds.base import Field, Normalising
+from nexus.kinds.conflicts import Conflict
 from nexus.kinds.reading import InvalidValue, inside, spread
-from nexus.model.diagnostics import SourceRange, error, warning
+from nexus.model.diagnostics import DiagnosticsError, SourceRange, error, warning
 from nexus.model.values import UNKNOWN, Attributes, Unknown, Value
 
 FieldTable = Mapping[str, Field]
@@ -38,11 +39,12 @@ class Block:
         """The value as it came, a secret mapping or list spread out; None when it is absent."""
         return spread(self.attributes.get(name))
 
-    def take(self, name: str, read: Callable[[Value], Value]) -> Value:
-        """The field's value as ``read`` gives it, or its default."""
+    def take(self, name: str, read: Callable[[Value], Value] | None = None) -> Value:
+        """The field's value as ``read``, or the field's own reader, gives it; its default when it is absent."""
         value = self.raw(name)
-        if value is None:
-            return self.fields[name].default
+        read = read or self.fields[name].read
+        if value is None or read is None:
+            return self.fields[name].default if value is None else value
         try:
             return inside(value, read)
         except InvalidValue as problem:
@@ -68,6 +70,14 @@ class Block:
 
     def report(self, name: str, problem: InvalidValue) -> None:
         self.fail(name, problem.code, f"{name} must be {problem}", hint=problem.hint)
+
+    def adopt(self, name: str, problems: DiagnosticsError) -> None:
+        """Takes over what was found outside, with the place of the field that asked for it."""
+        self.context.diagnostics.extend(item.at(self._place(name), self._address) for item in problems.diagnostics)
+
+    def refuse_conflicts(self, conflicts: Iterable[Conflict]) -> None:
+        for conflict in conflicts:
+            self.fail(conflict.field, conflict.code, conflict.summary, detail=conflict.detail, hint=conflict.hint)
 
     def fail(self, name: str, code: str, summary: str, *, detail: str = "", hint: str = "") -> None:
         self.context.diagnostics.add(

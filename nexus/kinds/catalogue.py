@@ -7,7 +7,8 @@ from nexus.kinds.base import Field, Normalising, Unit
 from nexus.kinds.definitions import BASE_IMAGE, DEFINITIONS, Definition, definition
 from nexus.kinds.packages import no_packages
 from nexus.kinds.readiness import DEFAULT_TIMEOUT
-from nexus.kinds.template import FIELDS, TemplateSpec, template_from
+from nexus.kinds.template import TemplateSpec, template_from
+from nexus.kinds.template_fields import FIELDS
 from nexus.model.addresses import Address
 from nexus.model.diagnostics import error
 from nexus.model.state import ResourceRecord

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from nexus.kinds.base import Field, Unit
 from nexus.kinds.packages import MANAGERS, PACKAGES_SCHEMA, no_packages
-from nexus.kinds.readiness import READY_SCHEMA
-from nexus.kinds.reading import ENV_NAME
-from nexus.kinds.uploads import UPLOADS_SCHEMA
+from nexus.kinds.readiness import READY_SCHEMA, read_ready
+from nexus.kinds.reading import ENV_NAME, env_vars, text
+from nexus.kinds.uploads import UPLOADS_SCHEMA, check_uploads
 from nexus.model.changes import Effect, Verb
 from nexus.model.values import Attributes, Value, digest, is_wholly_known
 
@@ -26,6 +26,7 @@ def setup_fields(effect: Effect) -> tuple[Field, ...]:
     return (
         Field(
             name="env_vars",
+            read=env_vars,
             schema=ENV_VARS_SCHEMA,
             description="Environment of every process; a sandbox has its template's too, and its own win.",
             effect=effect,
@@ -41,6 +42,7 @@ def setup_fields(effect: Effect) -> tuple[Field, ...]:
         ),
         Field(
             name="uploads",
+            read=check_uploads,
             schema=UPLOADS_SCHEMA,
             description="Files and folders of the project, or content written here. They belong to user.",
             effect=effect,
@@ -55,18 +57,21 @@ def setup_fields(effect: Effect) -> tuple[Field, ...]:
         ),
         Field(
             name="startup_script",
+            read=text,
             schema=_COMMAND,
             description="A script that runs to its end, as root, once everything else is set up; it must succeed.",
             effect=effect,
         ),
         Field(
             name="start_command",
+            read=text,
             schema=_COMMAND,
             description="A command that keeps running, as user.",
             effect=effect,
         ),
         Field(
             name="ready",
+            read=read_ready,
             schema=READY_SCHEMA,
             description="How one knows that what was started can be used.",
             effect=effect,
@@ -80,9 +85,9 @@ def setup_units(attributes: Attributes) -> tuple[Unit, ...]:
 
 
 def _content_units(attributes: Attributes) -> Iterable[Unit]:
-    env_vars, uploads = attributes.get("env_vars"), attributes.get("uploads")
-    if env_vars:
-        yield Unit(name="env", verb=Verb.SET_ENV, field="env_vars", digest=known_digest(env_vars))
+    environment, uploads = attributes.get("env_vars"), attributes.get("uploads")
+    if environment:
+        yield Unit(name="env", verb=Verb.SET_ENV, field="env_vars", digest=known_digest(environment))
     packages = attributes.get("packages")
     for manager in MANAGERS:
         # Where not even the managers are known, each of them may have something to install.

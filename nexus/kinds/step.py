@@ -2,63 +2,27 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-from nexus.kinds.base import Field, Normalising, Unit
-from nexus.kinds.block import Block, table
-from nexus.kinds.durations import DURATION_SCHEMA, parse_duration
-from nexus.kinds.identity import ADDRESS, instance_of, kind_of
-from nexus.kinds.meta import MATRIX, WHEN
+from nexus.kinds.base import Normalising, Unit
+from nexus.kinds.block import Block
+from nexus.kinds.conflicts import conflicts, inferred_language
+from nexus.kinds.durations import parse_duration
+from nexus.kinds.identity import instance_of, kind_of
 from nexus.kinds.reading import (
     InvalidValue,
     as_text,
-    clean_path,
-    env_vars,
-    folder_path,
-    inside,
-    integer,
     mapping,
-    one_of,
     shown,
     text,
-    user_name,
 )
-from nexus.kinds.setup import ENV_VARS_SCHEMA, known_digest
-from nexus.model.addresses import NAME
-from nexus.model.changes import Effect, Verb
+from nexus.kinds.setup import known_digest
+from nexus.kinds.step_fields import DEFAULT_TIMEOUT, FIELDS, Language, RunOn
+from nexus.model.changes import Verb
 from nexus.model.diagnostics import DiagnosticsError
 from nexus.model.state import ResourceRecord
-from nexus.model.values import UNKNOWN, Attributes, Fingerprint, Sensitive, Unknown, Value, lookup
-
-DEFAULT_TIMEOUT = 600
-MAX_RETRIES = 100
-
-
-class Language(StrEnum):
-    PYTHON = "python"
-    JAVASCRIPT = "javascript"
-    BASH = "bash"
-
-
-class RunOn(StrEnum):
-    """When a step is due: when its ingredients changed, at every apply, or only when asked for."""
-
-    CHANGE = "change"
-    ALWAYS = "always"
-    MANUAL = "manual"
-
-
-_LANGUAGE_OF_SUFFIX = {
-    ".py": Language.PYTHON,
-    ".js": Language.JAVASCRIPT,
-    ".mjs": Language.JAVASCRIPT,
-    ".cjs": Language.JAVASCRIPT,
-    ".sh": Language.BASH,
-    ".bash": Language.BASH,
-}
+from nexus.model.values import UNKNOWN, Attributes, Fingerprint, Unknown, Value, lookup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,125 +55,6 @@ class StepSpec:
     on: RunOn = RunOn.CHANGE
 
 
-_PATH = {"type": "string", "pattern": "^/"}
-FIELDS = table(
-    ADDRESS,
-    Field(
-        name="sandbox",
-        schema={"type": "string", "minLength": 1, "examples": ["extractor", "${{ sandbox.worker }}"]},
-        description="Where it runs: the name of a sandbox, or an expression. A fanned-out sandbox fans the step out.",
-        effect=Effect.RERUN,
-        required=True,
-    ),
-    Field(
-        name="run",
-        schema={"type": "string", "minLength": 1, "examples": ["python /app/src/process.py"]},
-        description="A bash script: short for code with language: bash.",
-        effect=Effect.RERUN,
-        folds_into="code",
-    ),
-    Field(
-        name="code",
-        schema={
-            "title": "code",
-            "anyOf": [
-                {"type": "string", "minLength": 1},
-                {
-                    "type": "object",
-                    "properties": {"file": {"type": "string", "minLength": 1, "description": "A file of the project."}},
-                    "required": ["file"],
-                    "additionalProperties": False,
-                },
-            ],
-            "examples": [{"file": "./steps/extract.py"}, "print('hello')"],
-        },
-        description="What runs: the code itself, or a file of the project.",
-        effect=Effect.RERUN,
-    ),
-    Field(
-        name="language",
-        schema={"enum": [*Language]},
-        description="The language of code; a file's name may tell it.",
-        effect=Effect.RERUN,
-    ),
-    Field(
-        name="env_vars",
-        schema=ENV_VARS_SCHEMA,
-        description="Environment of this step, above the sandbox's.",
-        effect=Effect.RERUN,
-        default={},
-    ),
-    Field(
-        name="working_dir",
-        schema=_PATH,
-        description="The folder in which it runs; the user's home by default.",
-        effect=Effect.RERUN,
-    ),
-    Field(name="stdin", schema={"type": "string"}, description="What it reads.", effect=Effect.RERUN),
-    Field(
-        name="user",
-        schema={"type": "string", "minLength": 1},
-        description="Who runs it; the sandbox's user by default.",
-        effect=Effect.RERUN,
-        default="user",
-    ),
-    Field(
-        name="inputs",
-        schema={
-            "type": "object",
-            "propertyNames": {"pattern": "^/"},
-            "additionalProperties": {"type": "string", "minLength": 1},
-            "examples": [{"/tmp/rows.parquet": "${{ step.etl.extract.outputs.rows }}"}],  # noqa: S108
-        },
-        description="Files that other steps made, by the path at which this one wants them.",
-        effect=Effect.RERUN,
-        default={},
-    ),
-    Field(
-        name="outputs",
-        schema={
-            "type": "object",
-            "propertyNames": {"pattern": f"^{NAME}$"},
-            "additionalProperties": _PATH,
-            "examples": [{"rows": "/data/rows.parquet"}],
-        },
-        description="Files that it makes and other steps may take, by name.",
-        effect=Effect.RERUN,
-        default={},
-    ),
-    Field(
-        name="timeout",
-        schema=DURATION_SCHEMA,
-        description="How long one try may take.",
-        default=DEFAULT_TIMEOUT,
-    ),
-    Field(
-        name="retries",
-        schema={"type": "integer", "minimum": 0, "maximum": MAX_RETRIES},
-        description="How often it is tried again after a failure.",
-        default=0,
-    ),
-    Field(
-        name="on",
-        schema={"enum": [*RunOn]},
-        description="When it runs: when what it is made of changed, at every apply, or only with «nexus run».",
-        default=RunOn.CHANGE.value,
-    ),
-    Field(
-        name="needs",
-        schema={
-            "title": "list of steps",
-            "type": "array",
-            "items": {"type": "string", "minLength": 1},
-            "examples": [["extract"]],
-        },
-        description="Steps of this pipeline, or addresses, that come first.",
-        static=True,
-        meta=True,
-    ),
-    WHEN,
-    MATRIX,
-)
 _INGREDIENTS = ("code", "language", "env_vars", "working_dir", "stdin", "user", "outputs")
 
 
@@ -230,15 +75,15 @@ class StepKind:
             "sandbox": sandbox,
             "language": language,
             "code": code,
-            "env_vars": block.take("env_vars", env_vars),
-            "working_dir": block.take("working_dir", folder_path),
-            "stdin": block.take("stdin", as_text),
-            "user": block.take("user", user_name) if block.has("user") else sandbox_user,
-            "inputs": block.take("inputs", _inputs),
-            "outputs": block.take("outputs", _outputs),
-            "timeout": block.take("timeout", parse_duration),
-            "retries": block.take("retries", integer(0, MAX_RETRIES)),
-            "on": block.take("on", one_of(*RunOn)),
+            "env_vars": block.take("env_vars"),
+            "working_dir": block.take("working_dir"),
+            "stdin": block.take("stdin"),
+            "user": block.take("user") if block.has("user") else sandbox_user,
+            "inputs": block.take("inputs"),
+            "outputs": block.take("outputs"),
+            "timeout": block.take("timeout"),
+            "retries": block.take("retries"),
+            "on": block.take("on"),
         }
 
     def units(self, attributes: Attributes) -> tuple[Unit, ...]:
@@ -297,70 +142,30 @@ def _sandbox(block: Block) -> tuple[Value, Value]:
 
 def _code(block: Block) -> tuple[Value, Value]:
     """Language and text of what runs."""
-    if block.has("run") and (block.has("code") or block.has("language")):
-        block.fail(
-            "run",
-            "conflicting-fields",
-            "run stands for code and language",
-            hint="keep run for bash, or code with its language",
-        )
+    found = list(conflicts("step", block.attributes))
+    block.refuse_conflicts(found)
     if block.has("run"):
-        return Language.BASH.value, block.take("run", text)
+        return Language.BASH.value, block.take("run")
     if not block.has("code"):
-        block.fail("code", "missing-field", "The step does not say what it runs", hint="add run: or code:")
         return UNKNOWN, UNKNOWN
-    code, inferred = _content(block)
-    if block.has("language"):
-        return block.take("language", one_of(*Language)), code
-    if inferred is None:
-        block.fail(
-            "code",
-            "missing-field",
-            "The step does not say in which language its code is",
-            hint=f"add language: {', '.join(Language)}",
-        )
-    return UNKNOWN if inferred is None else inferred.value, code
+    inferred = inferred_language(block.raw("code"))
+    return block.take("language") if block.has("language") else inferred or UNKNOWN, _content(block)
 
 
-def _content(block: Block) -> tuple[Value, Language | None]:
-    """The code, and its language where the name of its file tells it."""
+def _content(block: Block) -> Value:
+    """The text of the field code, read from its file where it names one."""
     value = block.raw("code")
     if not isinstance(value, dict):
-        return block.take("code", text), None
+        return block.take("code", text)
     path = value.get("file")
     if list(value) != ["file"] or not isinstance(path, str) or not path:
         block.report("code", InvalidValue("the code, or a mapping with file: and the path of a file"))
-        return UNKNOWN, None
-    language = _LANGUAGE_OF_SUFFIX.get(posixpath.splitext(path)[1])
+        return UNKNOWN
     try:
-        return block.context.files.text(path), language
+        return block.context.files.text(path)
     except DiagnosticsError as problems:
-        context = block.context
-        context.diagnostics.extend(
-            item.at(context.place("code"), str(context.spec.address)) for item in problems.diagnostics
-        )
-        return UNKNOWN, language
-
-
-def _inputs(value: Value) -> Value:
-    found: dict[str, Value] = {}
-    for path, item in mapping(value).items():
-        if isinstance(item, Sensitive) or not (isinstance(item, Unknown) or _is_artefact(item)):
-            raise InvalidValue(
-                f"a mapping of paths to outputs of steps, which {shown(item)} is not",
-                code="wrong-type",
-                hint="write ${{ step.PIPELINE.STEP.outputs.NAME }}",
-            )
-        found[clean_path(path)] = item
-    return found
-
-
-def _is_artefact(value: Value) -> bool:
-    return isinstance(value, dict) and {"sandbox", "path", "sha256"} <= value.keys()
-
-
-def _outputs(value: Value) -> Value:
-    return {name: inside(item, clean_path) for name, item in mapping(value).items()}
+        block.adopt("code", problems)
+        return UNKNOWN
 
 
 def _contents(inputs: Value) -> Value:

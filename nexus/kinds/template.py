@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from nexus.kinds.base import Field as KindField
 from nexus.kinds.base import Normalising, Unit
 from nexus.kinds.bases import BaseSpec, base_from, read_base
-from nexus.kinds.block import Block, table
-from nexus.kinds.identity import ADDRESS, NAME
-from nexus.kinds.meta import with_meta
+from nexus.kinds.block import Block
 from nexus.kinds.naming import e2b_name
 from nexus.kinds.packages import PackageSet, packages_from, read_packages
-from nexus.kinds.readiness import ReadySpec, read_ready, ready_from
+from nexus.kinds.readiness import ReadySpec, ready_from
 from nexus.kinds.reading import (
-    InvalidValue,
     as_text,
-    boolean,
-    env_vars,
-    integer,
-    line,
     mapping,
     sequence,
-    shown,
     text,
-    user_name,
 )
-from nexus.kinds.setup import setup_fields
-from nexus.kinds.sizes import MEMORY_SCHEMA, parse_memory
+from nexus.kinds.template_fields import FIELDS, SPEC_TAG, read_tag
 from nexus.kinds.uploads import UploadSpec, read_uploads, uploads_from
-from nexus.model.changes import Effect
 from nexus.model.state import ResourceRecord
 from nexus.model.values import UNKNOWN, Attributes, Value, conceal, digest, is_wholly_known
-
-SPEC_TAG: Final = "spec-"
-"""Every build of nexus' own gets a tag of this and the digest of its inputs, so its reference is known beforehand."""
 
 BUILD_INPUTS: Final = (
     "base_template",
@@ -52,7 +36,6 @@ BUILD_INPUTS: Final = (
     "cpu",
     "memory",
 )
-MAX_CPU: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,112 +68,6 @@ class TemplateSpec:
         return f"{self.name}:{self.tag}"
 
 
-REFERENCE = KindField(
-    name="reference",
-    schema={"type": "string"},
-    description="What sandboxes are made from: the name with the tag of the build.",
-    effect=Effect.REBUILD,
-    computed=True,
-)
-LANGUAGE = KindField(
-    name="language",
-    schema={"type": "string"},
-    description="Whose packages bare names are: python, node or base; inherited along base_template.",
-    computed=True,
-    default="",
-)
-FIELDS = table(
-    ADDRESS,
-    NAME,
-    REFERENCE,
-    LANGUAGE,
-    *with_meta(
-        KindField(
-            name="base_template",
-            schema={
-                "title": "base of a template",
-                "anyOf": [
-                    {"type": "string", "minLength": 1},
-                    {
-                        "type": "object",
-                        "properties": {
-                            "image": {"type": "string", "minLength": 1, "description": "An OCI image."},
-                            "dockerfile": {
-                                "type": "string",
-                                "minLength": 1,
-                                "description": "Path or text of a Dockerfile.",
-                            },
-                        },
-                        "minProperties": 1,
-                        "maxProperties": 1,
-                        "additionalProperties": False,
-                    },
-                ],
-                "examples": ["python", "${{ template.other }}", {"image": "ubuntu:24.04"}],
-            },
-            description="What it builds on: a name of the catalogue, a template of E2B's, another template, an image "
-            "or a Dockerfile.",
-            effect=Effect.REBUILD,
-            default="base",
-        ),
-        KindField(
-            name="image",
-            schema={"type": "string", "minLength": 1, "examples": ["ubuntu:24.04"]},
-            description="An OCI image to build on: the same as base_template with image.",
-            effect=Effect.REBUILD,
-            folds_into="base_template",
-        ),
-        KindField(
-            name="dockerfile",
-            schema={"type": "string", "minLength": 1, "examples": ["./Dockerfile"]},
-            description="Path or text of a Dockerfile to build on: the same as base_template with dockerfile.",
-            effect=Effect.REBUILD,
-            folds_into="base_template",
-        ),
-        *setup_fields(Effect.REBUILD),
-        KindField(
-            name="user",
-            schema={"type": "string", "minLength": 1},
-            description="Who start_command runs as and uploads belong to.",
-            effect=Effect.REBUILD,
-            default="user",
-        ),
-        KindField(
-            name="cpu",
-            schema={
-                "title": "number of CPUs",
-                "type": "integer",
-                "minimum": 1,
-                "maximum": MAX_CPU,
-                "examples": [1, 2, 4],
-            },
-            description="Number of CPUs of its sandboxes: 1 or an even number.",
-            effect=Effect.REBUILD,
-        ),
-        KindField(
-            name="memory",
-            schema=MEMORY_SCHEMA,
-            description="Memory of its sandboxes, an even number of MiB.",
-            effect=Effect.REBUILD,
-        ),
-        KindField(
-            name="tags",
-            schema={"type": "array", "items": {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"}},
-            description="Tags that point at the newest build.",
-            effect=Effect.IN_PLACE,
-            default=[],
-        ),
-        KindField(
-            name="public",
-            schema={"type": "boolean"},
-            description="Whether other accounts may use it.",
-            effect=Effect.IN_PLACE,
-            default=False,
-        ),
-    ),
-)
-
-
 class TemplateKind:
     """The kind ``template``."""
 
@@ -203,8 +80,8 @@ class TemplateKind:
         block = Block(attributes, FIELDS, context)
         name = e2b_name(context.project, context.environment, context.spec.address)
         base = read_base(block)
-        own_env = block.take("env_vars", env_vars)
-        user = block.take("user", user_name)
+        own_env = block.take("env_vars")
+        user = block.take("user")
         found: dict[str, Value] = {
             "address": str(context.spec.address),
             "name": name,
@@ -214,14 +91,14 @@ class TemplateKind:
             "env_vars": {**base.env_vars, **own_env} if isinstance(own_env, dict) else own_env,
             "uploads": read_uploads(block, user),
             "run_commands": block.each("run_commands", text),
-            "startup_script": block.take("startup_script", text),
-            "start_command": block.take("start_command", text),
-            "ready": block.take("ready", read_ready),
+            "startup_script": block.take("startup_script"),
+            "start_command": block.take("start_command"),
+            "ready": block.take("ready"),
             "user": user,
-            "cpu": block.take("cpu", _cpu),
-            "memory": block.take("memory", parse_memory),
-            "tags": _sorted(block.each("tags", _tag)),
-            "public": block.take("public", boolean),
+            "cpu": block.take("cpu"),
+            "memory": block.take("memory"),
+            "tags": _sorted(block.each("tags", read_tag)),
+            "public": block.take("public"),
         }
         found["reference"] = reference(name, found, context)
         return found
@@ -277,22 +154,6 @@ def template_from(attributes: Attributes) -> TemplateSpec:
 
 def optional_text(value: Value) -> str | None:
     return None if value is None else text(value)
-
-
-def _cpu(value: Value) -> Value:
-    count = integer(1, MAX_CPU)(value)
-    if isinstance(count, int) and count != 1 and count % 2:
-        raise InvalidValue(f"1 or an even number, not {count}")
-    return count
-
-
-def _tag(value: Value) -> str:
-    tag = line(value)
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", tag):
-        raise InvalidValue(f"made of letters, digits, _, . and -, unlike {shown(tag)}")
-    if tag.startswith(SPEC_TAG):
-        raise InvalidValue(f"other than {shown(tag)}: tags that begin with {SPEC_TAG} are nexus' own")
-    return tag
 
 
 def _sorted(value: Value) -> Value:

@@ -91,6 +91,23 @@ def read_uploads(block: Block, user: Value) -> Value:
     return [*uploads]
 
 
+def check_uploads(value: Value) -> Value:
+    """The value itself, when each upload makes sense as far as one can tell without files. Raises InvalidValue."""
+    for item in sequence(value):
+        upload = mapping(spread(item))
+        _one_origin(upload)
+        _mode(upload.get("mode"))
+        path = upload.get("path")
+        if isinstance(path, str):
+            clean_path(path.rstrip("/") or "/")
+    return value
+
+
+def _one_origin(upload: dict[str, Value]) -> None:
+    if (upload.get("source") is None) == (upload.get("content") is None) and upload.get("tree") is None:
+        raise InvalidValue("given either a source or a content", hint="exactly one of the two")
+
+
 def _read_one(block: Block, index: int, value: Value, user: Value) -> dict[str, Value] | None:
     try:
         item = mapping(spread(value))
@@ -102,22 +119,13 @@ def _read_one(block: Block, index: int, value: Value, user: Value) -> dict[str, 
     except InvalidValue as problem:
         block.report(f"uploads[{index}]", problem)
     except DiagnosticsError as problems:
-        _adopt(block, problems)
+        block.adopt("uploads", problems)
     return None
-
-
-def _adopt(block: Block, problems: DiagnosticsError) -> None:
-    """Takes over what reading files found, with the place of the field that asked for them."""
-    context = block.context
-    context.diagnostics.extend(
-        item.at(context.place("uploads"), str(context.spec.address)) for item in problems.diagnostics
-    )
 
 
 def _resolve(block: Block, item: dict[str, Value]) -> tuple[Value, Value]:
     source, content = item.get("source"), item.get("content")
-    if (source is None) == (content is None):
-        raise InvalidValue("either a source or a content", hint="exactly one of the two")
+    _one_origin(item)
     destination = _plain("path", item.get("path"))
     mode = _mode(item.get("mode"))
     if source is None:
