@@ -8,7 +8,7 @@ from typing import Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from nexus.local.edge.directory import Directory
-from nexus.local.envd.access import FileClaim, is_signed_with
+from nexus.local.envd.access import AccessDeniedError, FileClaim, is_signed_with
 
 ENVD_PORT = 49983
 
@@ -38,12 +38,14 @@ class BadAddressError(Exception):
 def target_of(method: str, url: str, headers: Headers, directory: Directory) -> Target:
     """The target of a request: by its Host, by E2B's two headers, or by the token that signed its URL.
 
-    Raises :class:`BadAddressError`.
+    Raises :class:`BadAddressError`, or AccessDeniedError for a URL that needs a signature and has no valid one.
     """
-    target = _by_host(headers.get("host")) or _by_headers(headers) or _by_signature(method, url, directory)
-    if target is None:
+    target = _by_host(headers.get("host")) or _by_headers(headers)
+    if target is not None:
+        return target
+    if urlsplit(url).path != "/files":
         raise BadAddressError("the request names no sandbox: neither by its host nor by headers nor by a signed URL")
-    return target
+    return _by_signature(_claim(method, url), directory)
 
 
 def is_internal(target: Target, url: str) -> bool:
@@ -72,25 +74,23 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _by_signature(method: str, url: str, directory: Directory) -> Target | None:
+def _by_signature(claim: FileClaim, directory: Directory) -> Target:
     """The sandbox whose token made the signature; every token is tried, so that time tells nothing."""
-    claim = _claim(method, url)
-    if claim is None:
-        return None
+    if claim.signature is None:
+        raise AccessDeniedError("missing signature query parameter")
     signers = [sandbox_id for sandbox_id, token in directory.tokens() if is_signed_with(claim, token)]
-    return Target(signers[0], ENVD_PORT) if signers else None
+    if not signers:
+        raise AccessDeniedError("invalid signature")
+    return Target(signers[0], ENVD_PORT)
 
 
-def _claim(method: str, url: str) -> FileClaim | None:
-    parts = urlsplit(url)
-    query = parse_qs(parts.query, keep_blank_values=True)
-    if parts.path != "/files" or "signature" not in query:
-        return None
+def _claim(method: str, url: str) -> FileClaim:
+    query = parse_qs(urlsplit(url).query, keep_blank_values=True)
     expiration = query.get("signature_expiration", [""])[0]
     return FileClaim(
         path=query.get("path", [""])[0],
         operation="write" if method == "POST" else "read",
         username=query.get("username", [""])[0],
-        signature=query["signature"][0],
+        signature=query.get("signature", [None])[0],
         expiration=int(expiration) if expiration.isdecimal() else None,
     )

@@ -37,6 +37,8 @@ class Exchange:
 
         Afterwards the client's h11 state says whether its connection can carry another request.
         """
+        if self._client.writer.transport.is_closing():
+            return
         body = asyncio.create_task(self._carry_request())
         try:
             response = await self._first_response()

@@ -126,17 +126,19 @@ class ForwardTable:
         if isinstance(route, Answer):
             await _explain(route, reader, writer)
             return
-        try:
-            inside = await route.machine.dial(forward.port)
-        except OSError:
-            await _explain(answers.port_not_open(forward.sandbox_id, forward.port), reader, writer)
-            return
-        up_reader, up_writer = await asyncio.open_connection(sock=inside, limit=READ_SIZE)
-        try:
-            with self._streams.carrying(forward.sandbox_id, writer, up_writer):
-                await splice((reader, writer), (up_reader, up_writer))
-        finally:
-            up_writer.transport.abort()
+        # Registered before anything is awaited, so that a kill or pause from now on cuts this connection too.
+        with self._streams.carrying(forward.sandbox_id, writer):
+            try:
+                inside = await route.machine.dial(forward.port)
+            except OSError:
+                await _explain(answers.port_not_open(forward.sandbox_id, forward.port), reader, writer)
+                return
+            up_reader, up_writer = await asyncio.open_connection(sock=inside, limit=READ_SIZE)
+            try:
+                with self._streams.carrying(forward.sandbox_id, up_writer):
+                    await splice((reader, writer), (up_reader, up_writer))
+            finally:
+                up_writer.transport.abort()
 
     async def _route(self, forward: Forward) -> Route | Answer:
         try:

@@ -19,6 +19,7 @@ from nexus.local.edge.directory import Directory, InTransitionError, Route
 from nexus.local.edge.exchange import Exchange, UpstreamFailedError
 from nexus.local.edge.open_streams import OpenStreams
 from nexus.local.edge.peers import READ_SIZE, Peer
+from nexus.local.envd.access import AccessDeniedError
 
 _IDLE_SECONDS = 120
 _LINGER_SECONDS = 5
@@ -87,6 +88,8 @@ class Edge:
             if request is None:
                 return
             await self._handle(client, request)
+            # A machine may have answered before it read all; a small rest need not cost the connection.
+            await _read_small_body(client)
             if client.http.our_state is not h11.DONE or client.http.their_state is not h11.DONE:
                 await _linger(client)
                 return
@@ -107,6 +110,8 @@ class Edge:
             answer = await self._forward(client, request, headers)
         except BadAddressError as error:
             answer = answers.plain(400, str(error))
+        except AccessDeniedError as error:
+            answer = answers.plain(401, str(error))
         if answer is not None:
             await _refuse(client, answer, headers.get("user-agent"))
 
@@ -127,18 +132,19 @@ class Edge:
         return await self._carry(client, request, route, target)
 
     async def _carry(self, client: Peer, request: h11.Request, route: Route, target: Target) -> Answer | None:
-        try:
-            upstream = await _connect(route, target.port)
-        except OSError:
-            return await self._unreachable(target)
-        exchange = Exchange(client, upstream, request, host=_host_header(request, route, target))
-        try:
-            with self.streams.carrying(target.sandbox_id, client.writer, upstream.writer):
-                await exchange.run()
-        except UpstreamFailedError:
-            return await self._unreachable(target)
-        finally:
-            upstream.abort()
+        # Registered before anything is awaited, so that a kill or pause from now on cuts this request too.
+        with self.streams.carrying(target.sandbox_id, client.writer):
+            try:
+                upstream = await _connect(route, target.port)
+            except OSError:
+                return await self._unreachable(target)
+            try:
+                with self.streams.carrying(target.sandbox_id, upstream.writer):
+                    await Exchange(client, upstream, request, host=_host_header(request, route, target)).run()
+            except UpstreamFailedError:
+                return await self._unreachable(target)
+            finally:
+                upstream.abort()
         return None
 
     async def _unreachable(self, target: Target) -> Answer:

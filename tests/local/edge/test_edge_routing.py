@@ -118,7 +118,15 @@ def test_signed_urls_find_the_sandbox_whose_token_signed_them(cloud: Cloud) -> N
         assert httpx.get(url).status_code == 200
         assert set(cloud.directory.asked) == {sandbox_id}
     forged = httpx.URL(url).copy_set_param("path", "/etc/passwd")
-    assert httpx.get(forged).status_code == 400
+    assert (httpx.get(forged).status_code, httpx.get(forged).json()["message"]) == (401, "invalid signature")
+    bare = httpx.get(f"{cloud.url}/files", params={"path": "shared"})
+    assert (bare.status_code, bare.json()["message"]) == (401, "missing signature query parameter")
+
+
+def test_pages_of_any_origin_may_call_envd(cloud: Cloud) -> None:
+    asked = {"Origin": "https://page.example", "Access-Control-Request-Method": "POST"}
+    preflight = httpx.options(f"{cloud.url}/process.Process/Start", headers=cloud.headers() | asked)
+    assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (200, "*")
 
 
 def test_oversized_heads_and_garbage_are_refused(cloud: Cloud) -> None:
