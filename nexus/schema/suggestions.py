@@ -1,0 +1,54 @@
+"""«Did you mean …?»: the nearest known word, and what other tools call the same thing."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Final
+
+_ELSEWHERE: Final = {
+    "env": "env_vars",
+    "envs": "env_vars",
+    "environment": "env_vars",
+    "installpackages": "packages",
+    "dependencies": "packages",
+    "files": "uploads",
+    "copy": "uploads",
+    "command": "start_command",
+    "cmd": "start_command",
+    "commands": "run_commands",
+    "script": "startup_script",
+    "ram": "memory",
+    "memorymb": "memory",
+    "cpus": "cpu",
+    "cpucount": "cpu",
+    "volumemounts": "volumes",
+    "healthcheck": "ready",
+    "base": "base_template",
+    "from": "base_template",
+    "foreach": "for_each",
+    "if": "when",
+    "replicas": "count",
+    "workdir": "working_dir",
+    "version": "apiVersion",
+    "name": "project",
+    "services": "sandboxes",
+}
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint that names the known word nearest to ``word``, or "" when none is near."""
+    by_form = {_form(name): name for name in known}
+    form = _form(word)
+    if form in by_form:
+        return f'did you mean "{by_form[form]}"?'
+    close = difflib.get_close_matches(form, by_form, n=1)
+    if close:
+        return f'did you mean "{by_form[close[0]]}"?'
+    elsewhere = _ELSEWHERE.get(form)
+    return f'did you mean "{elsewhere}"?' if elsewhere in by_form.values() else ""
+
+
+def _form(word: str) -> str:
+    """The word without what people mix up: case, hyphens and underscores."""
+    return word.lower().replace("-", "").replace("_", "")
