@@ -15,6 +15,7 @@ import selectors
 import signal
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
@@ -137,10 +138,15 @@ class Keeper:
         """Go through the messages of a starting machine; the pid of its init when it is ready."""
         boot.settimeout(_BOOT_LIMIT)
         init = 0
+        early: list[Mapping[str, object]] = []
         while True:
-            match json.loads(boot.recv(_PACKET) or b"{}"):
+            # Launcher and init share the socket: under load the init's first message overtakes the one with its pid.
+            message = early.pop(0) if init and early else json.loads(boot.recv(_PACKET) or b"{}")
+            match message:
                 case {"init": int(pid)}:
                     init = pid
+                case {"egress": _} | {"ready": _} if not init:
+                    early.append(message)
                 case {"egress": dict(numbers)}:
                     handles = take_handles(init, EgressHandles(**numbers))
                     _send(start, {"egress": True}, (handles.notify, handles.dns_udp, handles.dns_tcp))
