@@ -234,6 +234,16 @@ def test_process_events_are_logged_without_environment_values(cloud: Cloud, sand
     assert "hidden-value" not in text
 
 
+def test_the_daemon_can_change_defaults_over_the_machines_socket(cloud: Cloud, sandbox: Sandbox) -> None:
+    path = cloud.directory.routes["ibox"].machine.envd_socket
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), headers=cloud.headers()) as client:
+        wishes = {"envVars": {"ADDED": "later"}, "defaultWorkdir": "/usr"}
+        assert client.post("http://envd/init", json=wishes).status_code == 204
+        assert client.post("http://envd/init", json={"envVars": 1}).status_code == 400
+        assert sandbox.commands.run("pwd; echo $ADDED $FROM_SANDBOX").stdout == "/usr\nlater sandbox\n"
+        assert client.post("http://envd/init", json={"defaultWorkdir": str(cloud.home)}).status_code == 204
+
+
 def test_a_round_trip_through_the_edge_takes_milliseconds(sandbox: Sandbox) -> None:
     times = []
     for _ in range(40):
