@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nexus.kinds.base import Field, Normalising
 from nexus.kinds.conflicts import Conflict
-from nexus.kinds.reading import InvalidValue, inside, spread
+from nexus.kinds.reading import InvalidValue, inside, label, spread
 from nexus.model.diagnostics import DiagnosticsError, SourceRange, error, warning
 from nexus.model.values import UNKNOWN, Attributes, Unknown, Value
 
@@ -69,7 +69,7 @@ class Block:
         return found
 
     def report(self, name: str, problem: InvalidValue) -> None:
-        self.fail(name, problem.code, f"{name} must be {problem}", hint=problem.hint)
+        self.fail(name, problem.code, f"{name}{_inner(problem)} must be {problem}", hint=problem.hint)
 
     def adopt(self, name: str, problems: DiagnosticsError) -> None:
         """Takes over what was found outside, with the place of the field that asked for it."""
@@ -95,3 +95,8 @@ class Block:
 
     def _place(self, name: str) -> SourceRange | None:
         return self.context.place(name.partition("[")[0])
+
+
+def _inner(problem: InvalidValue) -> str:
+    inner = label(problem.path)
+    return inner if not inner or inner.startswith("[") else f".{inner}"

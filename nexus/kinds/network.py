@@ -6,7 +6,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from nexus.kinds.reading import InvalidValue, boolean, inside, line, mapping, sequence, shown, spread
+from nexus.kinds.reading import InvalidValue, boolean, inside, line, mapping, sequence, shown, spread, within
 from nexus.model.values import UNKNOWN, Sensitive, Unknown, Value
 
 EVERYTHING = "0.0.0.0/0"
@@ -82,12 +82,13 @@ def _destinations(value: Value, key: str) -> list[str] | None:
     if isinstance(value, Unknown):
         return None
     found: set[str] = set()
-    for item in sequence([] if value is None else value):
+    for index, item in enumerate(sequence([] if value is None else value)):
         if isinstance(item, Unknown):
             return None
-        if isinstance(item, Sensitive):
-            raise InvalidValue("written without secrets")
-        found.add(_destination(item, key))
+        with within(key, index):
+            if isinstance(item, Sensitive):
+                raise InvalidValue("written without secrets")
+            found.add(_destination(item, key))
     return sorted(found)
 
 
@@ -97,14 +98,14 @@ def _destination(value: Value, key: str) -> str:
         try:
             return str(ipaddress.ip_network(item, strict=False) if "/" in item else ipaddress.ip_address(item))
         except ValueError:
-            raise InvalidValue(f"addresses, networks or names of hosts in {key}, not {shown(item)}") from None
+            raise InvalidValue(f"an address, a network or a domain, not {shown(item)}") from None
     if key == "deny":
         raise InvalidValue(
-            f"addresses or networks in deny, not {shown(item)}",
+            f"an address or a network, not {shown(item)}",
             hint="domains can only be allowed: use internet: false with an allow list",
         )
     if len(item) > 253 or not _DOMAIN.fullmatch(item):
-        raise InvalidValue(f"addresses, networks or domains in {key}, not {shown(item)}")
+        raise InvalidValue(f"an address, a network or a domain, not {shown(item)}")
     return item.lower()
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from nexus.kinds.reading import InvalidValue, inside, line, mapping, sequence, shown, spread
+from nexus.kinds.reading import InvalidValue, inside, line, mapping, sequence, shown, spread, within
 from nexus.model.values import UNKNOWN, Sensitive, Unknown, Value
 
 MANAGERS: Final = ("apt", "pip", "npm")
@@ -74,7 +74,11 @@ def _by_manager(value: dict[str, Value]) -> Value:
         if manager not in MANAGERS:
             raise InvalidValue(f"a mapping with the keys {', '.join(MANAGERS)}, not {shown(manager)}")
     lists = {manager: spread(value.get(manager)) for manager in MANAGERS}
-    return {manager: _names(names) for manager, names in lists.items()}
+    found: dict[str, Value] = {}
+    for manager, names in lists.items():
+        with within(manager):
+            found[manager] = _names(names)
+    return found
 
 
 def _names(value: Value) -> Value:
@@ -82,7 +86,11 @@ def _names(value: Value) -> Value:
         return []
     if isinstance(value, Unknown):
         return UNKNOWN
-    return _unique([inside(item, _package) for item in sequence(value)])
+    found: list[Value] = []
+    for index, item in enumerate(sequence(value)):
+        with within(index):
+            found.append(inside(item, _package))
+    return _unique(found)
 
 
 def _manager(language: Value, name: str) -> str:
@@ -100,7 +108,7 @@ def _package(value: Value) -> str:
     name = line(value).strip()
     if not name or name.startswith("-"):
         raise InvalidValue(
-            f"made of names of packages, not options like {shown(name)}" if name else "made of names, not empty ones",
+            f"the name of a package, not {shown(name)}",
             hint="use run_commands for anything that is not just a package",
         )
     return name

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from nexus.kinds.durations import DAY, DURATION_SCHEMA, duration
-from nexus.kinds.reading import InvalidValue, clean_path, inside, integer, line, mapping, shown, text
+from nexus.kinds.reading import InvalidValue, clean_path, inside, integer, line, mapping, shown, text, within
 from nexus.model.values import Value
 
 DEFAULT_TIMEOUT = 120
@@ -71,7 +71,6 @@ def read_ready(value: Value) -> Value:
     if len(checks) != 1 or checks[0] not in set(ReadyCheck):
         raise InvalidValue(
             f"exactly one of {', '.join(ReadyCheck)}, not {' and '.join(checks) or 'none of them'}",
-            hint="and timeout: beside it, where waiting longer than 2m is fine",
         )
     check = ReadyCheck(checks[0])
     readers = {
@@ -81,13 +80,11 @@ def read_ready(value: Value) -> Value:
         ReadyCheck.PROCESS: line,
         ReadyCheck.COMMAND: text,
     }
-    try:
-        return {
-            check.value: inside(block[check], readers[check]),
-            "timeout": inside(block.get("timeout", DEFAULT_TIMEOUT), duration(DAY)),
-        }
-    except InvalidValue as problem:
-        raise InvalidValue(f"a check whose value is {problem}", code=problem.code, hint=problem.hint) from None
+    with within(check.value):
+        subject = inside(block[check], readers[check])
+    with within("timeout"):
+        timeout = inside(block.get("timeout", DEFAULT_TIMEOUT), duration(DAY))
+    return {check.value: subject, "timeout": timeout}
 
 
 def _url(value: Value) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from nexus.model.values import Fingerprint, Sensitive, Unknown, Value
 
@@ -14,12 +15,36 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class InvalidValue(ValueError):  # noqa: N818 - it says what the value is, as ValueError does
-    """The value can't be what the field needs. The message completes «… must be»: «a duration such as 30m, not 'x'»."""
+    """The value can't be what the field needs. The message completes «… must be»: «a duration such as 30m, not 'x'».
 
-    def __init__(self, message: str, *, code: str = "invalid-value", hint: str = "") -> None:
+    ``path`` leads from the value that was read to the part of it that is wrong.
+    """
+
+    def __init__(
+        self, message: str, *, code: str = "invalid-value", hint: str = "", path: tuple[str | int, ...] = ()
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.hint = hint
+        self.path = path
+
+
+def label(path: tuple[str | int, ...]) -> str:
+    """A path as people write it: ``ready.port``, ``uploads[0].mode``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+@contextmanager
+def within(*parts: str | int) -> Iterator[None]:
+    """What is found wrong inside is at ``parts`` of the value around."""
+    try:
+        yield
+    except InvalidValue as problem:
+        problem.path = (*parts, *problem.path)
+        raise
 
 
 def shown(value: Value) -> str:
@@ -52,7 +77,7 @@ def inside(value: Value, read: Callable[[Value], Value]) -> Value:
             try:
                 return Sensitive(inside(inner, read))
             except InvalidValue as problem:
-                raise InvalidValue("something that this secret is not", code=problem.code) from None
+                raise InvalidValue("something that this secret is not", code=problem.code, path=problem.path) from None
         case _:
             return read(value)
 
@@ -175,15 +200,8 @@ def env_vars(value: Value) -> Value:
     """``{name: text}``; numbers and booleans become texts, secrets stay secrets."""
     found: dict[str, Value] = {}
     for name, item in mapping(value).items():
-        if not _ENV_NAME.fullmatch(name):
-            raise InvalidValue(
-                f"made of names of letters, digits and _ that don't begin with a digit, unlike {shown(name)}",
-                code="invalid-name",
-            )
-        try:
+        with within(name):
+            if not _ENV_NAME.fullmatch(name):
+                raise InvalidValue("called by letters, digits and _, without a digit first", code="invalid-name")
             found[name] = inside(item, as_text)
-        except InvalidValue as problem:
-            raise InvalidValue(
-                f"a mapping in which {name} is {problem}", code=problem.code, hint=problem.hint
-            ) from None
     return found

@@ -23,6 +23,7 @@ from nexus.kinds.reading import (
     one_of,
     shown,
     user_name,
+    within,
 )
 from nexus.kinds.setup import setup_fields
 from nexus.model.addresses import NAME
@@ -39,10 +40,11 @@ def read_volumes(value: Value, each: Each | None = None) -> Value:
     """E2B's names of volumes by path; a volume may be given by the outputs of one. Raises InvalidValue."""
     found: dict[str, Value] = {}
     for path, item in mapping(value).items():
-        mount = folder_path(path)
-        if mount == "/" or mount in found:
-            raise InvalidValue(f"mounted at folders of their own, not at {shown(path)}")
-        found[mount] = _volume(instance_of(item, each))
+        with within(path):
+            mount = folder_path(path)
+            if mount == "/" or mount in found:
+                raise InvalidValue(f"mounted at a folder of its own, not at {shown(path)}")
+            found[mount] = _volume(instance_of(item, each))
     return found
 
 
@@ -55,38 +57,43 @@ def _volume(value: Value) -> Value:
         case str() if re.fullmatch(r"[A-Za-z0-9_-]+", value):
             return value
         case _:
-            raise InvalidValue(f"a mapping of paths to volumes, which {shown(value)} is not")
+            raise InvalidValue(f"a volume, not {shown(value)}")
 
 
 def read_ports(value: Value) -> Value:
     found: dict[str, Value] = {}
     for name, item in mapping(value).items():
-        if not re.fullmatch(NAME, name):
-            raise InvalidValue(f"named with letters, digits, _ and -, unlike {shown(name)}", code="invalid-name")
-        port = inside(item, integer(1, 65535))
-        if isinstance(port, Sensitive):
-            raise InvalidValue("written without secrets")
-        if port == ENVD_PORT:
-            raise InvalidValue(f"other than {ENVD_PORT}, which is E2B's own")
-        found[name] = port
+        with within(name):
+            if not re.fullmatch(NAME, name):
+                raise InvalidValue("called by letters, digits, _ and -", code="invalid-name")
+            port = inside(item, integer(1, 65535))
+            if isinstance(port, Sensitive):
+                raise InvalidValue("written without secrets")
+            if port == ENVD_PORT:
+                raise InvalidValue(f"other than {ENVD_PORT}, which is E2B's own")
+            found[name] = port
     return found
 
 
 def read_metadata(value: Value) -> Value:
     found: dict[str, Value] = {}
     for key, item in mapping(value).items():
-        if key.startswith(RESERVED_METADATA):
-            raise InvalidValue(f"without {shown(key)}: keys that begin with {RESERVED_METADATA} are nexus' own")
-        if isinstance(item, Sensitive):
-            raise InvalidValue(f"free of secrets, unlike {shown(key)}: everyone with the account sees metadata")
-        found[line(key)] = inside(item, as_text)
+        with within(key):
+            if key.startswith(RESERVED_METADATA):
+                raise InvalidValue(f"called otherwise: keys that begin with {RESERVED_METADATA} are nexus' own")
+            if isinstance(item, Sensitive):
+                raise InvalidValue("free of secrets: everyone with the account sees metadata")
+            found[line(key)] = inside(item, as_text)
     return found
 
 
 def read_alerts(value: Value) -> Value:
-    for name in mapping(value):
-        one_of("cpu", "memory", "disk")(name)
-    return {name: inside(item, integer(1, 100)) for name, item in mapping(value).items() if item is not None}
+    found: dict[str, Value] = {}
+    for name, item in mapping(value).items():
+        with within(name):
+            one_of("cpu", "memory", "disk")(name)
+            found[name] = inside(item, integer(1, 100))
+    return found
 
 
 _PERCENT = {"type": "integer", "minimum": 1, "maximum": 100}

@@ -22,6 +22,7 @@ from nexus.kinds.reading import (
     shown,
     text,
     user_name,
+    within,
 )
 from nexus.kinds.setup import ENV_VARS_SCHEMA
 from nexus.model.addresses import NAME
@@ -49,13 +50,14 @@ class RunOn(StrEnum):
 def read_inputs(value: Value) -> Value:
     found: dict[str, Value] = {}
     for path, item in mapping(value).items():
-        if isinstance(item, Sensitive) or not (isinstance(item, Unknown) or _is_artefact(item)):
-            raise InvalidValue(
-                f"a mapping of paths to outputs of steps, which {shown(item)} is not",
-                code="wrong-type",
-                hint="write ${{ step.PIPELINE.STEP.outputs.NAME }}",
-            )
-        found[clean_path(path)] = item
+        with within(path):
+            if isinstance(item, Sensitive) or not (isinstance(item, Unknown) or _is_artefact(item)):
+                raise InvalidValue(
+                    f"an output of a step, not {shown(item)}",
+                    code="wrong-type",
+                    hint="write ${{ step.PIPELINE.STEP.outputs.NAME }}",
+                )
+            found[clean_path(path)] = item
     return found
 
 
@@ -64,7 +66,11 @@ def _is_artefact(value: Value) -> bool:
 
 
 def read_outputs(value: Value) -> Value:
-    return {name: inside(item, clean_path) for name, item in mapping(value).items()}
+    found: dict[str, Value] = {}
+    for name, item in mapping(value).items():
+        with within(name):
+            found[name] = inside(item, clean_path)
+    return found
 
 
 _PATH = {"type": "string", "pattern": "^/"}

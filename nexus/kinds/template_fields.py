@@ -9,7 +9,7 @@ from nexus.kinds.base import Field
 from nexus.kinds.block import table
 from nexus.kinds.identity import ADDRESS, NAME
 from nexus.kinds.meta import with_meta
-from nexus.kinds.reading import InvalidValue, boolean, inside, integer, line, sequence, shown, user_name
+from nexus.kinds.reading import InvalidValue, boolean, inside, integer, line, sequence, shown, user_name, within
 from nexus.kinds.setup import setup_fields
 from nexus.kinds.sizes import MEMORY_SCHEMA, parse_memory
 from nexus.model.changes import Effect
@@ -38,7 +38,11 @@ def read_tag(value: Value) -> str:
 
 
 def read_tags(value: Value) -> Value:
-    return [inside(item, read_tag) for item in sequence(value)]
+    found: list[Value] = []
+    for index, item in enumerate(sequence(value)):
+        with within(index):
+            found.append(inside(item, read_tag))
+    return found
 
 
 REFERENCE = Field(

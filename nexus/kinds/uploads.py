@@ -19,6 +19,7 @@ from nexus.kinds.reading import (
     shown,
     spread,
     user_name,
+    within,
 )
 from nexus.model.diagnostics import DiagnosticsError
 from nexus.model.values import UNKNOWN, Sensitive, Unknown, Value
@@ -93,13 +94,15 @@ def read_uploads(block: Block, user: Value) -> Value:
 
 def check_uploads(value: Value) -> Value:
     """The value itself, when each upload makes sense as far as one can tell without files. Raises InvalidValue."""
-    for item in sequence(value):
-        upload = mapping(spread(item))
-        _one_origin(upload)
-        _mode(upload.get("mode"))
-        path = upload.get("path")
-        if isinstance(path, str):
-            clean_path(path.rstrip("/") or "/")
+    for index, item in enumerate(sequence(value)):
+        with within(index):
+            upload = mapping(spread(item))
+            _one_origin(upload)
+            path = upload.get("path")
+            with within("path"):
+                clean_path(path.rstrip("/") or "/" if isinstance(path, str) else path)
+            with within("mode"):
+                _mode(upload.get("mode"))
     return value
 
 
@@ -178,7 +181,7 @@ def _mode(value: Value) -> int | None:
         return None
     digits = str(value)
     if isinstance(value, bool) or not isinstance(value, str | int) or not re.fullmatch(r"0?[0-7]{3,4}", digits):
-        raise InvalidValue(f'given a mode in octal such as "0644", not {shown(value)}')
+        raise InvalidValue(f'a mode in octal such as "0644", not {shown(value)}')
     return int(digits, 8)
 
 

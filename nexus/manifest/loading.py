@@ -9,7 +9,7 @@ from typing import Final
 
 from nexus.manifest.source_map import Entry, SourceMap, Spot
 from nexus.manifest.yaml_reader import Document, Plain, read_yaml
-from nexus.model.diagnostics import Diagnostic, Diagnostics, DiagnosticsError, SourceRange, error, warning
+from nexus.model.diagnostics import Diagnostic, Diagnostics, DiagnosticsError, SourcePos, SourceRange, error, warning
 
 MANIFEST_NAME: Final = "nexus.yaml"
 SECTIONS: Final = (
@@ -116,7 +116,8 @@ class _Loading:
         spot = document.spot
         if spot is None:
             if not document.diagnostics:
-                self._diagnostics.add(error("empty-manifest", f"The file {name} is empty", range=included_at))
+                start = SourceRange(name, SourcePos(1, 1), SourcePos(1, 1))
+                self._diagnostics.add(error("empty-manifest", f"The file {name} is empty", range=included_at or start))
             return None
         if not isinstance(document.value, dict) or spot.entries is None:
             self._diagnostics.add(error("wrong-type", "A manifest is a mapping of sections", range=spot.range))

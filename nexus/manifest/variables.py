@@ -135,13 +135,7 @@ def _check_declaration(variable: Variable, block: Mapping[str, Plain], places: S
 
 def _fits(variable: Variable, value: Plain, place: SourceRange | None) -> Iterator[Diagnostic]:
     if isinstance(value, str) and "${{" in value:
-        yield error(
-            "expression-not-allowed",
-            "Values of variables are written without expressions",
-            hint="use the expression where the variable is used",
-            range=place,
-        )
-        return
+        return  # the schema refuses expressions here
     try:
         variable.fit(value)
     except _Unfit as problem:

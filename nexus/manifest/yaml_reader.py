@@ -131,14 +131,15 @@ class _Reader:
             self._fail("several-documents", "A file holds one YAML document", following, hint="remove the line ---")
         return node
 
-    def _node(self, event: Any, depth: int) -> _Node:
+    def _node(self, event: Any, depth: int) -> _Node | None:
+        """The value that begins with ``event``; None for an alias of nothing, which is left out."""
         kind = type(event)
         if kind is yaml.AliasEvent:
             return self._alias(event)
         if event.tag is not None:
             self._fail(
                 "yaml-tag",
-                f"Tags such as {event.tag} are not allowed",
+                f"Tags such as {event.tag.replace('tag:yaml.org,2002:', '!!')} are not allowed",
                 event,
                 hint="quote a value to make it a text",
             )
@@ -159,7 +160,7 @@ class _Reader:
             self._anchors[event.anchor] = node
         return node
 
-    def _alias(self, event: Any) -> _Node:
+    def _alias(self, event: Any) -> _Node | None:
         name = event.anchor
         node = self._anchors.get(name)
         if node is None:
@@ -169,7 +170,7 @@ class _Reader:
                 f"The alias *{name} is inside its own anchor" if known else f"There is no anchor &{name} above this",
                 event,
             )
-            return _Node(None, Spot(self._file, event.start_mark, event.end_mark))
+            return None
         self._aliases += 1 + node.aliases
         self._aliased_values += node.size
         if self._aliases > MAX_ALIASES or self._aliased_values > MAX_ALIASED_VALUES:
@@ -184,10 +185,11 @@ class _Reader:
         following = self._next()
         while type(following) is not yaml.SequenceEndEvent:
             item = self._node(following, depth + 1)
-            values.append(item.value)
-            spots.append(item.spot)
-            node.aliases += item.aliases
-            node.size += item.size
+            if item is not None:
+                values.append(item.value)
+                spots.append(item.spot)
+                node.aliases += item.aliases
+                node.size += item.size
             following = self._next()
         self._close(node.spot, event, following, spots[-1] if spots else None)
         return node
@@ -202,16 +204,17 @@ class _Reader:
         while type(following) is not yaml.MappingEndEvent:
             key = self._key(following, depth)
             item = self._node(self._next(), depth + 1)
-            node.aliases += item.aliases
-            node.size += item.size
-            last = item.spot
-            if key == MERGE and following.implicit[0]:
-                merged.extend(self._merges(item, following))
-            elif key is not None and key in entries:
-                self._duplicate(key, entries[key], following)
-            elif key is not None:
-                values[key] = item.value
-                entries[key] = Entry(self._file, following.start_mark, following.end_mark, item.spot)
+            if item is not None:
+                node.aliases += item.aliases
+                node.size += item.size
+                last = item.spot
+                if key == MERGE and _is_plain(following):
+                    merged.extend(self._merges(item, following))
+                elif key is not None and key in entries:
+                    self._duplicate(key, entries[key], following)
+                elif key is not None:
+                    values[key] = item.value
+                    entries[key] = Entry(self._file, following.start_mark, following.end_mark, item.spot)
             following = self._next()
         for other in merged:
             _merge(node, other)
@@ -222,6 +225,8 @@ class _Reader:
         """The text of a key: keys are always texts, whatever they look like."""
         if type(event) is yaml.AliasEvent:
             node = self._alias(event)
+            if node is None:
+                return None
             if isinstance(node.value, str):
                 return node.value
         elif type(event) is yaml.ScalarEvent:
@@ -263,6 +268,10 @@ class _Reader:
     def _fail(self, code: str, summary: str, event: Any, *, detail: str = "", hint: str = "") -> None:
         place = stretch(self._file, event.start_mark, event.end_mark)
         self._diagnostics.add(error(code, summary, detail=detail, hint=hint, range=place))
+
+
+def _is_plain(event: Any) -> bool:
+    return type(event) is yaml.ScalarEvent and event.implicit[0] is True
 
 
 def _merge(node: _Node, other: _Node) -> None:

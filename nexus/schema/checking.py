@@ -9,7 +9,7 @@ from typing import Final
 
 from nexus.kinds.base import Field, Kind
 from nexus.kinds.conflicts import conflicts
-from nexus.kinds.reading import InvalidValue, shown
+from nexus.kinds.reading import InvalidValue, label, shown
 from nexus.kinds.registry import KINDS
 from nexus.manifest import Manifest, check_variables
 from nexus.model.addresses import NAME, Address, AddressError
@@ -116,14 +116,10 @@ class _Checking:
                 try:
                     read(value)
                 except InvalidValue as problem:
+                    inner: Path = (name, *problem.path)
+                    message = f"{label(inner)} must be {problem}"
                     self._report(
-                        Finding(
-                            code=problem.code,
-                            path=(*path, name),
-                            message=f"{name} must be {problem}",
-                            hint=problem.hint,
-                        ),
-                        address,
+                        Finding(code=problem.code, path=(*path, *inner), message=message, hint=problem.hint), address
                     )
         for conflict in conflicts(kind.name, block):
             where = (*path, conflict.field) if conflict.field in block else path
@@ -191,6 +187,7 @@ class _Checking:
 
     def _place(self, finding: Finding) -> SourceRange | None:
         key = self._places.key(finding.path) if finding.at_key else None
+        # Of a mapping or list that is wrong as a whole, the start of the value says more than its key.
         return key or self._places.value(finding.path) or self._places.nearest(finding.path)
 
 

@@ -21,14 +21,6 @@ class Finding:
     at_key: bool = False
 
 
-def label(path: Path) -> str:
-    """The path as people write it, without the block's own: ``ready.port``, ``uploads[0].mode``."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
-
-
 def examples(schema: Mapping[str, object]) -> str:
     """« such as "30m" or 90», where the schema has examples that fit into a sentence."""
     found = schema.get("examples")

@@ -169,6 +169,7 @@ HEAD: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType(
     {
         "apiVersion": {"enum": [API_VERSION], "description": "The version of this language."},
         "project": {
+            "title": "name of letters, digits, - and _ that begins with a letter",
             "type": "string",
             "pattern": PROJECT_PATTERN,
             "description": "The project's name: part of the names of what nexus makes.",

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from nexus.kinds.reading import shown
+from nexus.kinds.reading import label, shown
 from nexus.model.values import Fingerprint, Sensitive, Unknown, Value
-from nexus.schema.findings import Finding, Path, examples, label
+from nexus.schema.findings import Finding, Path, examples
 from nexus.schema.suggestions import did_you_mean
 
 Schema = Mapping[str, object]
