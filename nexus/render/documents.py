@@ -27,10 +27,9 @@ from nexus.model.events import (
 )
 from nexus.model.state import OutputRecord
 from nexus.model.values import Fingerprint, Sensitive, Unknown, Value
+from nexus.render.values import SENSITIVE
 
 FORMAT_VERSION: Final = 1
-
-SENSITIVE: Final = "(sensitive)"
 
 Json = dict[str, object]
 

@@ -61,14 +61,17 @@ class Appender:
                 await loop.run_in_executor(self._thread, self._files.append, self._descriptor, content)
             except OSError as problem:
                 self._broken = explain(problem, "write the journal", self._path)
-                self._fail([*batch, *self._waiting], self._broken)
-                self._waiting.clear()
+                self._fail(batch, DiagnosticsError(self._broken))
                 return
+            except BaseException as problem:  # whatever it is, nobody may wait for ever
+                self._fail(batch, problem)
+                raise
             self._safe += len(batch)
             _each(batch, lambda written: written.set_result(None))
 
-    def _fail(self, batch: list[tuple[bytes, asyncio.Future[None]]], why: Diagnostic) -> None:
-        _each(batch, lambda written: written.set_exception(DiagnosticsError(why)))
+    def _fail(self, batch: list[tuple[bytes, asyncio.Future[None]]], why: BaseException) -> None:
+        _each([*batch, *self._waiting], lambda written: written.set_exception(why))
+        self._waiting.clear()
 
 
 def _each(batch: list[tuple[bytes, asyncio.Future[None]]], settle: Callable[[asyncio.Future[None]], None]) -> None:

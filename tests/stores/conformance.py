@@ -1,0 +1,196 @@
+"""What every backend must do. Subclass it, and give it a fixture ``reopen`` that opens the same stores anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from nexus.model.addresses import Address
+from nexus.model.diagnostics import DiagnosticsError
+from nexus.model.state import Intent, ResourceRecord, State
+from nexus.stores import Backend, Begin, Done, Failed, Header, LockInfo, commit, load
+
+WEB = Address("sandbox", "web")
+BEGIN = Begin(
+    Intent(key="k", address=WEB, verb="create", uid="u", draft=ResourceRecord(address=WEB, id="", uid="u")), "1"
+)
+DONE = Done(key="k", record=ResourceRecord(address=WEB, id="sbx", uid="u", attributes={"template": "base"}))
+FAILED = Failed(key="j", code="no", summary="It failed", unresolved=True)
+INFO = LockInfo(holder="ann@host", pid=42, operation="apply", since="2026-01-02T03:04:05Z")
+
+
+def code_of(problem: pytest.ExceptionInfo[DiagnosticsError]) -> str:
+    return problem.value.diagnostics[0].code
+
+
+class BackendConformance:
+    @pytest.fixture
+    def reopen(self) -> Callable[[], Backend]:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def backend(self, reopen: Callable[[], Backend]) -> Backend:
+        return reopen()
+
+    async def test_nothing_is_there_at_first(self, backend: Backend) -> None:
+        assert await backend.states.read() is None
+        assert await backend.journal.read() is None
+        assert await backend.lock.holder() is None
+
+    async def test_a_written_state_is_read_whole(
+        self, backend: Backend, reopen: Callable[[], Backend], full_state: State
+    ) -> None:
+        await backend.states.write(full_state, 0)
+        assert await reopen().states.read() == full_state
+
+    async def test_a_state_that_changed_meanwhile_is_not_overwritten(self, backend: Backend, full_state: State) -> None:
+        await backend.states.write(full_state, 0)
+        with pytest.raises(DiagnosticsError) as problem:
+            await backend.states.write(replace(full_state, project="other"), 6)
+        assert code_of(problem) == "state-changed"
+        assert await backend.states.read() == full_state
+
+    async def test_a_state_of_another_lineage_is_not_overwritten_unless_asked(
+        self, backend: Backend, full_state: State
+    ) -> None:
+        await backend.states.write(full_state, 0)
+        foreign = replace(full_state, lineage="other")
+        with pytest.raises(DiagnosticsError) as problem:
+            await backend.states.write(foreign, 7)
+        assert code_of(problem) == "state-foreign"
+        await backend.states.write(foreign, None)
+        assert await backend.states.read() == foreign
+
+    async def test_a_journal_keeps_entries_in_order(
+        self, backend: Backend, reopen: Callable[[], Backend], header: Header
+    ) -> None:
+        await backend.journal.start(header)
+        for entry in (BEGIN, DONE, FAILED):
+            await backend.journal.append(entry)
+        contents = await reopen().journal.read()
+        assert contents is not None
+        assert contents.header == header
+        assert contents.entries == (BEGIN, DONE, FAILED)
+        assert not contents.torn
+        await backend.journal.clear()
+
+    async def test_entries_appended_at_once_are_all_kept_in_the_order_of_the_calls(
+        self, backend: Backend, reopen: Callable[[], Backend], header: Header
+    ) -> None:
+        await backend.journal.start(header)
+        entries = [Failed(key=str(number), code="c", summary="s") for number in range(200)]
+        await asyncio.gather(*(backend.journal.append(entry) for entry in entries))
+        contents = await reopen().journal.read()
+        assert contents is not None
+        assert list(contents.entries) == entries
+        await backend.journal.clear()
+
+    async def test_a_cleared_journal_is_gone_and_clearing_twice_does_nothing(
+        self, backend: Backend, reopen: Callable[[], Backend], header: Header
+    ) -> None:
+        await backend.journal.start(header)
+        await backend.journal.append(BEGIN)
+        await backend.journal.clear()
+        await backend.journal.clear()
+        assert await reopen().journal.read() is None
+
+    async def test_a_journal_with_entries_that_no_state_holds_is_not_replaced(
+        self, backend: Backend, reopen: Callable[[], Backend], header: Header
+    ) -> None:
+        await backend.journal.start(header)
+        await backend.journal.append(BEGIN)
+        with pytest.raises(DiagnosticsError) as problem:
+            await reopen().journal.start(header)
+        assert code_of(problem) == "journal-unresolved"
+        await backend.journal.clear()
+
+    async def test_a_spent_journal_is_replaced(
+        self, backend: Backend, reopen: Callable[[], Backend], header: Header
+    ) -> None:
+        await backend.journal.start(header)
+        await backend.journal.append(BEGIN)
+        later = reopen()
+        await later.journal.start(replace(header, serial=1))
+        contents = await later.journal.read()
+        assert contents is not None
+        assert contents.entries == ()
+        await backend.journal.clear()
+        await later.journal.clear()
+
+    async def test_a_second_holder_is_refused_with_the_name_of_the_first(
+        self, backend: Backend, reopen: Callable[[], Backend]
+    ) -> None:
+        await backend.lock.acquire(INFO)
+        other = reopen()
+        assert await other.lock.holder() == INFO
+        with pytest.raises(DiagnosticsError) as problem:
+            await other.lock.acquire(INFO)
+        assert code_of(problem) == "state-locked"
+        assert "ann@host (process 42)" in problem.value.diagnostics[0].detail
+        await other.lock.release()
+        assert await other.lock.holder() == INFO
+        await backend.lock.release()
+        await backend.lock.release()
+        assert await other.lock.holder() is None
+
+    async def test_a_second_holder_may_wait(self, backend: Backend, reopen: Callable[[], Backend]) -> None:
+        await backend.lock.acquire(INFO)
+        other = reopen()
+        waiting = asyncio.create_task(other.lock.acquire(replace(INFO, pid=43), patience=30))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await backend.lock.release()
+        await asyncio.wait_for(waiting, 10)
+        assert await backend.lock.holder() == replace(INFO, pid=43)
+        await other.lock.release()
+
+    async def test_waiting_for_the_lock_ends(self, backend: Backend, reopen: Callable[[], Backend]) -> None:
+        await backend.lock.acquire(INFO)
+        with pytest.raises(DiagnosticsError) as problem:
+            await reopen().lock.acquire(INFO, patience=0.05)
+        assert code_of(problem) == "state-locked"
+        await backend.lock.release()
+
+    async def test_an_interrupted_first_run_is_taken_in_with_its_lineage(
+        self, backend: Backend, reopen: Callable[[], Backend], header: Header
+    ) -> None:
+        await backend.journal.start(header)
+        await backend.journal.append(BEGIN)
+        await backend.journal.append(DONE)
+        later = reopen()
+        loaded = await load(later, State(lineage="another", project="shop"))
+        assert loaded.interrupted
+        assert loaded.state.lineage == "lin"
+        assert loaded.state.resources == {WEB: DONE.record}
+        assert [item.code for item in loaded.diagnostics] == ["run-interrupted"]
+        written = await commit(later, loaded.state)
+        again = await load(reopen(), State(lineage="another"))
+        assert again.state == written
+        assert written.serial == 1
+        assert not again.interrupted
+        await backend.journal.clear()
+
+    async def test_a_journal_left_behind_a_written_state_changes_nothing(
+        self, backend: Backend, reopen: Callable[[], Backend], header: Header, full_state: State
+    ) -> None:
+        await backend.journal.start(replace(header, serial=full_state.serial - 1))
+        await backend.journal.append(BEGIN)
+        await backend.states.write(full_state, 0)
+        loaded = await load(reopen(), State(lineage="another"))
+        assert loaded.state is not None
+        assert (loaded.state, loaded.interrupted) == (full_state, False)
+        await backend.journal.clear()
+
+    async def test_a_journal_of_a_newer_state_is_refused(
+        self, backend: Backend, header: Header, full_state: State
+    ) -> None:
+        await backend.states.write(full_state, 0)
+        await backend.journal.start(replace(header, serial=full_state.serial + 1))
+        await backend.journal.append(BEGIN)
+        with pytest.raises(DiagnosticsError) as problem:
+            await load(backend, State(lineage="another"))
+        assert code_of(problem) == "journal-foreign"
+        await backend.journal.clear()
