@@ -75,7 +75,9 @@ class Keeper:
         self._request = request
         self._title = title
         self._folder = RuntimeFolder.of(request.runtime, request.machine_id)
-        self._group = MachineGroup(hierarchies, group_prefix(request.store) + request.machine_id)
+        # Where an ordinary user can write groups, its processes may still not be moved between them.
+        usable = Hierarchies() if tiers.by_name(request.tier).single_uid else hierarchies
+        self._group = MachineGroup(usable, group_prefix(request.store) + request.machine_id)
         self._paused = False
         # Kept open until the very end: for a client, the end of its connection is the end of the machine.
         self._clients: set[socket.socket] = set()
@@ -225,18 +227,13 @@ class Keeper:
         }
 
     def _set_paused(self, paused: bool) -> None:
-        if self._group.can_freeze and not self._rootless:
+        if self._group.can_freeze:
             self._group.freeze(paused)
         elif paused:
             self._processes.stop()
         else:
             self._processes.resume()
         self._paused = paused
-
-    @property
-    def _rootless(self) -> bool:
-        # Groups an ordinary user can write are not those its processes may be moved between.
-        return tiers.by_name(self._request.tier).single_uid
 
     def _kill(self, born: _Born) -> None:
         """Killing a PID namespace's init kills all of it. Frozen processes die when they thaw."""

@@ -68,10 +68,13 @@ def run_launcher(launch: Launch) -> NoReturn:
 
 def _launch(launch: Launch) -> None:
     _die_with_parent()
+    _close_descriptors({launch.boot.fileno(), launch.envd.fileno(), launch.ports.fileno()})
     mapping = _enter_namespaces(launch)
     network_here, network_there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     mounts.make_private()
     root = _assemble(launch, mapping)
+    # Forgotten by the kernel at every change of ids.
+    _die_with_parent()
     init = os.fork()
     if init == 0:
         network_here.close()
@@ -128,9 +131,8 @@ def _become_init(launch: Launch, root: Path, mapping: mounts.Mapping | None, net
     tier = launch.tier
     launch.ports.close()
     os.setsid()
-    if not tier.single_uid:
-        launch.group.join()
-    mounts.mount_proc(root, guard=not tier.mapped and not tier.single_uid)
+    launch.group.join()
+    mounts.mount_proc(root, guard=not tier.mapped)
     mounts.enter(root)
     syscalls.unshare(syscalls.CLONE_NEWCGROUP)
     socket.sethostname(launch.request.hostname)
@@ -210,7 +212,6 @@ def _give_up_powers(tier: Tier) -> None:
         # Nobody inside may look into this process, which still holds pages of the host's Python. With a single uid
         # its children could not write their own uid maps then.
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-    # Forgotten by the kernel at every change of ids.
     _die_with_parent()
 
 

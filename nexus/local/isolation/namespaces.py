@@ -15,9 +15,9 @@ from nexus.local.isolation.keeper import group_prefix
 from nexus.local.isolation.launch_request import LaunchRequest, NetworkKind
 from nexus.local.isolation.machine import MachineGoneError, NamespaceMachine, ask_keeper
 from nexus.local.isolation.runtime_folder import RuntimeFolder
-from nexus.local.isolation.starting import START_LIMIT, StartError, converse, wait_for_envd
+from nexus.local.isolation.starting import START_LIMIT, NoKeeperError, StartError, converse, wait_for_envd
 from nexus.local.isolation.tiers import Tier
-from nexus.local.isolation.zygote_process import Zygote
+from nexus.local.isolation.zygote_process import Zygote, ZygoteError
 from nexus.local.network import DNS_ADDRESS, SupervisorClient
 from nexus.local.storage import host, layers
 from nexus.local.storage.base_root import BaseOptions, build_base, refresh_resolver
@@ -56,6 +56,11 @@ class NamespaceIsolation:
     @property
     def store(self) -> Store:
         return self._store
+
+    @property
+    def zygote_pid(self) -> int | None:
+        """PID of the process machines are forked from, None when none has been started."""
+        return self._zygote.pid
 
     # -- the engine's life
 
@@ -160,8 +165,15 @@ class NamespaceIsolation:
             envd=spec.envd,
             self_test=self_test,
         )
+        try:
+            return await self._ask_zygote(request, spec.network)
+        except (NoKeeperError, ZygoteError):
+            await self._zygote.restart()
+            return await self._ask_zygote(request, spec.network)
+
+    async def _ask_zygote(self, request: LaunchRequest, policy: NetworkPolicy) -> dict[str, object]:
         with await self._zygote.fork() as start:
-            return dict(await converse(start, request, spec.network, self._network))
+            return dict(await converse(start, request, policy, self._network))
 
     def _network_kind(self, policy: NetworkPolicy) -> NetworkKind:
         if self._egress:

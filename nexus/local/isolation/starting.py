@@ -23,15 +23,22 @@ class StartError(Exception):
     """The machine could not be made; the message names the step that failed."""
 
 
+class NoKeeperError(StartError):
+    """Nobody took the request: the zygote died before it could fork."""
+
+
 async def converse(
     start: socket.socket, request: LaunchRequest, policy: NetworkPolicy, network: SupervisorClient | None
 ) -> Mapping[str, object]:
     """Follow a keeper that makes a machine; its description when it is ready. Raises StartError."""
     loop = asyncio.get_running_loop()
     data = request.encode()
-    await loop.sock_sendall(start, len(data).to_bytes(4, "big") + data)
-    while True:
+    try:
+        await loop.sock_sendall(start, len(data).to_bytes(4, "big") + data)
         message, descriptors = await _receive(start)
+    except ConnectionError as error:
+        raise NoKeeperError("the process that makes machines died") from error
+    while True:
         match message:
             case {"egress": True} if network is not None and len(descriptors) == 3:
                 notify, dns_udp, dns_tcp = descriptors
@@ -41,6 +48,7 @@ async def converse(
                 finally:
                     handles.close()
                 await loop.sock_sendall(start, b"1")
+                message, descriptors = await _receive(start)
             case {"ready": True}:
                 return message
             case {"error": str(sentence)}:

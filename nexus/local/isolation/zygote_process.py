@@ -41,6 +41,12 @@ class Zygote:
             await self._stop()
             await self._spawn()
 
+    async def restart(self) -> None:
+        """Start afresh, when the one that ran was found dead. Raises ZygoteError."""
+        async with self._turn:
+            await self._stop()
+            await self._spawn()
+
     async def fork(self) -> socket.socket:
         """A new keeper's start socket, non-blocking; the request is to be written to it."""
         await self.start()
