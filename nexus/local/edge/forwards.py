@@ -127,7 +127,7 @@ class ForwardTable:
             await _explain(route, reader, writer)
             return
         # Registered before anything is awaited, so that a kill or pause from now on cuts this connection too.
-        with self._streams.carrying(forward.sandbox_id, writer):
+        with self._streams.carrying(forward.sandbox_id, writer.transport.abort):
             try:
                 inside = await route.machine.dial(forward.port)
             except OSError:
@@ -135,7 +135,7 @@ class ForwardTable:
                 return
             up_reader, up_writer = await asyncio.open_connection(sock=inside, limit=READ_SIZE)
             try:
-                with self._streams.carrying(forward.sandbox_id, up_writer):
+                with self._streams.carrying(forward.sandbox_id, up_writer.transport.abort):
                     await splice((reader, writer), (up_reader, up_writer))
             finally:
                 up_writer.transport.abort()

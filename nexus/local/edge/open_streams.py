@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+Cut = Callable[[], None]
+"""Ends one connection at once; may be called more than once."""
 
 
 class OpenStreams:
     """Registry of connections by sandbox."""
 
     def __init__(self) -> None:
-        self._streams: dict[str, set[tuple[asyncio.StreamWriter, ...]]] = {}
+        self._cuts: dict[str, list[Cut]] = {}
 
     @contextmanager
-    def carrying(self, sandbox_id: str, *writers: asyncio.StreamWriter) -> Iterator[None]:
-        """Count these connections as the sandbox's while the block runs."""
-        streams = self._streams.setdefault(sandbox_id, set())
-        streams.add(writers)
+    def carrying(self, sandbox_id: str, cut: Cut) -> Iterator[None]:
+        """Count a connection as the sandbox's while the block runs; ``cut`` ends it."""
+        cuts = self._cuts.setdefault(sandbox_id, [])
+        cuts.append(cut)
         try:
             yield
         finally:
-            streams.discard(writers)
-            if not streams and self._streams.get(sandbox_id) is streams:
-                del self._streams[sandbox_id]
+            cuts.remove(cut)
+            if not cuts and self._cuts.get(sandbox_id) is cuts:
+                del self._cuts[sandbox_id]
 
     def drop(self, sandbox_id: str) -> None:
         """Cut every connection of the sandbox at once, without a proper end that a client could take for success."""
-        for writers in list(self._streams.get(sandbox_id, ())):
-            for writer in writers:
-                writer.transport.abort()
+        for cut in list(self._cuts.get(sandbox_id, ())):
+            cut()
 
     def count(self, sandbox_id: str) -> int:
-        """How many streams are open to the sandbox."""
-        return len(self._streams.get(sandbox_id, ()))
+        """How many connections are in use for the sandbox, both sides counted."""
+        return len(self._cuts.get(sandbox_id, ()))

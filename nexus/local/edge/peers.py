@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from typing import TypeAlias
 
 import h11
@@ -41,6 +42,35 @@ class Peer:
 
     def abort(self) -> None:
         self.writer.transport.abort()
+
+
+class UpstreamPeer(Peer):
+    """The machine's side of an exchange.
+
+    A server may answer and close before it has read the whole request. With asyncio a failed write would end the
+    reading too and lose that answer, so what is sent goes through a second descriptor of the same socket.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(h11.CLIENT, reader, writer)
+        self._out: socket.socket = writer.get_extra_info("socket").dup()
+        self._out.setblocking(False)
+
+    async def send(self, event: h11.Event) -> None:
+        data = self.http.send(event)
+        if data:
+            await asyncio.get_running_loop().sock_sendall(self._out, data)
+
+    def abort(self) -> None:
+        # Shutting down reaches the connection itself, through whichever descriptor it is held.
+        with contextlib.suppress(OSError):
+            self._out.shutdown(socket.SHUT_RDWR)
+        super().abort()
+
+    def close(self) -> None:
+        """Abort and give the second descriptor back; nothing may be sending any more."""
+        self.abort()
+        self._out.close()
 
 
 async def splice(

@@ -18,7 +18,7 @@ from nexus.local.edge.answers import Answer
 from nexus.local.edge.directory import Directory, InTransitionError, Route
 from nexus.local.edge.exchange import Exchange, UpstreamFailedError
 from nexus.local.edge.open_streams import OpenStreams
-from nexus.local.edge.peers import READ_SIZE, Peer
+from nexus.local.edge.peers import READ_SIZE, Peer, UpstreamPeer
 from nexus.local.envd.access import AccessDeniedError
 
 _IDLE_SECONDS = 120
@@ -133,18 +133,18 @@ class Edge:
 
     async def _carry(self, client: Peer, request: h11.Request, route: Route, target: Target) -> Answer | None:
         # Registered before anything is awaited, so that a kill or pause from now on cuts this request too.
-        with self.streams.carrying(target.sandbox_id, client.writer):
+        with self.streams.carrying(target.sandbox_id, client.abort):
             try:
                 upstream = await _connect(route, target.port)
             except OSError:
                 return await self._unreachable(target)
             try:
-                with self.streams.carrying(target.sandbox_id, upstream.writer):
+                with self.streams.carrying(target.sandbox_id, upstream.abort):
                     await Exchange(client, upstream, request, host=_host_header(request, route, target)).run()
             except UpstreamFailedError:
                 return await self._unreachable(target)
             finally:
-                upstream.abort()
+                upstream.close()
         return None
 
     async def _unreachable(self, target: Target) -> Answer:
@@ -175,13 +175,13 @@ def _host_header(request: h11.Request, route: Route, target: Target) -> bytes:
     return next((value for name, value in request.headers if name == b"host"), b"localhost")
 
 
-async def _connect(route: Route, port: int) -> Peer:
+async def _connect(route: Route, port: int) -> UpstreamPeer:
     """A connection to a machine's port. Raises OSError."""
     if port == ENVD_PORT:
         streams = await asyncio.open_unix_connection(str(route.machine.envd_socket), limit=READ_SIZE)
     else:
         streams = await asyncio.open_connection(sock=await route.machine.dial(port), limit=READ_SIZE)
-    return Peer(h11.CLIENT, *streams)
+    return UpstreamPeer(*streams)
 
 
 async def _refuse(client: Peer, answer: Answer, user_agent: str) -> None:

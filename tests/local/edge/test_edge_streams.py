@@ -102,6 +102,23 @@ def test_a_refused_large_upload_gets_its_answer(cloud: Cloud) -> None:
     assert gone.status_code == 502
 
 
+def test_an_answer_that_comes_before_the_body_was_read_is_not_lost(cloud: Cloud) -> None:
+    async def impatient(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Much\r\nContent-Length: 5\r\n\r\nenough"[:-1])
+        await writer.drain()
+        writer.write_eof()
+        await reader.read(1)
+
+    with serving(cloud, impatient) as port, httpx.Client(headers=cloud.headers(port=port)) as client:
+        for _ in range(20):
+            assert client.post(cloud.url, content=b"x" * 3_000).status_code == 413
+    headers = {"Content-Type": "application/octet-stream", "X-Metadata-k": "v" * 5000}
+    with httpx.Client(headers=cloud.headers() | headers) as client:
+        for _ in range(50):
+            assert client.post(f"{cloud.url}/files?path=f", content=b"x" * 200_000).status_code == 400
+
+
 def test_killing_a_sandbox_ends_its_streams_with_the_right_error(cloud: Cloud) -> None:
     sandbox = cloud.sandbox("iother")
     handle = sandbox.commands.run("echo started; sleep 60", background=True)
