@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Final
 
 from nexus.expressions.functions import FunctionError, Plain, as_text
@@ -197,26 +198,34 @@ def _resource(reference: Reference, key: str | None, scope: Scope) -> Value:
     address = reference.address
     if scope.resources is None or address is None:
         raise EvaluationError(f"«{address}» is not known before apply")
-    if key is not None:
-        try:
-            return scope.resources.outputs(Address(address.kind, address.name, key))
-        except KeyError:
-            block = _outputs(scope, address.group)
-            child = _child(block, key)
-            if child is _MISSING:
-                problem = EvaluationError(f"there is no {Address(address.kind, address.name, key)}")
-                if isinstance(block, dict):
-                    problem.add_note(did_you_mean(key, block))
-                raise problem from None
-            return child
-    return _outputs(scope, address)
-
-
-def _outputs(scope: Scope, address: Address) -> Value:
+    if key is None:
+        return _outputs(scope, address, reference)
+    instance = Address(address.kind, address.name, key)
     try:
-        return scope.resources.outputs(address) if scope.resources else UNKNOWN
+        return _outputs(scope, instance, reference)
+    except EvaluationError:
+        block = _outputs(scope, address.group, reference)
+    child = _child(block, key)
+    if child is _MISSING:
+        problem = EvaluationError(f"there is no {instance}")
+        if isinstance(block, dict):
+            problem.add_note(did_you_mean(key, block))
+        raise problem
+    return child
+
+
+def _outputs(scope: Scope, address: Address, reference: Reference) -> Value:
+    """Outputs of a resource; where one of its fields is asked for that is no output, its fields too."""
+    if scope.resources is None:
+        return UNKNOWN
+    try:
+        found = scope.resources.outputs(address)
+        if isinstance(found, dict) and reference.path and reference.path[0] not in found:
+            with suppress(KeyError):
+                return {**scope.resources.fields(address), **found}
     except KeyError:
         raise EvaluationError(f"there is no {address}") from None
+    return found
 
 
 class _Context:

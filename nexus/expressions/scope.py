@@ -18,6 +18,9 @@ class Resources(Protocol):
     def outputs(self, address: Address) -> Value:
         """Of one resource; for a block with instances a map from key to outputs. Raises KeyError when there is none."""
 
+    def fields(self, address: Address) -> Mapping[str, Value]:
+        """Fields of one resource as the manifest asks for them, normalised. Raises KeyError likewise."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:

@@ -120,11 +120,15 @@ class Operation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOptions:
-    """What was asked of the planner; kept in a saved plan so that it can be made again and compared."""
+    """What was asked of the planner; kept in a saved plan so that it can be made again and compared.
+
+    ``run`` names steps that are asked for: those with ``on: manual`` run only then.
+    """
 
     targets: tuple[Address, ...] = ()
     excludes: tuple[Address, ...] = ()
     replace: tuple[Address, ...] = ()
+    run: tuple[Address, ...] = ()
     destroy: bool = False
     refresh: bool = True
 

@@ -30,6 +30,11 @@ class Outputs:
             raise KeyError(address)
         return instances  # type: ignore[return-value]
 
+    def fields(self, address: Address) -> Mapping[str, Value]:
+        if address not in self.known:
+            raise KeyError(address)
+        return {"on_timeout": "kill"}
+
 
 class Files:
     def text(self, path: str) -> str:
@@ -99,6 +104,8 @@ def failure(text: str, scope: Scope = SCOPE) -> str:
         ("${{ sandbox.w[string(vars.n - 3)].id + '!' }}", "w0!"),
         ("${{ sandbox.w[vars.n - 3].id + '!' }}", "w0!"),
         ("${{ vars.list.map(i, sandbox.w[string(i - 1)].n) }}", [0, 1]),
+        ("${{ sandbox.old.on_timeout }}", "kill"),
+        ("${{ sandbox.w['0'].on_timeout + '!' }}", "kill!"),
         ("${{ has(vars.map.a) && !has(vars.map.b) }}", True),
         ("${{ file('a.txt') }}", "content of a"),
         ("${{ range(3) }}", [0, 1, 2]),

@@ -188,7 +188,8 @@ pipelines:
         ("sandboxes: {a: {volumes: {/d: dta}}}\nvolumes: {data: {}}", "unknown-resource", "data"),
         ("pipelines: {p: {steps: {s: {sandbox: aa, run: x}}}}\nsandboxes: {ab: {}}", "unknown-resource", "ab"),
         (
-            "sandboxes: {a: {}}\npipelines: {p: {steps: {s: {sandbox: a, run: x, needs: [sss]}, ss: {sandbox: a, run: x}}}}",
+            "pipelines: {p: {steps: {s: {sandbox: a, run: x, needs: [sss]}, ss: {sandbox: a, run: x}}}}\n"
+            "sandboxes: {a: {}}",
             "unknown-resource",
             "ss",
         ),

@@ -1,0 +1,241 @@
+"""One resource of the manifest: what is to happen to it, and why, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from nexus.model.addresses import Address
+from nexus.model.changes import Action, Effect, FieldDiff, Verb
+from nexus.model.diagnostics import Diagnostic, Diagnostics, Severity
+from nexus.model.observation import Presence
+from nexus.model.state import ResourceRecord, Tree
+from nexus.planning.diff import field_diffs, is_rotation, new_fields, top
+from nexus.planning.evaluate import Evaluated, Evaluation
+from nexus.planning.lowering import LOWERINGS
+from nexus.planning.lowering.step import UNIT, is_due
+from nexus.planning.request import PlanRequest
+from nexus.planning.situation import Situation, presence_unknown, situation_of
+from nexus.planning.work import Decision, Work
+
+CATALOGUE: Final = "catalogue"
+STEP: Final = "step"
+VOLUME: Final = "volume"
+
+
+@dataclass(slots=True)
+class Deciding:
+    """The way through the graph, needed resources first; each decision sees those before it.
+
+    ``trees`` are upload trees by digest: recorded ones, and new ones as they are met. ``waiting`` are steps that have
+    not run and will not run now, because they, or what they take, must be asked for.
+    """
+
+    request: PlanRequest
+    evaluation: Evaluation
+    diagnostics: Diagnostics
+    decisions: dict[Address, Decision] = field(default_factory=dict)
+    trees: dict[str, Tree] = field(default_factory=dict)
+    waiting: set[Address] = field(default_factory=set)
+
+    def decide(self, address: Address, evaluated: Evaluated) -> Decision:
+        """What happens to ``address``; its outputs are published for those that need it."""
+        self.trees.update(evaluated.trees)
+        record = self.request.state.resources.get(address)
+        decision = self._decision(address, evaluated, record)
+        self.decisions[address] = decision
+        if decision.anew:
+            self.evaluation.made_anew.add(address)
+        unknown = decision.anew or decision.action is Action.RUN
+        self.evaluation.publish(address, None if unknown else self._known(address, decision, record))
+        return decision
+
+    def _decision(self, address: Address, evaluated: Evaluated, record: ResourceRecord | None) -> Decision:
+        decision = Decision(address=address, source=evaluated.spec.source, evaluated=evaluated)
+        if address.kind == CATALOGUE:
+            return self._catalogue(decision, evaluated)
+        if address.kind == STEP:
+            return self._step(decision, evaluated, record)
+        if record is None:
+            return self._create(decision, evaluated, "not in state")
+        situation = decision.situation = situation_of(record, self.request.observation)
+        if situation.presence is Presence.UNKNOWN:
+            self.diagnostics.add(presence_unknown(situation).at(decision.source))
+            return decision
+        if situation.missing:
+            decision.removed, decision.removal = record, Verb.FORGET
+            return self._create(decision, evaluated, situation.missing)
+        return self._existing(decision, evaluated, situation)
+
+    # ---- what exists
+
+    def _existing(self, decision: Decision, evaluated: Evaluated, situation: Situation) -> Decision:
+        wanted = self.evaluation.with_ignored(evaluated, situation.record)
+        fields = self._fields(wanted, situation)
+        reason = self._reason_to_replace(wanted, fields)
+        if reason is not None:
+            decision.removed = situation.record
+            decision.action, decision.cause, decision.fields = Action.REPLACE, reason, fields
+            decision.data_loss = decision.address.kind == VOLUME
+            decision.work = LOWERINGS[decision.address.kind].create(evaluated, reason)
+            return decision
+        decision.evaluated = wanted
+        work = LOWERINGS[decision.address.kind].update(wanted, situation, fields)
+        if work:
+            decision.action, decision.work, decision.fields = Action.UPDATE, work, fields
+            decision.cause = _reason_to_update(situation, fields, work)
+        return decision
+
+    def _fields(self, evaluated: Evaluated, situation: Situation) -> tuple[FieldDiff, ...]:
+        kind = self.request.kinds[evaluated.spec.address.kind]
+        before, after = situation.record.attributes, evaluated.concealed
+        protected = evaluated.spec.lifecycle.prevent_destroy
+        if before == after and situation.record.protected == protected:
+            return ()
+        fields = field_diffs(kind, before, after, self.trees)
+        if situation.record.protected != protected:
+            path, recorded = "lifecycle.prevent_destroy", situation.record.protected
+            fields += (FieldDiff(path=path, before=recorded, after=protected, effect=Effect.NONE),)
+        return fields
+
+    def _reason_to_replace(self, evaluated: Evaluated, fields: tuple[FieldDiff, ...]) -> str | None:
+        address, lifecycle = evaluated.spec.address, evaluated.spec.lifecycle
+        if any(asked.covers(address) for asked in self.request.options.replace):
+            return "asked for by --replace"
+        forcing = [diff for diff in fields if diff.effect is Effect.REPLACE or top(diff.path) in lifecycle.replace_on]
+        if forcing:
+            return _changed(forcing)
+        return self._new_volume(evaluated)
+
+    def _new_volume(self, evaluated: Evaluated) -> str | None:
+        """A volume that is made anew has the old one's name: no field tells that it must be mounted again."""
+        mounted = evaluated.concealed.get("volumes")
+        if not isinstance(mounted, dict) or not mounted:
+            return None
+        upstream = (self.decisions.get(needed) for needed in evaluated.spec.depends_on if needed.kind == VOLUME)
+        for volume in upstream:
+            if volume is None or volume.evaluated is None or not volume.anew:
+                continue
+            if volume.evaluated.concealed.get("name") in mounted.values():
+                return f"{volume.address} is made anew"
+        return None
+
+    # ---- what is made
+
+    def _create(self, decision: Decision, evaluated: Evaluated, cause: str) -> Decision:
+        kind = self.request.kinds[decision.address.kind]
+        self._waits(evaluated, Severity.ERROR)
+        decision.action, decision.cause = Action.CREATE, cause
+        decision.fields = new_fields(kind, evaluated.concealed)
+        decision.work = LOWERINGS[decision.address.kind].create(evaluated, cause)
+        return decision
+
+    def _catalogue(self, decision: Decision, evaluated: Evaluated) -> Decision:
+        """Builds of the catalogue belong to the account: made where they are missing, never changed, never in state."""
+        if decision.address in self.request.observation.catalogue or not self.request.observation.complete:
+            return decision
+        cause = "not built yet in this account"
+        decision.action, decision.cause = Action.CREATE, cause
+        decision.work = LOWERINGS[CATALOGUE].create(evaluated, cause)
+        return decision
+
+    def _known(self, address: Address, decision: Decision, record: ResourceRecord | None) -> ResourceRecord | None:
+        seen = self.request.observation.catalogue.get(address)
+        if seen is not None:
+            outputs = {name: value for name, value in seen.facts.items() if isinstance(value, str)}
+            return ResourceRecord(address=address, id=seen.id, uid="", outputs=outputs)
+        situation = decision.situation
+        return record if situation is None else situation.record
+
+    # ---- steps
+
+    def _step(self, decision: Decision, evaluated: Evaluated, record: ResourceRecord | None) -> Decision:
+        address, on = decision.address, evaluated.concealed.get("on")
+        forced = any(asked.covers(address) for asked in self.request.options.replace)
+        asked = forced or any(named.covers(address) for named in self.request.options.run)
+        situation = None if record is None else situation_of(record, self.request.observation)
+        due = situation is None or is_due(evaluated, situation)
+        decision.situation = situation
+        if due and not asked and (on == "manual" or self._waits(evaluated, Severity.WARNING)):
+            if situation is None or not all(unit.digest for unit in evaluated.units):
+                self.waiting.add(address)
+            return decision
+        fields = () if situation is None else self._fields(evaluated, situation)
+        if due or (asked and on == "manual") or forced or on == "always":
+            cause = self._reason_to_run(evaluated, situation, fields, forced=forced, due=due)
+            decision.action, decision.cause = Action.RUN, cause
+            kind = self.request.kinds[STEP]
+            decision.fields = fields if situation is not None else new_fields(kind, evaluated.concealed)
+            decision.work = [Work(Verb.RUN_STEP, cause=cause, force=forced or (asked and on == "manual"))]
+        elif situation is not None and (work := LOWERINGS[STEP].update(evaluated, situation, fields)):
+            decision.action, decision.cause, decision.fields, decision.work = (
+                Action.UPDATE,
+                _changed(fields),
+                fields,
+                work,
+            )
+        return decision
+
+    def _waits(self, evaluated: Evaluated, severity: Severity) -> bool:
+        """Whether it takes outputs of a step that has not run, and runs only when asked for."""
+        blocking = () if evaluated.is_known else [item for item in evaluated.spec.depends_on if item in self.waiting]
+        if not blocking:
+            return False
+        step = blocking[0]
+        self.diagnostics.add(
+            Diagnostic(
+                severity=severity,
+                code="waits-for-manual-step",
+                summary="Something waits for a step that runs only when it is asked for",
+                detail=f"{evaluated.spec.address} takes outputs of {step}, which has not run.",
+                hint=f"run it first: nexus run {step.name.replace('.', ' ')}",
+                address=str(evaluated.spec.address),
+                range=evaluated.spec.source,
+            )
+        )
+        return True
+
+    def _reason_to_run(
+        self,
+        evaluated: Evaluated,
+        situation: Situation | None,
+        fields: tuple[FieldDiff, ...],
+        *,
+        forced: bool,
+        due: bool,
+    ) -> str:
+        if forced:
+            return "asked for by --replace"
+        if situation is None:
+            return "not run yet"
+        if not due:
+            return "on: always" if evaluated.concealed.get("on") == "always" else "asked for"
+        if UNIT not in situation.record.setup:
+            return "the last run failed"
+        upstream = [self.decisions[needed] for needed in evaluated.spec.depends_on if needed in self.decisions]
+        for one in upstream:
+            if one.anew:
+                return f"{one.address} is made anew"
+        known = [diff for diff in fields if not diff.unknown]
+        if known:
+            return _changed(known)
+        return "upstream runs" if any(one.action is Action.RUN for one in upstream) else "what it takes may change"
+
+
+def _reason_to_update(situation: Situation, fields: tuple[FieldDiff, ...], work: list[Work]) -> str:
+    record = situation.record
+    unfinished = {top(diff.path) for diff in fields if top(diff.path) not in record.attributes}
+    if unfinished & {"timeout", *(top(item.unit) for item in work)} or not fields:
+        return "setup was not finished"
+    if all(map(is_rotation, fields)):
+        return "secret rotated"
+    changed = {top(diff.path) for diff in fields}
+    if changed <= situation.drifted:
+        return f"{', '.join(sorted(changed))} changed outside nexus"
+    return _changed(fields)
+
+
+def _changed(fields: list[FieldDiff] | tuple[FieldDiff, ...]) -> str:
+    names = list(dict.fromkeys(top(diff.path) for diff in fields))
+    certain = any(not diff.unknown for diff in fields)
+    return f"{', '.join(names)} {'changed' if certain else 'may change'}" if names else "changed"

@@ -1,0 +1,154 @@
+"""From decisions to operations in an order: nothing starts before its needs, nothing goes before what needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from nexus.graph import Dag
+from nexus.model.addresses import Address
+from nexus.model.changes import Operation, Verb
+from nexus.planning.work import Decision, Work
+
+
+@dataclass(slots=True, eq=False)
+class _Draft:
+    """An operation without an id yet; ``needs`` are other drafts."""
+
+    address: Address
+    work: Work
+    uid: str = ""
+    needs: list[_Draft] = field(default_factory=list)
+
+
+class Assembly:
+    """Puts the work of all decisions in order.
+
+    ``recorded_needs`` says what a recorded resource needed when it was applied, and by its block.
+    """
+
+    def __init__(
+        self,
+        decisions: Mapping[Address, Decision],
+        leftovers: Iterable[Decision],
+        dag: Dag[Address],
+        order: list[Address],
+        recorded_needs: Callable[[Address], tuple[Address, ...]],
+    ) -> None:
+        self._decisions = decisions
+        self._leftovers = list(leftovers)
+        self._dag = dag
+        self._order = order
+        self._recorded_needs = recorded_needs
+        self._drafts: list[_Draft] = []
+        self._last: dict[Address, _Draft] = {}  # the end of what is done on the wanted object
+        self._removals: dict[Address, _Draft] = {}
+        self._ready: dict[Address, tuple[_Draft, ...]] = {}
+        self._stirred: set[Address] = set()  # replaced by deleting first, or needing what is
+
+    def operations(self) -> tuple[Operation, ...]:
+        """All operations, each after those that it needs, with ids in that order."""
+        self._draft_removals()
+        for address in self._order:
+            self._chain(address)
+        self._order_removals()
+        for leftover in self._leftovers:
+            self._after_all(leftover)
+        return _numbered(self._drafts)
+
+    # ---- drafting
+
+    def _draft_removals(self) -> None:
+        for address, decision in self._decisions.items():
+            if decision.removed is not None:
+                work = Work(decision.removal, cause=decision.cause)
+                self._removals[address] = self._add(_Draft(address, work, decision.removed.uid))
+
+    def _chain(self, address: Address) -> None:
+        """The work on one address, one after the other, after what it needs is ready."""
+        ready = self._ready_needs(address)
+        decision = self._decisions.get(address)
+        removal = self._removals.get(address)
+        deletes_first = decision is not None and removal is not None and decision.replaces and not decision.create_first
+        if deletes_first or any(needed in self._stirred for needed in self._dag.needs(address)):
+            self._stirred.add(address)
+        if decision is None or not decision.work:
+            self._ready[address] = ready
+            return
+        before = list(ready)
+        if removal is not None and not decision.create_first:
+            if decision.replaces:
+                # What was there stays until the new one can be made, unless the two wait for each other.
+                calm = not any(needed in self._stirred for needed in self._dag.needs(address))
+                removal.needs.extend(ready if calm else ())
+            before.append(removal)
+        for work in decision.work:
+            draft = self._add(_Draft(address, work, needs=before))
+            before = [draft]
+        self._last[address] = before[0]
+        self._ready[address] = (before[0],)
+
+    def _ready_needs(self, address: Address) -> tuple[_Draft, ...]:
+        """The operations after which everything that ``address`` needs is ready, through what does not change."""
+        found: dict[int, _Draft] = {}
+        for needed in self._dag.needs(address):
+            for draft in self._ready.get(needed, ()):
+                found[id(draft)] = draft
+        return tuple(found.values())
+
+    def _order_removals(self) -> None:
+        """What needed a resource goes before it, or has been changed to need it no more."""
+        if not self._removals:
+            return
+        for dependant in dict.fromkeys((*self._decisions, *self._order)):
+            for needed in self._recorded_needs(dependant):
+                removal = self._removals.get(needed)
+                if removal is None or self._is_gone(needed):
+                    continue
+                decision = self._decisions[needed]
+                if dependant in self._removals and not self._is_gone(dependant):
+                    removal.needs.append(self._removals[dependant])
+                if dependant in self._last and (decision.create_first or needed not in self._dag.needs(dependant)):
+                    removal.needs.append(self._last[dependant])
+        for address, decision in self._decisions.items():
+            if decision.create_first and address in self._removals:
+                removal = self._removals[address]
+                removal.needs.append(self._last[address])
+                users = (self._last[item] for item in self._dag.needed_by(address) if item in self._last)
+                removal.needs.extend(users)
+
+    def _is_gone(self, address: Address) -> bool:
+        """Whether only the memory of an old object goes, to make room for the new one: nothing waits for that."""
+        return self._decisions[address].removal is Verb.FORGET and self._decisions[address].anew
+
+    def _after_all(self, leftover: Decision) -> None:
+        if leftover.removed is None:
+            return
+        last = self._last.get(leftover.address) or self._removals.get(leftover.address)
+        work = Work(leftover.removal, cause=leftover.cause)
+        self._add(_Draft(leftover.address, work, leftover.removed.uid, [last] if last else []))
+
+    def _add(self, draft: _Draft) -> _Draft:
+        self._drafts.append(draft)
+        return draft
+
+
+def _numbered(drafts: list[_Draft]) -> tuple[Operation, ...]:
+    index = {id(draft): position for position, draft in enumerate(drafts)}
+    needs = {position: {index[id(need)] for need in draft.needs} for position, draft in enumerate(drafts)}
+    order = Dag(needs).order()
+    width = max(4, len(str(len(drafts))))
+    ids = {position: f"op-{number:0{width}d}" for number, position in enumerate(order, start=1)}
+    return tuple(
+        Operation(
+            id=ids[position],
+            verb=drafts[position].work.verb,
+            address=drafts[position].address,
+            needs=tuple(sorted(ids[need] for need in needs[position])),
+            unit=drafts[position].work.unit,
+            cause=drafts[position].work.cause,
+            uid=drafts[position].uid,
+            force=drafts[position].work.force,
+        )
+        for position in order
+    )

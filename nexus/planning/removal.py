@@ -1,0 +1,90 @@
+"""What nobody wants any more: records without a block, everything on destroy, and what replacements left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from nexus.model.addresses import Address
+from nexus.model.changes import Action, Verb
+from nexus.model.diagnostics import Diagnostics, SourceRange, error
+from nexus.model.state import ResourceRecord
+from nexus.planning.request import PlanRequest
+from nexus.planning.situation import situation_of
+from nexus.planning.work import Decision
+
+_WITHOUT_OBJECT = ("step",)
+
+
+def removals(request: PlanRequest, chosen: Collection[Address] | None) -> list[Decision]:
+    """A decision for each record that is to go. A step, and what is gone already, is only forgotten."""
+    destroy = request.options.destroy
+    cause = "asked for by destroy" if destroy else "no longer in the manifest"
+    return [
+        _removal(request, record, cause)
+        for address, record in request.state.resources.items()
+        if (destroy or address not in request.graph.resources) and (chosen is None or address in chosen)
+    ]
+
+
+def leftovers(request: PlanRequest, chosen: Collection[Address] | None) -> list[Decision]:
+    """Old incarnations whose replacement exists already."""
+    return [
+        _removal(request, record, "left over from a replacement")
+        for record in request.state.deposed
+        if chosen is None or record.address in chosen
+    ]
+
+
+def _removal(request: PlanRequest, record: ResourceRecord, cause: str) -> Decision:
+    situation = situation_of(record, request.observation)
+    forget = record.address.kind in _WITHOUT_OBJECT or bool(situation.missing)
+    return Decision(
+        address=record.address,
+        action=Action.FORGET if forget else Action.DELETE,
+        cause=f"{cause}; {situation.missing}" if situation.missing else cause,
+        data_loss=record.address.kind == "volume" and not forget,
+        situation=situation,
+        removed=record,
+        removal=Verb.FORGET if forget else Verb.DELETE,
+    )
+
+
+def check_protected(request: PlanRequest, decisions: Iterable[Decision], diagnostics: Diagnostics) -> None:
+    """Refuses to delete or replace what its block protects, or, once that is gone, what the state remembers so."""
+    for decision in decisions:
+        record = decision.removed
+        if record is None or decision.removal is not Verb.DELETE or not _is_protected(request, record):
+            continue
+        what = "replaced" if decision.replaces else "deleted"
+        diagnostics.add(
+            error(
+                "prevent-destroy",
+                f"{record.address} is protected and can't be {what}",
+                detail=f"The plan wants it {what} ({decision.cause}), but its lifecycle says prevent_destroy.",
+                hint=_how_to_unlock(request, record.address),
+                address=str(record.address),
+                range=decision.source or _source(request, record.address),
+            )
+        )
+
+
+def _is_protected(request: PlanRequest, record: ResourceRecord) -> bool:
+    current = request.state.resources.get(record.address)
+    if current is None or current.uid != record.uid:
+        return False  # a leftover: its replacement was allowed
+    spec = request.graph.resources.get(record.address)
+    declared = spec is not None and spec.lifecycle.prevent_destroy
+    if spec is not None and not request.options.destroy:
+        return declared
+    return record.protected or declared
+
+
+def _how_to_unlock(request: PlanRequest, address: Address) -> str:
+    if address in request.graph.resources:
+        return "set lifecycle.prevent_destroy: false in its block and apply that first"
+    return "put its block back with lifecycle.prevent_destroy: false, apply, and take it out then; or nexus state rm"
+
+
+def _source(request: PlanRequest, address: Address) -> SourceRange | None:
+    spec = request.graph.resources.get(address)
+    return None if spec is None else spec.source
