@@ -31,6 +31,8 @@ RUN_FOLDER: Final = "/run/nexus"
 """Memory, not disk: what may hold secrets lies here."""
 JOBS_FOLDER: Final = f"{RUN_FOLDER}/jobs"
 ENV_FILE: Final = f"{RUN_FOLDER}/env"
+_BOOT_FILE: Final = f"{RUN_FOLDER}/boot"
+"""A name for the time since memory was last lost; the kernel's own id of the boot is the host's, in a container."""
 _PROFILE: Final = "/etc/profile.d/nexus-env.sh"
 
 # Everybody may have jobs and nobody may list them; a job's own folder has a name that can't be guessed.
@@ -39,7 +41,8 @@ mkdir -p {RUN_FOLDER} {receipts.FOLDER} && mkdir -p {JOBS_FOLDER} && chmod 1733 
 if [ ! -f {_PROFILE} ]; then
   mkdir -p /etc/profile.d && echo 'if [ -r {ENV_FILE} ]; then . {ENV_FILE}; fi' > {_PROFILE} || exit 1
 fi
-echo "boot $(cat /proc/sys/kernel/random/boot_id 2>/dev/null)"
+[ -s {_BOOT_FILE} ] || cat /proc/sys/kernel/random/uuid > {_BOOT_FILE}
+echo "boot $(cat {_BOOT_FILE})"
 [ -e {ENV_FILE} ] && echo env
 cat {receipts.PATH} 2>/dev/null || true
 """

@@ -25,6 +25,12 @@ _GRACE: Final = 15
 """Seconds after the time limit at which the sandbox ends a job by itself, should nobody be left to do it."""
 
 
+STRICT_BASH: Final = "bash -eo pipefail"
+"""How scripts run. The shell that starts them is a login shell already; a second one inside would read the profile over
+the job's own variables, and run ``~/.bash_logout`` under ``-e`` at every ``exit``, which then fails.
+"""
+
+
 class Runner(StrEnum):
     """What runs a script. ``strict`` is bash as nexus' own scripts run: the first failing line ends it."""
 
@@ -121,7 +127,7 @@ def _files(job: Job, folder: str) -> dict[str, bytes]:
     files = {f"{folder}/{name}": content for name, content in job.files.items()}
     files[f"{folder}/env"] = export_lines(job.env).encode()
     files[f"{folder}/stdin"] = job.stdin or b""
-    files[f"{folder}/{script_name(job)}"] = _script(job, folder).encode()
+    files[f"{folder}/{script_name(job)}"] = job.script.encode()
     if job.measured:
         files[f"{folder}/measure.py"] = _MEASURE
     return files
@@ -141,15 +147,6 @@ def script_name(job: Job) -> str:
 def _is_module(script: str) -> bool:
     starts = (line.lstrip() for line in script.splitlines())
     return any(line.startswith(("import ", "import{", "import\t", "export ", "await ")) for line in starts)
-
-
-def _script(job: Job, folder: str) -> str:
-    """Bash reads its profile once more, so the job's own variables are set by the script: in its first line, to keep
-    the numbers of the lines.
-    """
-    if job.runner is Runner.STRICT and job.env:
-        return f". {folder}/env; {job.script}"
-    return job.script
 
 
 def export_lines(variables: Mapping[str, str]) -> str:
@@ -183,7 +180,7 @@ def _program(job: Job) -> list[str]:
     script = f'"$F/{script_name(job)}"'
     match job.runner:
         case Runner.STRICT:
-            return [f"set -- bash -l -eo pipefail {script}"]
+            return [f"set -- {STRICT_BASH} {script}"]
         case Runner.PYTHON:
             return [
                 "P=$(command -v python3 || command -v python) "

@@ -14,7 +14,7 @@ from nexus.kinds.sandbox import SandboxSpec
 from nexus.providers.base import Call
 from nexus.providers.e2b import errors
 from nexus.providers.e2b.inside import JOBS_FOLDER, ROOT, RUN_FOLDER, Inside
-from nexus.providers.e2b.jobs import Job, new_token, run_job
+from nexus.providers.e2b.jobs import STRICT_BASH, Job, new_token, run_job
 from nexus.providers.e2b.output import Output
 from nexus.providers.e2b.receipts import Receipt, commit_command
 from nexus.providers.e2b.shell import END_MARKED
@@ -61,7 +61,7 @@ async def _launch(inside: Inside, user: str, command: str) -> str:
     await inside.write({f"{folder}/start_command": command.encode()}, user=user)
     finished = await inside.run(
         f"chmod 700 {folder}; export {MARK}\n"
-        f"setsid bash -l -eo pipefail {folder}/start_command > {LOG_FILE} 2>&1 < /dev/null &\n"
+        f"setsid {STRICT_BASH} {folder}/start_command > {LOG_FILE} 2>&1 < /dev/null &\n"
         "pid=$!; echo $pid\n"
         "for i in 1 2 3 4 5 6; do\n"
         "  sleep 0.05; kill -0 $pid 2>/dev/null && continue\n"
