@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +16,14 @@ from nexus.local.daemon import Endpoint
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[Endpoint]:
+def engine(request: pytest.FixtureRequest) -> Iterator[Endpoint]:
     """A running engine with its own home and the controls for tests; nothing of it is left after the session."""
     home = Path(tempfile.mkdtemp(prefix="nexus-engine-"))
     try:
         yield daemon.ensure_running(home, test_controls=True)
     finally:
+        if request.session.testsfailed:
+            sys.stderr.write("\n".join(["", "The engine's log:", *daemon.logs(home, 60), ""]))
         daemon.reset(home)
         shutil.rmtree(home, ignore_errors=True)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
 from nexus.local.clock import AdjustableClock
@@ -14,7 +14,7 @@ from nexus.local.control_plane.guards import Guards
 from nexus.local.control_plane.sandbox_routes import SandboxRoutes
 from nexus.local.control_plane.template_routes import TemplateRoutes
 from nexus.local.control_plane.volume_routes import VolumeRoutes
-from nexus.local.control_plane.wire_errors import on_bug, on_engine_error, on_http_error
+from nexus.local.control_plane.wire_errors import BugReporter, on_engine_error, on_http_error
 from nexus.local.engine import Engine
 from nexus.local.errors import EngineError
 
@@ -25,12 +25,9 @@ def create_app(engine: Engine) -> ASGIApp:
     rules: list[FaultRule] = []
     if isinstance(engine.clock, AdjustableClock):
         routes = [*TestControlRoutes(engine.clock, rules).routes(), *routes]
-    starlette = Starlette(
-        routes=routes,
-        exception_handlers={EngineError: on_engine_error, HTTPException: on_http_error, Exception: on_bug},
-    )
-    starlette.router.redirect_slashes = False
-    app: ASGIApp = Guards(starlette, engine.settings.api_key)
+    router = Router(routes=routes, redirect_slashes=False)
+    handlers = {EngineError: on_engine_error, HTTPException: on_http_error}
+    app: ASGIApp = Guards(BugReporter(ExceptionMiddleware(router, handlers)), engine.settings.api_key)
     return Faults(app, rules) if engine.options.test_controls else app
 
 

@@ -123,7 +123,7 @@ class Engine:
         )
 
     async def open(self, written: Callable[[], Sequence[str]]) -> None:
-        """Take over what an earlier daemon left, then let time and traffic run.
+        """Take over what an earlier daemon left, then let time and traffic run. The isolation is open already.
 
         ``written`` lists the machines, alive or not, whose files are in the store.
         """
@@ -131,7 +131,6 @@ class Engine:
         for part in (self._sandbox_records, self._template_records, self.registry, self.volumes, self.ledger):
             part.open()
         self.archives.open()
-        await self.isolation.open()
         await recover(self.sandboxes.fleet, self.isolation, self._sandbox_records, written)
         await self.builds.recover()
         await self.creator.resolve_unfinished()
@@ -186,7 +185,9 @@ class Engine:
     async def _sample_forever(self) -> None:
         sampler = Sampler(self.clock)
         while True:
-            await sampler.sample(live for live in self.sandboxes.fleet if live.is_running)
+            silent = await sampler.sample(live for live in self.sandboxes.fleet if live.is_running)
+            for live in silent:
+                await self.sandboxes.forget_if_dead(live)
             await asyncio.sleep(INTERVAL)
 
 

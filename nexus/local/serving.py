@@ -24,8 +24,7 @@ from nexus.local.app import create_app
 from nexus.local.control_plane.faults import DroppableProtocol
 from nexus.local.documents import clear_leftovers
 from nexus.local.engine import Engine, EngineOptions
-from nexus.local.isolation.namespaces import NamespaceIsolation
-from nexus.local.isolation.tiers import IDMAP, ROOTLESS_SINGLE, by_name
+from nexus.local.isolation.probe import NoIsolationError, select_isolation
 from nexus.local.presence import HomeLockedError, Presence, hold_home, write_presence
 from nexus.local.settings import HOST, Settings, SettingsError, create_settings, with_new_ports
 
@@ -54,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         with hold_home(home):
             _log_to(settings.logs)
             asyncio.run(_run(settings, options))
-    except (SettingsError, HomeLockedError) as error:
+    except (SettingsError, HomeLockedError, NoIsolationError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
@@ -63,10 +62,10 @@ def main(arguments: list[str] | None = None) -> int:
 async def _run(settings: Settings, options: EngineOptions) -> None:
     settings, listening = _listen(settings)
     clear_leftovers(settings.home)
-    isolation = make_isolation(settings)
+    isolation = await select_isolation(settings.store, settings.runtime, logs=settings.logs)
+    await isolation.set_forward_port(settings.forward_port)
     engine = Engine(settings, isolation, options)
     await engine.open(lambda: [entry.name for entry in isolation.store.uppers.iterdir()])
-    await isolation.set_forward_port(settings.forward_port)
     stop = _Stop()
     engine.request_shutdown = stop.ask
     server = _Server(
@@ -116,13 +115,6 @@ class _Stop:
 
     async def _wait_asked(self) -> None:
         await self._asked.wait()
-
-
-def make_isolation(settings: Settings) -> NamespaceIsolation:
-    """The best way of making machines that this process may use; ``NEXUS_LOCAL_TIER`` names another one."""
-    wanted = os.environ.get("NEXUS_LOCAL_TIER")
-    tier = by_name(wanted) if wanted else (IDMAP if os.geteuid() == 0 else ROOTLESS_SINGLE)
-    return NamespaceIsolation(tier, settings.store, settings.runtime, logs=settings.logs)
 
 
 def _listen(settings: Settings) -> tuple[Settings, socket.socket]:

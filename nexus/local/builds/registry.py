@@ -60,6 +60,8 @@ class TemplateRegistry:
 
     def builds_of(self, template_id: str) -> list[Build]:
         """Newest first."""
+        if template_id == BASE:
+            return [_base_build()]
         found = [build for build in self._builds.values() if build.template_id == template_id]
         return sorted(found, key=lambda build: (build.created_at, build.id), reverse=True)
 
@@ -68,6 +70,8 @@ class TemplateRegistry:
 
     def latest_ready(self, template: Template) -> Build | None:
         """The build that sandboxes use: that of the default tag, else the newest finished one."""
+        if template.id == BASE:
+            return _base_build()
         if assignment := template.tags.get(DEFAULT_TAG):
             return self._builds.get(assignment.build_id)
         return next((build for build in self.builds_of(template.id) if build.status is BuildStatus.READY), None)
@@ -223,6 +227,20 @@ def _base_template() -> Template:
         created_at=_BASE_MADE,
         updated_at=_BASE_MADE,
         tags={DEFAULT_TAG: TagAssignment(build_id, _BASE_MADE)},
+    )
+
+
+def _base_build() -> Build:
+    return Build(
+        id=_base_build_id(),
+        template_id=BASE,
+        status=BuildStatus.READY,
+        tags=(DEFAULT_TAG,),
+        cpu_count=_BASE_CPU,
+        memory_mb=_BASE_MEMORY,
+        created_at=_BASE_MADE,
+        updated_at=_BASE_MADE,
+        finished_at=_BASE_MADE,
     )
 
 

@@ -7,6 +7,7 @@ import logging
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nexus.local.errors import EngineError
 
@@ -36,9 +37,30 @@ async def on_http_error(_request: Request, error: Exception) -> Response:
     return JSONResponse({"code": status, "message": message}, status_code=status)
 
 
-async def on_bug(request: Request, error: Exception) -> Response:
-    """Anything else is a fault of the engine: told in full in its log, and in general terms to the client."""
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    message = f"Internal error of the local engine ({type(error).__name__}); see its log"
-    # A retry would meet the same fault, and a create must not be repeated blindly.
-    return JSONResponse({"code": 500, "message": message}, status_code=500)
+class BugReporter:
+    """ASGI middleware. What no handler knows is a fault of the engine: told in full in its log, in short to the client.
+
+    Starlette's own handler for this raises the error on to the server, which would log it a second time.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watching(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        # Without an application in the scope, routes answer 404 and 405 in plain text instead of raising them.
+        scope["app"] = self
+        try:
+            await self._app(scope, receive, watching)
+        except Exception as error:
+            _log.exception("%s %s failed", scope.get("method"), scope.get("path"))
+            if started:
+                raise
+            message = f"Internal error of the local engine ({type(error).__name__}: {error}); see its log"
+            await JSONResponse({"code": 500, "message": message}, status_code=500)(scope, receive, send)

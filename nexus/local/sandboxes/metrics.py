@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from nexus.local.clock import Clock
 from nexus.local.isolation.base import Machine, Usage
@@ -54,19 +53,24 @@ class Sampled(Protocol):
     def samples(self) -> SampleSeries: ...
 
 
+SampledT = TypeVar("SampledT", bound=Sampled)
+
+
 class Sampler:
     """Walks all running sandboxes once an interval."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    async def sample(self, sandboxes: Iterable[Sampled]) -> None:
-        """Take one sample of each. A machine that just went away is skipped."""
+    async def sample(self, sandboxes: Iterable[SampledT]) -> list[SampledT]:
+        """Take one sample of each; returns those that gave none, because their machine is busy or gone."""
+        silent = []
         for sandbox in list(sandboxes):
             try:
                 usage = await sandbox.machine.usage()
             except Exception as error:
-                _log.debug("no sample of machine %s: %s", sandbox.machine.id, error)
+                _log.debug("no sample of a machine: %s", error)
+                silent.append(sandbox)
                 continue
             sandbox.samples.add(Sample(self._clock.now(), usage))
-            await asyncio.sleep(0)
+        return silent

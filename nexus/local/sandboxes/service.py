@@ -145,6 +145,14 @@ class SandboxService:
         await self._records.remove(live.id)
         await self.on_gone(live.id)
 
+    async def forget_if_dead(self, live: LiveSandbox) -> None:
+        """Remove a sandbox whose machine has ended by itself: its init was killed, or the host ran out of memory."""
+        if self.fleet.get(live.id) is not live or not live.is_running:
+            return
+        if await self._isolation.attach(live.machine.id) is None:
+            _log.warning("the machine of sandbox %s has ended", live.id)
+            await self.kill(live.id)
+
     async def kill_all(self) -> int:
         """Kill every sandbox; returns how many there were."""
         ids = [live.id for live in self.fleet]
