@@ -18,7 +18,10 @@ from e2b.sandbox.sandbox_api import SandboxState
 
 from nexus.local import daemon
 from nexus.local.daemon import Endpoint
+from nexus.local.isolation import tiers
+from nexus.local.isolation.namespaces import NamespaceIsolation
 from nexus.local.presence import is_held, read_presence, write_presence
+from nexus.local.settings import create_settings
 from tests.local.engine_client import advance, faults, rest, sdk
 from tests.local.waiting import wait_until
 
@@ -202,3 +205,21 @@ def _get(url: str) -> str:
         return httpx.get(url).text
     except httpx.TransportError:
         return ""
+
+
+async def test_sandbox_whose_machine_ended_by_itself_vanishes(engine_home: Path) -> None:
+    endpoint = daemon.ensure_running(engine_home)
+    sandbox = Sandbox.create(**sdk(endpoint))
+    settings = create_settings(engine_home)
+    isolation = NamespaceIsolation(tiers.by_name(_tier(engine_home)), settings.store, settings.runtime)
+    machine = await isolation.attach(sandbox.sandbox_id)
+    assert machine is not None
+    await machine.kill()
+    wait_until(lambda: Sandbox.list(**sdk(endpoint)).next_items() == [], "the engine notices")
+    assert sandbox.is_running() is False
+
+
+def _tier(home: Path) -> str:
+    status = daemon.status(home)
+    assert status is not None
+    return str(status["tier"])
