@@ -111,10 +111,10 @@ class MachineGroup:
             self._limit(group / "cpu.cfs_period_us", str(_PERIOD))
             self._limit(group / "cpu.cfs_quota_us", str(limits.cpu_count * _PERIOD))
 
-    def join(self) -> None:
-        """Move this process, and so its future children, into the groups."""
+    def admit(self, pid: int) -> None:
+        """Move a process, and so its future children, into the groups."""
         for folder in self._folders():
-            (folder / "cgroup.procs").write_text("0")
+            (folder / "cgroup.procs").write_text(str(pid))
 
     def freeze(self, frozen: bool) -> None:
         """Stop or continue every process; returns when the kernel says it is so. Raises TimeoutError."""

@@ -26,6 +26,7 @@ from nexus.local.isolation.launch_request import LaunchRequest
 from nexus.local.isolation.machine_processes import MachineProcesses
 from nexus.local.isolation.process_title import ProcessTitle
 from nexus.local.isolation.runtime_folder import RuntimeFolder, listen
+from nexus.local.isolation.user_namespaces import MappedNamespace
 from nexus.local.network import EgressHandles, take_handles
 from nexus.local.storage.layout import short_key
 
@@ -51,15 +52,17 @@ def group_prefix(store: Path) -> str:
     return f"nexus-{short_key(str(store))}-"
 
 
-def run_keeper(start: socket.socket, hierarchies: Hierarchies, title: ProcessTitle) -> NoReturn:
+def run_keeper(
+    start: socket.socket, hierarchies: Hierarchies, title: ProcessTitle, mapping: MappedNamespace | None
+) -> NoReturn:
     """The whole life of the keeper process; ``start`` is the socket of the one who asked for the machine."""
     status = 1
     try:
         os.setsid()
-        _close_descriptors_but(start.fileno())
+        _close_descriptors_but({start.fileno()} | ({mapping.fd} if mapping else set()))
         request = LaunchRequest.decode(_read_all(start))
         title.set("nexus-machine")
-        Keeper(request, hierarchies, title).live(start)
+        Keeper(request, hierarchies, title, mapping).live(start)
         status = 0
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -71,8 +74,15 @@ def run_keeper(start: socket.socket, hierarchies: Hierarchies, title: ProcessTit
 class Keeper:
     """One machine, from the host's side."""
 
-    def __init__(self, request: LaunchRequest, hierarchies: Hierarchies, title: ProcessTitle) -> None:
+    def __init__(
+        self,
+        request: LaunchRequest,
+        hierarchies: Hierarchies,
+        title: ProcessTitle,
+        mapping: MappedNamespace | None,
+    ) -> None:
         self._request = request
+        self._mapping = mapping
         self._title = title
         self._folder = RuntimeFolder.of(request.runtime, request.machine_id)
         # Where an ordinary user can write groups, its processes may still not be moved between them.
@@ -106,7 +116,7 @@ class Keeper:
             launch = launcher.Launch(
                 request=self._request,
                 stage=self._folder.stage,
-                group=self._group,
+                mapping=self._mapping,
                 boot=boot_there,
                 envd=envd,
                 ports=ports,
@@ -117,6 +127,8 @@ class Keeper:
                 start.close()
                 boot.close()
                 launcher.run_launcher(launch)
+        if self._mapping is not None:
+            self._mapping.close()
         with boot:
             try:
                 init = self._follow(boot, start)
@@ -140,29 +152,36 @@ class Keeper:
         """Go through the messages of a starting machine; the pid of its init when it is ready."""
         boot.settimeout(_BOOT_LIMIT)
         init = 0
-        early: list[Mapping[str, object]] = []
+        settled: Mapping[str, object] | None = None
         while True:
-            # Launcher and init share the socket: under load the init's first message overtakes the one with its pid.
-            message = early.pop(0) if init and early else json.loads(boot.recv(_PACKET) or b"{}")
-            match message:
+            # Launcher and init share the socket: the init's first message may overtake the one with its pid.
+            match json.loads(boot.recv(_PACKET) or b"{}"):
                 case {"init": int(pid)}:
                     init = pid
-                case {"egress": _} | {"ready": _} if not init:
-                    early.append(message)
-                case {"egress": dict(numbers)}:
-                    handles = take_handles(init, EgressHandles(**numbers))
-                    _send(start, {"egress": True}, (handles.notify, handles.dns_udp, handles.dns_tcp))
-                    handles.close()
-                    # The daemon says when the supervisor serves the machine.
-                    start.settimeout(_BOOT_LIMIT)
-                    answer = start.recv(1)
-                    boot.send(answer or b"0")
+                    self._group.admit(init)
+                    if settled is not None:
+                        boot.send(self._pass_egress(start, init, settled))
+                case {"settled": dict() | None as numbers}:
+                    settled = numbers or {}
+                    if init:
+                        boot.send(self._pass_egress(start, init, settled))
                 case {"ready": True}:
                     return init
                 case {"error": str(sentence)}:
                     raise BootError(sentence)
                 case _:
                     raise BootError("the machine ended while it was being made")
+
+    @staticmethod
+    def _pass_egress(start: socket.socket, init: int, numbers: Mapping[str, object]) -> bytes:
+        """Bring the machine's egress descriptors to the daemon; the byte with which the supervisor takes them."""
+        if not numbers:
+            return b"1"
+        handles = take_handles(init, EgressHandles(**numbers))  # type: ignore[arg-type]
+        _send(start, {"egress": True}, (handles.notify, handles.dns_udp, handles.dns_tcp))
+        handles.close()
+        start.settimeout(_BOOT_LIMIT)
+        return start.recv(1) or b"0"
 
     # -- the life
 
@@ -284,8 +303,8 @@ def _read_exactly(sock: socket.socket, length: int) -> bytes:
     return bytes(data)
 
 
-def _close_descriptors_but(kept: int) -> None:
+def _close_descriptors_but(kept: set[int]) -> None:
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - one of them is the listing itself
-        if int(name) > 2 and int(name) != kept:
+        if int(name) > 2 and int(name) not in kept:
             with contextlib.suppress(OSError):
                 os.close(int(name))

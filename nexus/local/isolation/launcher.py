@@ -5,8 +5,9 @@ Two processes run this code. The *launcher*, child of the keeper, makes the name
 step, and becomes envd. Nothing may be imported on the way: soon the host's files are out of sight.
 
 Both report to the keeper on ``boot``, a socket of packets: ``{"init": pid}`` by the launcher, then by the init
-``{"egress": …}`` (answered by one byte when the descriptors have been taken) and ``{"ready": true}``; a failure of
-either is ``{"error": sentence}``.
+``{"settled": …}`` with the numbers of its egress descriptors, if it has any. The keeper puts the init into its control
+groups, takes the descriptors, and answers with one byte. ``{"ready": true}`` follows; a failure of either process is
+``{"error": sentence}``.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ from nexus.local.isolation import (
     tiers,
     user_namespaces,
 )
-from nexus.local.isolation.cgroups import MachineGroup
 from nexus.local.isolation.launch_request import LaunchRequest
 from nexus.local.isolation.process_title import ProcessTitle
 from nexus.local.isolation.tiers import Tier
+from nexus.local.isolation.user_namespaces import MappedNamespace
 from nexus.local.network import EgressHandles, bring_up_loopback, install_egress_filter, open_dns_sockets
 from nexus.local.storage.accounts import USER_ID
 from nexus.local.storage.guest_files import HOSTNAME
@@ -50,7 +51,7 @@ class Launch:
 
     request: LaunchRequest
     stage: Path
-    group: MachineGroup
+    mapping: MappedNamespace | None
     boot: socket.socket
     envd: socket.socket
     ports: socket.socket
@@ -68,17 +69,18 @@ def run_launcher(launch: Launch) -> NoReturn:
 
 def _launch(launch: Launch) -> None:
     _die_with_parent()
-    _close_descriptors({launch.boot.fileno(), launch.envd.fileno(), launch.ports.fileno()})
-    mapping = _enter_namespaces(launch)
+    kept = {launch.boot.fileno(), launch.envd.fileno(), launch.ports.fileno()}
+    _close_descriptors(kept | ({launch.mapping.fd} if launch.mapping else set()))
+    _enter_namespaces(launch.tier)
     network_here, network_there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     mounts.make_private()
-    root = _assemble(launch, mapping)
+    root = _assemble(launch)
     # Forgotten by the kernel at every change of ids.
     _die_with_parent()
     init = os.fork()
     if init == 0:
         network_here.close()
-        _exit_with(launch.boot, lambda: _become_init(launch, root, mapping, network_there))
+        _exit_with(launch.boot, lambda: _become_init(launch, root, network_there))
     network_there.close()
     launch.envd.close()
     _tell(launch.boot, {"init": init})
@@ -87,20 +89,14 @@ def _launch(launch: Launch) -> None:
     os.waitpid(init, 0)
 
 
-def _enter_namespaces(launch: Launch) -> mounts.Mapping | None:
+def _enter_namespaces(tier: Tier) -> None:
     """The user namespace first: for an ordinary user it is what permits the others."""
-    tier = launch.tier
-    mapping: mounts.Mapping | None = None
     if tier.single_uid:
         user_namespaces.enter_as_root()
-    elif tier.mapped:
-        first_id = user_namespaces.id_range(launch.request.machine_id)
-        mapping = mounts.Mapping(userns=user_namespaces.create_mapped(first_id), first_id=first_id)
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS)
-    return mapping
 
 
-def _assemble(launch: Launch, mapping: mounts.Mapping | None) -> Path:
+def _assemble(launch: Launch) -> Path:
     request = launch.request
     plan = mounts.RootPlan(
         stage=launch.stage,
@@ -110,7 +106,7 @@ def _assemble(launch: Launch, mapping: mounts.Mapping | None) -> Path:
         layers=request.layers,
         trees=request.trees,
         volumes=dict(request.volumes),
-        mapping=mapping,
+        mapping=launch.mapping,
         single_uid=launch.tier.single_uid,
     )
     mounts.assemble_root(plan)
@@ -127,23 +123,20 @@ def _serve_ports(listening: socket.socket, from_init: socket.socket, init: int) 
     porter.serve_until_end(listening, init)
 
 
-def _become_init(launch: Launch, root: Path, mapping: mounts.Mapping | None, network: socket.socket) -> None:
+def _become_init(launch: Launch, root: Path, network: socket.socket) -> None:
     tier = launch.tier
     launch.ports.close()
     os.setsid()
-    launch.group.join()
     mounts.mount_proc(root, guard=not tier.mapped)
     mounts.enter(root)
-    syscalls.unshare(syscalls.CLONE_NEWCGROUP)
     socket.sethostname(launch.request.hostname)
-    _enter_user_namespace(mapping)
+    _enter_user_namespace(launch.mapping)
     if launch.request.network != "host":
         _enter_own_network(network)
     network.close()
     _become_root()
     _write_hostname(launch.request.hostname)
-    if launch.request.network == "own":
-        _install_egress(launch.boot)
+    _settle(launch)
     _give_up_powers(tier)
     if tier.single_uid:
         rootless_filter.install()
@@ -157,10 +150,10 @@ def _become_init(launch: Launch, root: Path, mapping: mounts.Mapping | None, net
     serve(config, launch.envd)
 
 
-def _enter_user_namespace(mapping: mounts.Mapping | None) -> None:
+def _enter_user_namespace(mapping: MappedNamespace | None) -> None:
     if mapping is not None:
-        syscalls.setns(mapping.userns, syscalls.CLONE_NEWUSER)
-        os.close(mapping.userns)
+        syscalls.setns(mapping.fd, syscalls.CLONE_NEWUSER)
+        mapping.close()
 
 
 def _enter_own_network(launcher: socket.socket) -> None:
@@ -192,17 +185,22 @@ def _write_hostname(hostname: str) -> None:
     hosts.write_text("\n".join([*lines, f"127.0.1.1\t{hostname}", ""]))
 
 
-def _install_egress(boot: socket.socket) -> None:
-    """Put every later network call under the supervisor, which gets its descriptors through the keeper."""
-    udp, tcp = open_dns_sockets()
-    notify = install_egress_filter()
-    numbers = EgressHandles(notify=notify, dns_udp=udp.fileno(), dns_tcp=tcp.fileno())
-    _tell(boot, {"egress": dataclasses.asdict(numbers)})
-    if os.read(boot.fileno(), 1) != b"1":
+def _settle(launch: Launch) -> None:
+    """Wait until the keeper has done its part: control groups, and the supervisor of the network calls."""
+    egress = _install_egress() if launch.request.network == "own" else None
+    _tell(launch.boot, {"settled": dataclasses.asdict(egress) if egress else None})
+    if os.read(launch.boot.fileno(), 1) != b"1":
         raise OSError("the network supervisor did not take this machine")
-    udp.close()
-    tcp.close()
-    os.close(notify)
+    if egress:
+        egress.close()
+    # Only now, so that the machine's groups are the root of what it sees of groups.
+    syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+
+
+def _install_egress() -> EgressHandles:
+    """Put every later network call under the supervisor."""
+    udp, tcp = open_dns_sockets()
+    return EgressHandles(notify=install_egress_filter(), dns_udp=udp.detach(), dns_tcp=tcp.detach())
 
 
 def _give_up_powers(tier: Tier) -> None:

@@ -20,6 +20,7 @@ from typing import Final
 
 from nexus.local.isolation import syscalls
 from nexus.local.isolation.syscalls import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REC, MS_REMOUNT
+from nexus.local.isolation.user_namespaces import MappedNamespace
 from nexus.local.storage.layout import ROOT_TREE
 
 _DEVICES: Final = ("null", "zero", "full", "random", "urandom", "tty")
@@ -36,14 +37,6 @@ _HIDDEN_PROC: Final = ("acpi", "kcore", "keys", "latency_stats", "sched_debug", 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mapping:
-    """The ids of a machine on its mounts: ``first_id`` on the host is 0 inside the user namespace ``userns``."""
-
-    userns: int
-    first_id: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RootPlan:
     """What a root is made of. ``layers`` lowest first; ``mapping`` None keeps ids as they are."""
 
@@ -54,7 +47,7 @@ class RootPlan:
     layers: Sequence[str]
     trees: Sequence[str]
     volumes: dict[str, Path]
-    mapping: Mapping | None
+    mapping: MappedNamespace | None
     single_uid: bool
 
     @property
@@ -132,7 +125,7 @@ def overlay_options(plan: RootPlan, tree: str) -> str:
     return f"lowerdir={':'.join(lowers)},upperdir={upper}/u,workdir={upper}/w,{marks}"
 
 
-def _attach(source: Path, target: Path, mapping: Mapping | None) -> None:
+def _attach(source: Path, target: Path, mapping: MappedNamespace | None) -> None:
     """Show ``source`` at ``target``, with mapped ids if asked for."""
     target.mkdir(parents=True)
     if mapping is None:
@@ -141,7 +134,7 @@ def _attach(source: Path, target: Path, mapping: Mapping | None) -> None:
         return
     tree = syscalls.open_tree(str(source))
     try:
-        syscalls.set_mount_attributes(tree, syscalls.MOUNT_ATTR_IDMAP, userns_fd=mapping.userns)
+        syscalls.set_mount_attributes(tree, syscalls.MOUNT_ATTR_IDMAP, userns_fd=mapping.fd)
         syscalls.move_mount(tree, str(target))
     finally:
         os.close(tree)
@@ -155,7 +148,7 @@ def _mount_overlay(plan: RootPlan, tree: str) -> None:
         raise ValueError(f"{len(plan.layers)} layers are too many for one machine: {error}") from error
 
 
-def _owner_options(mapping: Mapping | None) -> str:
+def _owner_options(mapping: MappedNamespace | None) -> str:
     return "" if mapping is None else f",uid={mapping.first_id},gid={mapping.first_id}"
 
 
@@ -204,7 +197,7 @@ def _mount_volume(plan: RootPlan, inside: str, source: Path) -> None:
         return
     tree = syscalls.open_tree(str(source))
     try:
-        syscalls.set_mount_attributes(tree, syscalls.MOUNT_ATTR_IDMAP, userns_fd=plan.mapping.userns)
+        syscalls.set_mount_attributes(tree, syscalls.MOUNT_ATTR_IDMAP, userns_fd=plan.mapping.fd)
         syscalls.move_mount(tree, str(target))
     finally:
         os.close(tree)

@@ -40,7 +40,7 @@ class NamespaceIsolation:
         self._runtime = runtime
         self._logs = logs or runtime
         self._egress = egress
-        self._zygote = Zygote(self._logs / "zygote.log")
+        self._zygote = Zygote(tier, self._logs / "zygote.log")
         self._network: SupervisorClient | None = None
         self._fingerprint = host.fingerprint(f"{tier.store} {tier.rise}")
         self._trees = (ROOT_TREE, *host.shared_folders())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import zlib
+import random
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,19 +17,28 @@ _FIRST_ID: Final = 1_000_000
 _RANGES: Final = 20_000
 
 
-def id_range(machine_id: str) -> int:
-    """The first of the 65536 host ids that stand for a machine's ids; a function of its name.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappedNamespace:
+    """A user namespace to enter and to map mounts with: ``first_id`` on the host is 0 inside. Owns ``fd``."""
 
-    Two machines may share a range. It then protects them from each other no longer, though namespaces still do.
+    fd: int
+    first_id: int
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+def create_mapped() -> MappedNamespace:
+    """A new user namespace with 65536 ids of its own.
+
+    Its range is drawn at random: should two machines ever share one, it no longer protects them from each other, but
+    all their other namespaces do. Needs CAP_SETUID and CAP_SETGID over the current user namespace.
     """
-    return _FIRST_ID + (zlib.crc32(machine_id.encode()) % _RANGES) * IDS_PER_MACHINE
+    first_id = _FIRST_ID + random.randrange(_RANGES) * IDS_PER_MACHINE  # noqa: S311 - uniqueness, not secrecy
+    return MappedNamespace(fd=_namespace_of_ids(first_id), first_id=first_id)
 
 
-def create_mapped(first_id: int) -> int:
-    """A descriptor of a new user namespace that shows ``first_id`` and the following ids as 0 to 65535.
-
-    Needs CAP_SETUID and CAP_SETGID over the current user namespace.
-    """
+def _namespace_of_ids(first_id: int) -> int:
     ready_in, ready_out = os.pipe()
     done_in, done_out = os.pipe()
     child = os.fork()
@@ -45,7 +56,9 @@ def create_mapped(first_id: int) -> int:
     finally:
         os.close(ready_in)
         os.close(done_out)
-        os.waitpid(child, 0)
+        # Whoever reaps all children of this process on SIGCHLD may have been first.
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(child, 0)
 
 
 def _hold_namespace(ready: int, done: int, done_out: int) -> None:

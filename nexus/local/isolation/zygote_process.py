@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from nexus.local.isolation.tiers import Tier
+
 _WARM_UP_LIMIT: Final = 60.0
 _STOP_LIMIT: Final = 5.0
 _PACKAGE_PARENT: Final = Path(__file__).resolve().parents[3]
@@ -23,7 +25,8 @@ class ZygoteError(Exception):
 class Zygote:
     """One zygote process. Started on demand, and again should it die."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, tier: Tier, log: Path) -> None:
+        self._tier = tier
         self._log = log
         self._turn = asyncio.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -71,7 +74,7 @@ class Zygote:
         self._log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            self._process = await asyncio.to_thread(_execute, self._log, there)
+            self._process = await asyncio.to_thread(_execute, self._tier, self._log, there)
         finally:
             there.close()
         here.setblocking(False)
@@ -99,12 +102,12 @@ class Zygote:
             await asyncio.to_thread(process.wait)
 
 
-def _execute(log: Path, orders: socket.socket) -> subprocess.Popen[bytes]:
+def _execute(tier: Tier, log: Path, orders: socket.socket) -> subprocess.Popen[bytes]:
     # Nothing of the caller's environment: what machines inherit from here is theirs to read.
     environment = {"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONPATH": _search_path()}
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "nexus.local.isolation.zygote", str(orders.fileno())],
+            [sys.executable, "-m", "nexus.local.isolation.zygote", str(orders.fileno()), tier.name],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
