@@ -42,11 +42,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     form = _form(word)
     if form in by_form:
         return f'did you mean "{by_form[form]}"?'
-    close = difflib.get_close_matches(form, by_form, n=1)
-    if close:
-        return f'did you mean "{by_form[close[0]]}"?'
     elsewhere = _ELSEWHERE.get(form)
-    return f'did you mean "{elsewhere}"?' if elsewhere in by_form.values() else ""
+    if elsewhere in by_form.values():
+        return f'did you mean "{elsewhere}"?'
+    close = difflib.get_close_matches(form, by_form, n=1)
+    return f'did you mean "{by_form[close[0]]}"?' if close else ""
 
 
 def _form(word: str) -> str:

@@ -52,6 +52,8 @@ class Walk:
         if isinstance(value, Sensitive):
             self._secret(schema, value.value, path)
             return
+        if self._refers and isinstance(value, dict) and isinstance(value.get("address"), str):
+            return
         branches = schema.get("anyOf")
         if isinstance(branches, list):
             self._any_of(schema, branches, value, path)
