@@ -22,7 +22,7 @@ from packaging.version import Version
 from nexus.providers.base import ProviderError
 from nexus.providers.e2b import errors, receipts
 from nexus.providers.e2b.connection import Connection
-from nexus.providers.e2b.output import Output
+from nexus.providers.e2b.output import Output, Sink
 from nexus.providers.e2b.receipts import Receipt
 from nexus.providers.e2b.rest import answer
 
@@ -100,7 +100,7 @@ class Inside:
         user: str,
         cwd: str | None = None,
         envs: Mapping[str, str] | None = None,
-        output: Output | None = None,
+        output: Sink | None = None,
     ) -> Finished:
         """Run ``command`` under ``bash -l`` to its end, however long that takes; a non-zero exit is no error here."""
         try:

@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Final
 
 from nexus.providers.e2b.inside import JOBS_FOLDER, ROOT, Finished, Inside
-from nexus.providers.e2b.output import Output
+from nexus.providers.e2b.output import Sink
 from nexus.providers.e2b.shell import END_MARKED
 
 _GRACE: Final = 15
@@ -82,7 +82,7 @@ def new_token() -> str:
     return secrets.token_hex(12)
 
 
-async def run_job(inside: Inside, job: Job, output: Output | None = None) -> Ran:
+async def run_job(inside: Inside, job: Job, output: Sink | None = None) -> Ran:
     """Run a job to its end. A failing script is no error here; neither is one whose time is up."""
     await inside.receipt()
     token = new_token()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from nexus.providers.base import Report
 
@@ -31,6 +31,17 @@ class Lines:
         if self._rest:
             self._emit(self._rest)
             self._rest = ""
+
+
+class Sink(Protocol):
+    """Takes the output of a command while it runs, in the pieces in which it comes."""
+
+    def stdout(self, chunk: str) -> None: ...
+
+    def stderr(self, chunk: str) -> None: ...
+
+    def close(self) -> None:
+        """The command has ended."""
 
 
 class Output:

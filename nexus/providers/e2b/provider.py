@@ -16,6 +16,7 @@ from nexus.providers.e2b import find, observe
 from nexus.providers.e2b.connection import Connection, Settings
 from nexus.providers.e2b.errors import translate
 from nexus.providers.e2b.inside import Sandboxes
+from nexus.providers.e2b.operator import E2BOperator
 from nexus.providers.e2b.redaction import RedactedReport, Redactor
 from nexus.providers.e2b.sandbox import SandboxHandler
 from nexus.providers.e2b.secrets import secrets_of
@@ -65,6 +66,11 @@ class E2BProvider:
             "volume": VolumeHandler(self._world),
             "step": StepHandler(self._world),
         }
+
+    @property
+    def operator(self) -> E2BOperator:
+        """Commands on live sandboxes, over the same connection."""
+        return E2BOperator(self._world)
 
     async def identity(self) -> Target:
         with_key = self._connection.client.AsyncSandbox.list(limit=1)

@@ -1,0 +1,272 @@
+"""Commands on live sandboxes: see :class:`nexus.providers.operating.Operator`."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from e2b import PtySize, SandboxInfo
+from e2b.api.client.api.sandboxes import get_v_2_sandboxes_sandbox_id_logs
+from e2b.api.client.models import LogLevel, LogsDirection, SandboxLogsV2Response
+from e2b.api.client.types import UNSET
+from e2b.exceptions import SandboxNotFoundException
+from e2b.sandbox.commands.command_handle import CommandExitException
+from e2b.sandbox_async.commands.command_handle import AsyncCommandHandle
+
+from nexus.providers.base import ProviderError
+from nexus.providers.e2b import errors, metadata
+from nexus.providers.e2b.accounts import list_sandboxes
+from nexus.providers.e2b.inside import ROOT, Inside
+from nexus.providers.e2b.jobs import Job, collect, run_job
+from nexus.providers.e2b.rest import answer
+from nexus.providers.e2b.step import RUNNERS
+from nexus.providers.e2b.urls import url_of
+from nexus.providers.e2b.world import World
+from nexus.providers.operating import Executed, Execution, LiveSandbox, LogEntry, Usage, Written
+
+T = TypeVar("T")
+
+
+class E2BOperator:
+    """One instance shares the connection of a provider."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def list(self, labels: Mapping[str, str]) -> Sequence[LiveSandbox]:
+        return [_live(info) for info in await _told(list_sandboxes(self._world.connection, labels))]
+
+    async def look(self, sandbox_id: str) -> LiveSandbox:
+        return _live(await _told(self._class.get_info(sandbox_id), sandbox_id))
+
+    async def execute(
+        self, sandbox_id: str, execution: Execution, on_output: Callable[[str, str], None] | None = None
+    ) -> Executed:
+        inside = await self._open(sandbox_id)
+        capture = _Capture(on_output)
+        job = Job(
+            script=execution.code,
+            user=execution.user,
+            runner=RUNNERS[execution.language],
+            cwd=execution.working_dir,
+            env=execution.env_vars,
+            stdin=execution.stdin,
+            timeout=execution.timeout,
+            measured=True,
+        )
+        ran = await _told(run_job(inside, job, capture), sandbox_id)
+        usage, _ = await _told(collect(inside, ran.folder), sandbox_id)
+        return Executed(
+            exit_code=ran.finished.exit_code,
+            stdout="".join(capture.texts["stdout"]),
+            stderr="".join(capture.texts["stderr"]),
+            seconds=ran.seconds,
+            timed_out=ran.timed_out,
+            cpu_seconds=usage.cpu_seconds,
+            peak_memory=usage.peak_memory,
+        )
+
+    async def logs(
+        self, sandbox_id: str, *, limit: int = 1000, level: str | None = None, since: datetime | None = None
+    ) -> Sequence[LogEntry]:
+        newest_first = since is None
+        request = get_v_2_sandboxes_sandbox_id_logs.asyncio_detailed(
+            sandbox_id,
+            client=self._world.connection.api,
+            limit=limit,
+            direction=LogsDirection.BACKWARD if newest_first else LogsDirection.FORWARD,
+            level=UNSET if level is None else LogLevel(level),
+            cursor=UNSET if since is None else int(since.timestamp() * 1000),
+        )
+        response = await _told(request, sandbox_id)
+        if response.status_code == 404:
+            raise errors.gone(sandbox_id)
+        entries = [
+            LogEntry(
+                time=entry.timestamp,
+                level=entry.level.value,
+                message=entry.message,
+                fields={name: str(value) for name, value in entry.fields.additional_properties.items()},
+            )
+            for entry in answer(response, SandboxLogsV2Response, sandbox_id).logs
+        ]
+        return entries[::-1] if newest_first else entries
+
+    async def usage(self, sandbox_id: str, *, since: datetime | None = None) -> Sequence[Usage]:
+        found = await _told(self._class.get_metrics(sandbox_id, start=since), sandbox_id)
+        return [
+            Usage(
+                time=item.timestamp,
+                cpus=item.cpu_count,
+                cpu_percent=item.cpu_used_pct,
+                memory_used=item.mem_used,
+                memory_total=item.mem_total,
+                disk_used=item.disk_used,
+                disk_total=item.disk_total,
+            )
+            for item in found
+        ]
+
+    async def pause(self, sandbox_id: str) -> bool:
+        self._world.sandboxes.forget(sandbox_id)
+        return bool(await _told(self._class.pause(sandbox_id), sandbox_id))
+
+    async def resume(self, sandbox_id: str, lifetime: int) -> None:
+        self._world.sandboxes.forget(sandbox_id)
+        await _told(self._class.connect(sandbox_id, timeout=lifetime), sandbox_id)
+
+    async def kill(self, sandbox_id: str) -> bool:
+        self._world.sandboxes.forget(sandbox_id)
+        return bool(await _told(self._class.kill(sandbox_id), sandbox_id))
+
+    async def set_timeout(self, sandbox_id: str, lifetime: int) -> None:
+        try:
+            await self._class.set_timeout(sandbox_id, lifetime)
+        except SandboxNotFoundException:
+            # The same is said of paused sandboxes.
+            await self.look(sandbox_id)
+            raise errors.not_running(sandbox_id) from None
+        except Exception as problem:
+            raise errors.translate(problem, sandbox_id) from problem
+
+    async def read(self, sandbox_id: str, path: str, *, user: str = "user") -> AsyncIterator[bytes]:
+        inside = await self._open(sandbox_id)
+        async for chunk in inside.receive(path, user=user):
+            yield chunk
+
+    async def write(
+        self,
+        sandbox_id: str,
+        path: str,
+        data: AsyncIterator[bytes],
+        *,
+        user: str = "user",
+        mode: int | None = None,
+    ) -> Written:
+        inside = await self._open(sandbox_id)
+        started = time.monotonic()
+        digest = hashlib.sha256()
+        size = 0
+
+        async def counted() -> AsyncIterator[bytes]:
+            nonlocal size
+            async for chunk in data:
+                digest.update(chunk)
+                size += len(chunk)
+                yield chunk
+
+        await inside.send(path, counted(), user=user, compress=not self._world.connection.settings.is_local)
+        quoted = shlex.quote(path)
+        change = f"chmod {mode & 0o7777:o} -- {quoted} && " if mode is not None else ""
+        shown = await inside.check(
+            f"{change}stat -c %a -- {quoted}", user=ROOT, summary="The file could not be given its mode"
+        )
+        seconds = time.monotonic() - started
+        return Written(path=path, size=size, sha256=digest.hexdigest(), mode=int(shown.strip(), 8), seconds=seconds)
+
+    async def url(self, sandbox_id: str, port: int) -> str:
+        return await _told(url_of(self._world.connection, sandbox_id, port), sandbox_id)
+
+    async def terminal(
+        self,
+        sandbox_id: str,
+        on_data: Callable[[bytes], None],
+        *,
+        columns: int,
+        rows: int,
+        user: str = "user",
+        working_dir: str | None = None,
+    ) -> _Terminal:
+        inside = await self._open(sandbox_id)
+        size = PtySize(rows=rows, cols=columns)
+        handle = await _told(
+            inside.sandbox.pty.create(size, on_data, user=user, cwd=working_dir, timeout=0), sandbox_id
+        )
+        return _Terminal(inside, handle)
+
+    @property
+    def _class(self) -> Any:
+        """The SDK's class. Its methods are called with an id, which their types don't tell apart from an instance's."""
+        return self._world.connection.client.AsyncSandbox
+
+    async def _open(self, sandbox_id: str) -> Inside:
+        return await _told(self._world.sandboxes.open(sandbox_id, sandbox_id), sandbox_id)
+
+
+class _Capture:
+    """Output kept as it came, and handed on."""
+
+    def __init__(self, on_output: Callable[[str, str], None] | None) -> None:
+        self._on_output = on_output
+        self.texts: dict[str, list[str]] = {"stdout": [], "stderr": []}
+
+    def stdout(self, chunk: str) -> None:
+        self._take("stdout", chunk)
+
+    def stderr(self, chunk: str) -> None:
+        self._take("stderr", chunk)
+
+    def _take(self, stream: str, chunk: str) -> None:
+        self.texts[stream].append(chunk)
+        if self._on_output is not None:
+            self._on_output(stream, chunk)
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+
+class _Terminal:
+    def __init__(self, inside: Inside, handle: AsyncCommandHandle[Any]) -> None:
+        self._inside = inside
+        self._handle = handle
+
+    async def send(self, data: bytes) -> None:
+        await _told(self._inside.sandbox.pty.send_stdin(self._handle.pid, data), self._inside.id)
+
+    async def resize(self, columns: int, rows: int) -> None:
+        size = PtySize(rows=rows, cols=columns)
+        await _told(self._inside.sandbox.pty.resize(self._handle.pid, size), self._inside.id)
+
+    async def wait(self) -> int:
+        try:
+            return int((await self._handle.wait()).exit_code)
+        except CommandExitException as ended:
+            return int(ended.exit_code)
+        except Exception as problem:
+            raise errors.translate(problem, self._inside.id) from problem
+
+    async def close(self) -> None:
+        await _told(self._inside.sandbox.pty.kill(self._handle.pid), self._inside.id)
+        await self._handle.disconnect()
+
+
+async def _told(awaited: Awaitable[T], sandbox_id: str = "") -> T:
+    """What ``awaited`` gives; what it raises, as ProviderError."""
+    try:
+        return await awaited
+    except ProviderError:
+        raise
+    except Exception as problem:
+        raise errors.translate(problem, sandbox_id) from problem
+
+
+def _live(info: SandboxInfo) -> LiveSandbox:
+    own = info.metadata
+    return LiveSandbox(
+        id=info.sandbox_id,
+        status=info.state.value,
+        template=info.name or info.template_id,
+        started_at=info.started_at,
+        expires_at=info.end_at,
+        cpus=info.cpu_count,
+        memory_mib=info.memory_mb,
+        address=own.get(metadata.ADDRESS, ""),
+        project=own.get(metadata.PROJECT, ""),
+        environment=own.get(metadata.ENVIRONMENT, ""),
+        uid=own.get(metadata.UID, ""),
+        metadata=metadata.users_own(own),
+    )

@@ -1,0 +1,170 @@
+"""What commands ask of live sandboxes, beside the plan and its operations: run, look, copy, pause, delete.
+
+Nothing here touches the state: what a command changes on a declared sandbox is seen as drift by the next plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from nexus.kinds.step_fields import Language
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSandbox:
+    """A sandbox as E2B shows it. ``status`` is running or paused; ``metadata`` is the user's own.
+
+    ``address``, ``project``, ``environment`` and ``uid`` are empty for sandboxes that nexus did not make.
+    """
+
+    id: str
+    status: str
+    template: str
+    started_at: datetime
+    expires_at: datetime
+    cpus: int
+    memory_mib: int
+    address: str = ""
+    project: str = ""
+    environment: str = ""
+    uid: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """Code to run in a sandbox. ``timeout`` in seconds bounds the whole tree of processes; None waits for ever."""
+
+    code: str
+    language: Language = Language.BASH
+    user: str = "user"
+    working_dir: str | None = None
+    env_vars: Mapping[str, str] = field(default_factory=dict)
+    stdin: bytes | None = None
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executed:
+    """How it ended. ``seconds`` is wall time; CPU time in seconds and memory in bytes are None where unknown."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    seconds: float
+    timed_out: bool = False
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """One line that E2B keeps about a sandbox."""
+
+    time: datetime
+    level: str
+    message: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a sandbox used at a moment. ``cpu_percent`` is of all its CPUs; sizes are in bytes."""
+
+    time: datetime
+    cpus: int
+    cpu_percent: float
+    memory_used: int
+    memory_total: int
+    disk_used: int
+    disk_total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A file that was written; ``mode`` holds its permissions."""
+
+    path: str
+    size: int
+    sha256: str
+    mode: int
+    seconds: float
+
+
+class Terminal(Protocol):
+    """An interactive shell in a sandbox."""
+
+    async def send(self, data: bytes) -> None: ...
+
+    async def resize(self, columns: int, rows: int) -> None: ...
+
+    async def wait(self) -> int:
+        """Its exit code, once it has ended."""
+
+    async def close(self) -> None:
+        """End it. Succeeds when it has ended already."""
+
+
+class Operator(Protocol):
+    """Live sandboxes by their id at E2B. Every method raises ProviderError when it fails; Gone when the sandbox is."""
+
+    async def list(self, labels: Mapping[str, str]) -> Sequence[LiveSandbox]:
+        """All sandboxes with these labels in their metadata, the newest first; all of the account without any."""
+
+    async def look(self, sandbox_id: str) -> LiveSandbox: ...
+
+    async def execute(
+        self, sandbox_id: str, execution: Execution, on_output: Callable[[str, str], None] | None = None
+    ) -> Executed:
+        """Run code to its end. ``on_output`` is handed (stdout or stderr, text) as it comes."""
+
+    async def logs(
+        self, sandbox_id: str, *, limit: int = 1000, level: str | None = None, since: datetime | None = None
+    ) -> Sequence[LogEntry]:
+        """The newest ``limit`` entries, or the first ones from ``since`` on; the oldest first either way."""
+
+    async def usage(self, sandbox_id: str, *, since: datetime | None = None) -> Sequence[Usage]: ...
+
+    async def pause(self, sandbox_id: str) -> bool:
+        """Stop it, keeping memory and disk. False when it was paused already."""
+
+    async def resume(self, sandbox_id: str, lifetime: int) -> None:
+        """Make it run again, for at least so many seconds."""
+
+    async def kill(self, sandbox_id: str) -> bool:
+        """Remove it for good. False when it was gone already."""
+
+    async def set_timeout(self, sandbox_id: str, lifetime: int) -> None:
+        """Give it ``lifetime`` seconds from now."""
+
+    def read(self, sandbox_id: str, path: str, *, user: str = "user") -> AsyncIterator[bytes]:
+        """The content of a file, as a stream."""
+
+    async def write(
+        self,
+        sandbox_id: str,
+        path: str,
+        data: AsyncIterator[bytes],
+        *,
+        user: str = "user",
+        mode: int | None = None,
+    ) -> Written:
+        """Write a file from a stream; missing folders are made and belong to ``user``."""
+
+    async def url(self, sandbox_id: str, port: int) -> str:
+        """A URL that answers for this port."""
+
+    async def terminal(
+        self,
+        sandbox_id: str,
+        on_data: Callable[[bytes], None],
+        *,
+        columns: int,
+        rows: int,
+        user: str = "user",
+        working_dir: str | None = None,
+    ) -> Terminal:
+        """Open an interactive shell; what it writes is handed to ``on_data``."""

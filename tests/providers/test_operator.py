@@ -1,0 +1,139 @@
+"""Commands on live sandboxes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from nexus.kinds.step_fields import Language
+from nexus.model.changes import Verb
+from nexus.providers.base import Gone, ProviderError
+from nexus.providers.e2b import E2BProvider, error_code
+from nexus.providers.operating import Execution, Operator
+from tests.providers.conftest import Make
+from tests.providers.subject import Subject
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture
+def operator(provider: E2BProvider) -> Operator:
+    return provider.operator
+
+
+@pytest.fixture
+async def web(make: Make) -> Subject:
+    subject = make("sandbox.web").declare(env_vars={"STAGE": "sandbox"}, metadata={"team": "data"})
+    await subject.do(Verb.CREATE)
+    await subject.do(Verb.ARM)
+    return subject
+
+
+async def test_code_runs_with_its_streams_apart_and_its_exit_code(operator: Operator, web: Subject) -> None:
+    seen: list[tuple[str, str]] = []
+    executed = await operator.execute(
+        web.record.id,
+        Execution(code='echo "$STAGE $ONE"; cat; echo bad >&2; exit 3', env_vars={"ONE": "1"}, stdin=b"in"),
+        lambda stream, text: seen.append((stream, text)),
+    )
+    assert (executed.exit_code, executed.stdout, executed.stderr) == (3, "sandbox 1\nin", "bad\n")
+    assert "".join(text for stream, text in seen if stream == "stdout") == executed.stdout
+    assert executed.seconds > 0
+    assert executed.cpu_seconds is not None
+    assert executed.peak_memory > 1_000_000
+
+
+async def test_a_variable_of_one_execution_wins_over_the_sandboxes(operator: Operator, make: Make) -> None:
+    web = make("sandbox.web").declare(env_vars={"STAGE": "one"})
+    await web.do(Verb.CREATE)
+    await web.do(Verb.ARM)
+    web.declare(env_vars={"STAGE": "two"})
+    await web.do(Verb.SET_ENV, "env")
+    for language, code in ((Language.BASH, "echo $STAGE"), (Language.PYTHON, "import os; print(os.environ['STAGE'])")):
+        own = await operator.execute(web.record.id, Execution(code=code, language=language, env_vars={"STAGE": "own"}))
+        assert own.stdout == "own\n"
+        changed = await operator.execute(web.record.id, Execution(code=code, language=language))
+        assert changed.stdout == "two\n"
+
+
+async def test_languages_run_side_by_side(operator: Operator, web: Subject) -> None:
+    codes = {Language.PYTHON: "print('p')", Language.JAVASCRIPT: "console.log('j')", Language.BASH: "echo b"}
+    executed = await asyncio.gather(
+        *(operator.execute(web.record.id, Execution(code=code, language=language)) for language, code in codes.items())
+    )
+    assert [item.stdout for item in executed] == ["p\n", "j\n", "b\n"]
+
+
+async def test_a_time_limit_is_told_apart_from_a_failure(operator: Operator, web: Subject) -> None:
+    executed = await operator.execute(web.record.id, Execution(code="echo begun; sleep 60", timeout=1))
+    assert executed.timed_out
+    assert executed.stdout == "begun\n"
+
+
+async def test_lists_and_looks_know_whose_a_sandbox_is(operator: Operator, web: Subject) -> None:
+    (listed,) = await operator.list({"nexus.project": web.project})
+    assert (listed.id, listed.address, listed.status, listed.uid) == (web.record.id, "sandbox.web", "running", web.uid)
+    assert listed.metadata == {"team": "data"}
+    assert (await operator.look(web.record.id)).expires_at == listed.expires_at
+
+
+async def test_pause_resume_extend_and_kill(operator: Operator, web: Subject) -> None:
+    assert await operator.pause(web.record.id)
+    assert not await operator.pause(web.record.id)
+    with pytest.raises(ProviderError) as caught:
+        await operator.set_timeout(web.record.id, 60)
+    assert error_code(caught.value.diagnostic) == "SANDBOX_NOT_RUNNING"
+    with pytest.raises(ProviderError) as caught:
+        await operator.execute(web.record.id, Execution(code="true"))
+    assert error_code(caught.value.diagnostic) == "SANDBOX_NOT_RUNNING"
+    await operator.resume(web.record.id, 600)
+    await operator.set_timeout(web.record.id, 3000)
+    left = (await operator.look(web.record.id)).expires_at - datetime.now(UTC)
+    assert timedelta(seconds=2900) < left <= timedelta(seconds=3001)
+    assert await operator.kill(web.record.id)
+    assert not await operator.kill(web.record.id)
+    with pytest.raises(Gone):
+        await operator.look(web.record.id)
+
+
+async def test_files_go_in_and_out_as_streams(operator: Operator, web: Subject) -> None:
+    content = bytes(range(256)) * 20_000
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(content), 100_000):
+            yield content[start : start + 100_000]
+
+    written = await operator.write(web.record.id, "/srv/new/blob", pieces(), mode=0o640)
+    assert (written.size, written.mode) == (len(content), 0o640)
+    assert written.sha256 == hashlib.sha256(content).hexdigest()
+    assert b"".join([chunk async for chunk in operator.read(web.record.id, "/srv/new/blob")]) == content
+    with pytest.raises(ProviderError) as caught:
+        [chunk async for chunk in operator.read(web.record.id, "/no/such")]
+    assert caught.value.diagnostic.code == "file-not-found"
+
+
+async def test_logs_and_usage_can_be_asked_for(operator: Operator, web: Subject) -> None:
+    assert all(entry.time for entry in await operator.logs(web.record.id, limit=10))
+    assert all(item.memory_total > 0 for item in await operator.usage(web.record.id))
+    with pytest.raises(Gone):
+        await operator.logs("i00000000000000000000")
+
+
+async def test_a_terminal_is_a_real_one(operator: Operator, web: Subject) -> None:
+    seen = bytearray()
+    news = asyncio.Event()
+
+    def on_data(data: bytes) -> None:
+        seen.extend(data)
+        news.set()
+
+    terminal = await operator.terminal(web.record.id, on_data, columns=100, rows=30)
+    await terminal.resize(90, 20)
+    await terminal.send(b"stty size; exit 5\n")
+    assert await terminal.wait() == 5
+    assert b"20 90" in seen
+    await terminal.close()
