@@ -139,10 +139,10 @@ class ProjectFiles:
             for item in sorted(self._scan(current), key=lambda entry: entry.name):
                 relative = prefix + item.name
                 path = Path(item.path)
-                is_folder = item.is_dir()
+                is_folder = path.is_dir()  # unlike the entry's own, False for a link that leads nowhere
                 if excluded.match_file(f"{relative}/" if is_folder else relative) or path == self.root / OWN_FOLDER:
                     continue
-                resolved = path.resolve() if item.is_symlink() else path
+                resolved = Path(os.path.realpath(path)) if item.is_symlink() else path
                 if item.is_symlink():
                     self._confine(resolved, f"{shown.rstrip('/')}/{relative}")
                 if not is_folder:

@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,10 +22,8 @@ def test_a_size_survives_its_text(mebibytes: int):
 @given(st.text() | st.integers() | st.floats(allow_nan=False) | st.booleans() | st.none())
 def test_anything_else_is_refused_and_nothing_else_raised(value: str | int | float | bool | None):
     for parse in (parse_duration, parse_memory):
-        try:
+        with contextlib.suppress(InvalidValue):
             assert parse(value) > 0
-        except InvalidValue as problem:
-            assert str(problem)
 
 
 @pytest.mark.parametrize(

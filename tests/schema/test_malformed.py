@@ -7,6 +7,7 @@ import pytest
 from nexus import manifest, schema
 from nexus.model.diagnostics import Diagnostics
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 HEAD = "apiVersion: nexus/v1\nproject: p\n"
 
 
@@ -193,7 +194,7 @@ def test_expressions_may_stand_for_any_value(tmp_path: Path):
     assert not list(schema.check(manifest.read(tmp_path)))
 
 
-@pytest.mark.parametrize("example", sorted(path.name for path in Path("examples").iterdir() if path.is_dir()))
+@pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()))
 def test_the_examples_are_right(example: str):
-    read = manifest.read(Path("examples") / example)
+    read = manifest.read(EXAMPLES / example)
     assert [*read.diagnostics, *schema.check(read)] == []

@@ -13,11 +13,13 @@ from nexus.schema import check_value, manifest_schema, manifest_schema_text
 from nexus.schema.sections import SECTIONS
 from nexus.schema.walking import Walk
 
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
 VALIDATOR = jsonschema.Draft202012Validator(manifest_schema())
 
 
 def test_the_committed_schema_is_the_generated_one():
-    committed = Path("schemas/nexus.schema.json").read_text(encoding="utf-8")
+    committed = (ROOT / "schemas" / "nexus.schema.json").read_text(encoding="utf-8")
     assert committed == manifest_schema_text(), "run: python -m nexus.schema"
 
 
@@ -25,11 +27,9 @@ def test_the_schema_is_a_valid_one():
     VALIDATOR.check_schema(manifest_schema())
 
 
-@pytest.mark.parametrize("example", sorted(path.name for path in Path("examples").iterdir() if path.is_dir()))
+@pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()))
 def test_the_examples_fit_the_schema(example: str):
-    assert [
-        error.message for error in VALIDATOR.iter_errors(dict(manifest.read(Path("examples") / example).values))
-    ] == []
+    assert [error.message for error in VALIDATOR.iter_errors(dict(manifest.read(EXAMPLES / example).values))] == []
 
 
 def test_every_field_that_can_be_written_is_described():
