@@ -33,6 +33,12 @@ FIELD_OF: Final[Mapping[Verb, str]] = {
 _LEFT_TO_ARM: Final = {"sandbox": ("timeout",)}
 """Fields that a create does not bring about: a sandbox is made with a short lease first."""
 
+_NOT_RECORDED: Final[Mapping[str, frozenset[str]]] = {
+    "sandbox": frozenset(FIELD_OF.values()) - {"tags", "public"},
+    "template": frozenset({"tags", "public"}),
+}
+"""Fields, by kind, that only their own verb may bring about. A step's timeout, for one, is nothing but remembered."""
+
 _NOTHING_TO_UNDO: Final = ("run_commands", "startup_script", "ready")
 """Fields whose removed units need no work: forgetting them is all."""
 
@@ -110,7 +116,7 @@ def _unit_done(call: Call, record: ResourceRecord) -> tuple[Attributes, Mapping[
 
 def _recorded(call: Call, record: ResourceRecord) -> tuple[Attributes, Mapping[str, str]]:
     """Every field that no other verb brings about, and those of which nothing is left to be done."""
-    owned = set(FIELD_OF.values()) | {unit.field for unit in call.units}
+    owned = _NOT_RECORDED.get(call.address.kind, frozenset()) | {unit.field for unit in call.units}
     attributes = {name: value for name, value in record.attributes.items() if name in owned}
     attributes.update((name, value) for name, value in call.attributes.items() if name not in owned)
     wanted = {unit.name for unit in call.units}
