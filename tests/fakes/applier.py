@@ -40,7 +40,7 @@ class World:
     now: datetime = NOW
     done: list[Operation] = field(default_factory=list)
     counter: int = 0
-    fingerprint: Callable[[Value], Fingerprint] = fingerprinter(b"key of the state")
+    fingerprint: Callable[[Value], Fingerprint] = field(default_factory=lambda: fingerprinter(b"key of the state"))
 
     # ---- planning
 

@@ -1,0 +1,603 @@
+"""What a change means, field by field and case by case, with its cause in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from nexus.model.addresses import Address
+from nexus.model.changes import Change, Plan
+from nexus.model.observation import Observation, Observed, Presence
+from nexus.model.state import Intent
+from nexus.model.values import UNKNOWN, Sensitive
+from nexus.planning import make_plan
+from tests.fakes.applier import NOW, World, actions, causes, verbs
+
+BOX = """
+    template: base
+    timeout: 1h
+    env_vars: {A: one}
+    packages: {pip: [httpx]}
+    uploads: [{path: /app/f, content: hi}]
+    run_commands: [echo 1, echo 2, echo 3]
+    startup_script: set up
+    start_command: serve
+    ready: {port: 80}
+    ports: {api: 80}
+    metadata: {team: x}
+"""
+MANIFEST = f"sandboxes:\n  a:{BOX}"
+
+
+def changed(old: str, new: str, manifest: str = MANIFEST) -> str:
+    assert old in manifest
+    return manifest.replace(old, new)
+
+
+def applied(manifest: str = MANIFEST) -> World:
+    world = World()
+    world.apply(manifest)
+    assert world.plan(manifest).is_empty
+    return world
+
+
+def only(plan: Plan) -> Change:
+    (change,) = plan.changes
+    return change
+
+
+def settled(world: World, manifest: str) -> None:
+    world.apply(manifest)
+    assert world.plan(manifest).is_empty
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("timeout: 1h", "timeout: 2h", ["extend sandbox.a"]),
+        ("A: one", "A: two", ["set-env env sandbox.a"]),
+        ("A: one", "B: one", ["set-env env sandbox.a"]),
+        ("env_vars: {A: one}", "", ["set-env env sandbox.a"]),
+        ("[httpx]", "[httpx, rich]", ["install pip sandbox.a"]),
+        ("{pip: [httpx]}", "{pip: [httpx], apt: [jq]}", ["install apt sandbox.a"]),
+        ("packages: {pip: [httpx]}", "", ["install pip sandbox.a"]),
+        ("content: hi", "content: ho", ["upload uploads sandbox.a"]),
+        ("uploads: [{path: /app/f, content: hi}]", "", ["upload uploads sandbox.a"]),
+        (
+            "echo 2",
+            "echo two",
+            [
+                "run-command run_commands[1] sandbox.a",
+                "run-command run_commands[2] sandbox.a",
+                "run-command startup_script sandbox.a",
+            ],
+        ),
+        (", echo 3]", "]", ["record sandbox.a"]),
+        (
+            "echo 3]",
+            "echo 3, echo 4]",
+            ["run-command run_commands[3] sandbox.a", "run-command startup_script sandbox.a"],
+        ),
+        ("startup_script: set up", "", ["record sandbox.a"]),
+        ("serve", "serve more", ["start start sandbox.a", "await-ready ready sandbox.a"]),
+        ("start_command: serve", "", ["start start sandbox.a"]),
+        ("port: 80}", "port: 81}", ["await-ready ready sandbox.a"]),
+        ("ready: {port: 80}", "", ["record sandbox.a"]),
+        ("api: 80", "api: 81", ["record sandbox.a"]),
+        ("timeout: 1h", "timeout: 1h\n    network: {internet: false}", ["set-network sandbox.a"]),
+        ("timeout: 1h", "timeout: 1h\n    lifecycle: {prevent_destroy: true}", ["record sandbox.a"]),
+    ],
+)
+def test_changes_in_place(old: str, new: str, expected: list[str]) -> None:
+    world, after = applied(), changed(old, new)
+    plan = world.plan(after)
+    assert verbs(plan) == expected
+    assert only(plan).action == "update"
+    assert only(plan).fields
+    settled(world, after)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ("template: base", "template: node", "template"),
+        ("template: base", "template: base\n    on_timeout: pause", "on_timeout"),
+        ("team: x", "team: y", "metadata"),
+        ("template: base", "template: base\n    volumes: {/data: v}", "volumes"),
+    ],
+)
+def test_changes_that_replace(old: str, new: str, field: str) -> None:
+    volumes = "\nvolumes: {v: {}}\n"
+    world, after = applied(MANIFEST + volumes), changed(old, new) + volumes
+    plan = world.plan(after)
+    assert actions(plan)["sandbox.a"] == "replace"
+    assert causes(plan)["sandbox.a"] == f"{field} changed"
+    mine = [text for text in verbs(plan) if text.endswith("sandbox.a")]
+    assert mine[:3] == ["delete sandbox.a", "create sandbox.a", "arm sandbox.a"]
+    settled(world, after)
+
+
+def test_nothing_is_run_again_for_a_new_environment() -> None:
+    world = applied()
+    assert verbs(world.plan(changed("A: one", "A: two"))) == ["set-env env sandbox.a"]
+
+
+def test_a_rotated_secret_is_told_from_a_changed_field() -> None:
+    manifest = changed("A: one", 'A: "${{ secrets.KEY }}"')
+    world = World()
+    world.secrets = {"KEY": Sensitive("hunter2")}
+    world.apply(manifest)
+    assert world.plan(manifest).is_empty
+    world.secrets = {"KEY": Sensitive("hunter3")}
+    plan = world.plan(manifest)
+    assert only(plan).cause == "secret rotated"
+    (diff,) = only(plan).fields
+    assert diff.path == 'env_vars["A"]'
+    assert diff.sensitive
+    assert "hunter" not in repr(plan)
+
+
+def test_files_changed_are_counted() -> None:
+    manifest = "sandboxes: {a: {template: x, uploads: [{path: /app, source: ./src}]}}"
+    world = World()
+    world.files.files = {"src/a": "1", "src/b": "2", "src/c": "3"}
+    world.apply(manifest)
+    world.files.files = {"src/a": "1", "src/b": "changed", "src/d": "new"}
+    plan = world.plan(manifest)
+    assert only(plan).fields[0].note == "1 file added, 1 file changed, 1 file removed"
+    assert only(plan).fields[0].path == 'uploads["/app"]'
+    settled(world, manifest)
+
+
+def test_setup_that_was_not_finished_goes_on_where_it_stopped() -> None:
+    world = World()
+    request = world.request(MANIFEST)
+    planned = make_plan(request)
+    create = next(index for index, op in enumerate(planned.plan.operations) if op.unit == "run_commands[1]")
+    world.perform(planned, planned.plan.operations[:create])
+    plan = world.plan(MANIFEST)
+    assert only(plan).cause == "setup was not finished"
+    assert verbs(plan) == [
+        "run-command run_commands[1] sandbox.a",
+        "run-command run_commands[2] sandbox.a",
+        "run-command startup_script sandbox.a",
+        "start start sandbox.a",
+        "await-ready ready sandbox.a",
+    ]
+    settled(world, MANIFEST)
+
+
+def test_a_create_without_its_arming_is_armed() -> None:
+    manifest = "sandboxes: {a: {template: x}}"
+    world = World()
+    planned = make_plan(world.request(manifest))
+    world.perform(planned, planned.plan.operations[:1])
+    assert verbs(world.plan(manifest)) == ["arm sandbox.a"]
+    assert only(world.plan(manifest)).cause == "setup was not finished"
+    settled(world, manifest)
+
+
+# ---- presence
+
+
+def test_expired_and_gone_are_made_again_and_say_why() -> None:
+    world = applied()
+    world.find_as("sandbox.a", Presence.EXPIRED, expires_at="2030-01-01T11:00:00+00:00")
+    plan = world.plan(MANIFEST)
+    assert actions(plan) == {"sandbox.a": "create"}
+    assert causes(plan) == {"sandbox.a": "expired at 2030-01-01T11:00:00+00:00"}
+    assert verbs(plan)[:3] == ["forget sandbox.a", "create sandbox.a", "arm sandbox.a"]
+    world.find_as("sandbox.a", Presence.GONE)
+    assert causes(world.plan(MANIFEST)) == {"sandbox.a": "gone: killed or removed outside nexus"}
+    settled(world, MANIFEST)
+
+
+def test_an_unknown_presence_is_an_error_and_never_a_create() -> None:
+    world = applied()
+    world.find_as("sandbox.a", Presence.UNKNOWN)
+    for observation in (None, Observation()):
+        plan = world.plan(MANIFEST, observation)
+        assert [item.code for item in plan.diagnostics] == ["presence-unknown"]
+        assert "sandbox.a" not in actions(plan)
+
+
+def test_without_a_refresh_the_state_is_believed() -> None:
+    world = applied()
+    assert world.plan(MANIFEST, Observation(complete=False)).is_empty
+
+
+def test_without_a_refresh_the_catalogue_is_made_sure_of_for_what_is_new() -> None:
+    world = World()
+    plan = world.plan("sandboxes: {a: {template: python}}", Observation(complete=False))
+    assert verbs(plan) == ["create catalogue.python", "create sandbox.a", "arm sandbox.a"]
+
+
+def test_a_paused_sandbox_is_left_alone() -> None:
+    world = applied()
+    world.find_as("sandbox.a", Presence.PAUSED)
+    assert world.plan(MANIFEST).is_empty
+    assert verbs(world.plan(changed("api: 80", "api: 81"))) == ["record sandbox.a"]
+
+
+def test_a_paused_sandbox_is_resumed_for_what_needs_it() -> None:
+    world = applied()
+    world.find_as("sandbox.a", Presence.PAUSED)
+    assert verbs(world.plan(changed("A: one", "A: two"))) == ["resume sandbox.a", "set-env env sandbox.a"]
+    with_step = MANIFEST + "\npipelines: {p: {steps: {s: {sandbox: a, run: x}}}}"
+    plan = world.plan(with_step)
+    assert actions(plan) == {"sandbox.a": "resume", "step.p.s": "run"}
+    assert causes(plan)["sandbox.a"] == "paused, and step.p.s needs it"
+    assert verbs(plan) == ["resume sandbox.a", "run-step step.p.s"]
+    settled(world, with_step)
+
+
+def test_a_sandbox_with_little_time_left_is_extended_only_for_what_needs_it() -> None:
+    world = applied()
+    world.now = NOW + timedelta(minutes=58)
+    assert world.plan(MANIFEST).is_empty
+    with_step = MANIFEST + "\npipelines: {p: {steps: {s: {sandbox: a, run: x}}}}"
+    plan = world.plan(with_step)
+    assert actions(plan)["sandbox.a"] == "extend"
+    assert causes(plan)["sandbox.a"] == "120 s left, and step.p.s needs it"
+    world.now = NOW + timedelta(minutes=50)
+    assert actions(world.plan(with_step)) == {"step.p.s": "run"}
+
+
+def test_drift_that_was_seen_is_put_right() -> None:
+    world = applied(changed("timeout: 1h", "timeout: 1h\n    network: {internet: false}"))
+    manifest = changed("timeout: 1h", "timeout: 1h\n    network: {internet: false}")
+    facts = {"network": {"internet": True, "allow": [], "deny": []}}
+    world.find_as("sandbox.a", Presence.RUNNING, facts=facts)
+    plan = world.plan(manifest)
+    assert only(plan).cause == "network changed outside nexus"
+    assert verbs(plan) == ["set-network sandbox.a"]
+
+
+def test_drift_of_setup_is_done_again() -> None:
+    world = applied()
+    done = dict(world.record("sandbox.a").setup)
+    del done["pip"]
+    world.find_as("sandbox.a", Presence.RUNNING, facts={"setup": done})
+    assert verbs(world.plan(MANIFEST)) == ["install pip sandbox.a"]
+
+
+# ---- lifecycle
+
+
+def test_protected_resources_can_not_go() -> None:
+    protected = changed("template: base", "template: base\n    lifecycle: {prevent_destroy: true}")
+    world = applied(protected)
+    for manifest, options in (
+        (changed("team: x", "team: y", protected), {}),
+        ("sandboxes: {}", {}),
+        (protected, {"destroy": True}),
+        ("sandboxes: {}", {"destroy": True}),
+        (protected, {"replace": (Address.parse("sandbox.a"),)}),
+    ):
+        plan = world.plan(manifest, **options)
+        assert [item.code for item in plan.diagnostics] == ["prevent-destroy"]
+        assert "prevent_destroy" in plan.diagnostics[0].hint
+    world.apply(MANIFEST)
+    assert actions(world.plan("sandboxes: {}")) == {"sandbox.a": "delete"}
+
+
+def test_protection_does_not_keep_what_is_gone() -> None:
+    world = applied(changed("template: base", "template: base\n    lifecycle: {prevent_destroy: true}"))
+    world.find_as("sandbox.a", Presence.GONE)
+    plan = world.plan("sandboxes: {}")
+    assert not plan.diagnostics
+    assert actions(plan) == {"sandbox.a": "forget"}
+
+
+def test_ignored_changes_are_left_alone() -> None:
+    ignoring = changed("template: base", "template: base\n    lifecycle: {ignore_changes: [metadata, packages]}")
+    world = applied(ignoring)
+    other = changed("team: x", "team: y", changed("[httpx]", "[rich]", ignoring))
+    assert world.plan(other).is_empty
+    assert verbs(world.plan(changed("A: one", "A: two", other))) == ["set-env env sandbox.a"]
+    world.apply(changed("A: one", "A: two", other))
+    assert world.record("sandbox.a").attributes["metadata"] == {"team": "x"}
+
+
+def test_replace_on_makes_a_change_a_replacement() -> None:
+    eager = changed("template: base", "template: base\n    lifecycle: {replace_on: [startup_script]}")
+    world = applied(eager)
+    plan = world.plan(changed("set up", "set up anew", eager))
+    assert actions(plan) == {"sandbox.a": "replace"}
+    assert causes(plan) == {"sandbox.a": "startup_script changed"}
+
+
+def test_create_before_destroy_deletes_last() -> None:
+    manifest = """
+sandboxes:
+  a: {template: x, metadata: {v: one}, lifecycle: {create_before_destroy: true}}
+  b: {template: x, env_vars: {A: "${{ sandbox.a.id }}"}}
+"""
+    world = applied(manifest)
+    after = changed("v: one", "v: two", manifest)
+    plan = world.plan(after)
+    assert verbs(plan) == ["create sandbox.a", "arm sandbox.a", "set-env env sandbox.b", "delete sandbox.a"]
+    settled(world, after)
+
+
+def test_a_crash_before_the_old_one_is_deleted_leaves_a_leftover_that_goes() -> None:
+    manifest = "sandboxes: {a: {template: x, metadata: {v: one}, lifecycle: {create_before_destroy: true}}}"
+    world = applied(manifest)
+    after = changed("v: one", "v: two", manifest)
+    planned = make_plan(world.request(after))
+    world.perform(planned, planned.plan.operations[:2])
+    assert len(world.state.deposed) == 1
+    plan = world.plan(after)
+    assert causes(plan) == {"sandbox.a": "left over from a replacement"}
+    assert plan.operations[0].uid == world.state.deposed[0].uid
+    settled(world, after)
+
+
+def test_create_before_destroy_brings_along_what_it_needs() -> None:
+    manifest = """
+sandboxes:
+  a: {template: x, metadata: {v: one}}
+  b: {template: x, metadata: {a: "${{ sandbox.a.id }}"}, lifecycle: {create_before_destroy: true}}
+"""
+    world = applied(manifest)
+    after = changed("v: one", "v: two", manifest)
+    assert verbs(world.plan(after)) == [
+        "create sandbox.a",
+        "arm sandbox.a",
+        "create sandbox.b",
+        "arm sandbox.b",
+        "delete sandbox.b",
+        "delete sandbox.a",
+    ]
+    settled(world, after)
+
+
+# ---- templates, volumes, the catalogue
+
+
+def test_a_new_build_replaces_its_sandboxes_only_once_it_is_ready() -> None:
+    manifest = "templates: {t: {packages: [one], tags: [v1]}}\nsandboxes: {a: {template: t}}"
+    world = applied(manifest)
+    after = changed("[one]", "[two]", manifest)
+    plan = world.plan(after)
+    assert actions(plan) == {"template.t": "update", "sandbox.a": "replace"}
+    assert verbs(plan) == [
+        "build template.t",
+        "set-tags template.t",
+        "delete sandbox.a",
+        "create sandbox.a",
+        "arm sandbox.a",
+    ]
+    assert plan.operations[2].needs == (plan.operations[1].id,)
+    assert causes(plan)["sandbox.a"] == "template changed"
+    settled(world, after)
+
+
+def test_tags_and_visibility_change_in_place() -> None:
+    manifest = "templates: {t: {packages: [one], tags: [v1]}}\nsandboxes: {a: {template: t}}"
+    world = applied(manifest)
+    after = changed("[v1]", "[v1, v2], public: true", manifest)
+    plan = world.plan(after)
+    assert verbs(plan) == ["set-tags template.t", "set-public template.t"]
+    settled(world, after)
+
+
+def test_a_template_that_is_gone_is_built_again() -> None:
+    manifest = "templates: {t: {packages: [one]}}\nsandboxes: {a: {template: t}}"
+    world = applied(manifest)
+    world.find_as("template.t", Presence.GONE)
+    assert verbs(world.plan(manifest)) == ["forget template.t", "create template.t"]
+
+
+def test_the_catalogue_is_built_once_and_never_destroyed() -> None:
+    world = applied("sandboxes: {a: {template: python}}")
+    assert (
+        world.plan("sandboxes: {a: {template: python}, b: {template: python}}").operations[0].address.kind == "sandbox"
+    )
+    world.apply("", destroy=True)
+    assert world.state.is_empty
+    assert Address("catalogue", "python") in world.catalogue
+
+
+def test_deleting_a_volume_says_that_it_deletes_data() -> None:
+    manifest = "volumes: {v: {}}\nsandboxes: {a: {template: x, volumes: {/d: v}}}"
+    world = applied(manifest)
+    plan = world.plan("sandboxes: {a: {template: x}}")
+    assert {str(change.address): change.data_loss for change in plan.changes} == {"volume.v": True, "sandbox.a": False}
+    assert verbs(plan)[-1] == "delete volume.v" or verbs(plan).index("delete sandbox.a") < verbs(plan).index(
+        "delete volume.v"
+    )
+    settled(world, "sandboxes: {a: {template: x}}")
+
+
+def test_a_volume_made_anew_replaces_the_sandboxes_that_mount_it() -> None:
+    manifest = "volumes: {v: {}}\nsandboxes: {a: {template: x, volumes: {/d: v}}, b: {template: x}}"
+    world = applied(manifest)
+    world.find_as("volume.v", Presence.GONE)
+    plan = world.plan(manifest)
+    assert actions(plan) == {"volume.v": "create", "sandbox.a": "replace"}
+    assert causes(plan)["sandbox.a"] == "volume.v is made anew"
+    settled(world, manifest)
+    plan = world.plan(manifest, replace=(Address.parse("volume.v"),))
+    assert verbs(plan) == [
+        "delete sandbox.a",
+        "delete volume.v",
+        "create volume.v",
+        "create sandbox.a",
+        "arm sandbox.a",
+    ]
+
+
+# ---- steps
+
+PIPE = """
+sandboxes: {a: {template: x}}
+pipelines:
+  p:
+    steps:
+      one: {sandbox: a, run: first, outputs: {o: /o}}
+      two: {sandbox: a, run: second, inputs: {/i: "${{ step.p.one.outputs.o }}"}}
+"""
+
+
+def test_steps_run_when_their_code_changes_and_so_do_those_downstream() -> None:
+    world = applied(PIPE)
+    plan = world.plan(changed("first", "first anew", PIPE))
+    assert actions(plan) == {"step.p.one": "run", "step.p.two": "run"}
+    assert causes(plan) == {"step.p.one": "code changed", "step.p.two": "upstream runs"}
+    assert actions(world.plan(changed("second", "second anew", PIPE))) == {"step.p.two": "run"}
+
+
+def test_steps_run_again_in_a_new_sandbox_but_not_in_an_updated_one() -> None:
+    world = applied(PIPE)
+    assert actions(world.plan(changed("template: x", "template: x, env_vars: {A: b}", PIPE))) == {"sandbox.a": "update"}
+    world.find_as("sandbox.a", Presence.GONE)
+    plan = world.plan(PIPE)
+    assert causes(plan)["step.p.one"] == "sandbox.a is made anew"
+    assert verbs(plan)[-2:] == ["run-step step.p.one", "run-step step.p.two"]
+
+
+def test_steps_that_run_always_or_only_when_asked() -> None:
+    manifest = """
+sandboxes: {a: {template: x}}
+pipelines: {p: {steps: {always: {sandbox: a, run: x, "on": always}, manual: {sandbox: a, run: y, "on": manual}}}}
+"""
+    world = World()
+    assert "step.p.manual" not in actions(world.apply(manifest))
+    assert causes(world.plan(manifest)) == {"step.p.always": "on: always"}
+    asked = world.apply(manifest, run=(Address.parse("step.p.manual"),))
+    assert "step.p.manual" in actions(asked)
+    assert "step.p.manual" not in actions(world.plan(manifest))
+    again = world.plan(manifest, replace=(Address.parse("step.p.manual"),))
+    assert [op.force for op in again.operations if op.address.name == "p.manual"] == [True]
+
+
+def test_what_takes_outputs_of_a_manual_step_waits_for_it() -> None:
+    manifest = changed("run: first", 'run: first, "on": manual', PIPE)
+    world = World()
+    plan = world.plan(manifest)
+    assert "step.p.two" not in actions(plan)
+    assert [item.code for item in plan.diagnostics] == ["waits-for-manual-step"]
+    world.apply(manifest, run=(Address.parse("step.p.one"),))
+    assert world.plan(manifest).is_empty
+
+
+def test_other_fields_of_a_step_are_only_remembered() -> None:
+    world = applied(PIPE)
+    after = changed("run: first", "run: first, timeout: 1m, retries: 2", PIPE)
+    assert verbs(world.plan(after)) == ["record step.p.one"]
+    settled(world, after)
+
+
+def test_a_step_that_is_taken_out_is_only_forgotten() -> None:
+    world = applied(PIPE)
+    plan = world.plan("sandboxes: {a: {template: x}}")
+    assert actions(plan) == {"step.p.one": "forget", "step.p.two": "forget"}
+    assert verbs(plan) == ["forget step.p.two", "forget step.p.one"]
+
+
+def test_a_step_that_failed_runs_again() -> None:
+    world = applied(PIPE)
+    record = world.record("step.p.two")
+    world.state = world.state.with_records([replace(record, setup={})])
+    assert causes(world.plan(PIPE)) == {"step.p.two": "the last run failed"}
+
+
+# ---- selection
+
+CHAIN = """
+sandboxes:
+  a: {template: x, metadata: {v: one}}
+  b: {template: x, metadata: {v: one, a: "${{ sandbox.a.id }}"}}
+  c: {template: x, metadata: {v: one, b: "${{ sandbox.b.id }}"}}
+"""
+
+
+def addresses(*texts: str) -> tuple[Address, ...]:
+    return tuple(map(Address.parse, texts))
+
+
+def test_a_target_brings_what_it_needs() -> None:
+    world = World()
+    assert actions(world.plan(CHAIN, targets=addresses("sandbox.b"))) == {"sandbox.a": "create", "sandbox.b": "create"}
+
+
+def test_an_exclusion_takes_what_needs_it_along() -> None:
+    world = World()
+    assert actions(world.plan(CHAIN, excludes=addresses("sandbox.b"))) == {"sandbox.a": "create"}
+
+
+def test_destroying_a_target_takes_what_needs_it_along() -> None:
+    world = applied(CHAIN)
+    plan = world.plan(CHAIN, destroy=True, targets=addresses("sandbox.b"))
+    assert verbs(plan) == ["delete sandbox.c", "delete sandbox.b"]
+    plan = world.plan(CHAIN, destroy=True, excludes=addresses("sandbox.b"))
+    assert verbs(plan) == ["delete sandbox.c"]
+
+
+def test_targets_keep_other_records_that_are_not_wanted_any_more() -> None:
+    world = applied("sandboxes: {a: {template: x}, b: {template: x}}")
+    assert world.plan("sandboxes: {a: {template: x}}", targets=addresses("sandbox.a")).is_empty
+    assert actions(world.plan("sandboxes: {a: {template: x}}", targets=addresses("sandbox.b"))) == {
+        "sandbox.b": "delete"
+    }
+
+
+def test_a_block_names_all_its_instances() -> None:
+    world = applied("sandboxes: {w: {count: 2, template: x}, b: {template: x}}")
+    plan = world.plan("sandboxes: {w: {count: 2, template: x}, b: {template: x}}", replace=addresses("sandbox.w"))
+    assert set(actions(plan)) == {'sandbox.w["0"]', 'sandbox.w["1"]'}
+    assert set(causes(plan).values()) == {"asked for by --replace"}
+
+
+def test_flags_that_name_nothing_are_errors() -> None:
+    world = applied(CHAIN)
+    for option in ("targets", "excludes", "replace", "run"):
+        plan = world.plan(CHAIN, **{option: addresses("sandbox.bb")})
+        assert [item.code for item in plan.diagnostics] == ["unknown-address"], option
+        assert "sandbox.b" in plan.diagnostics[0].hint
+
+
+# ---- values
+
+
+def test_what_is_known_only_after_apply_is_unknown_in_the_plan() -> None:
+    world = World()
+    plan = world.plan(CHAIN)
+    change = next(change for change in plan.changes if change.address.name == "b")
+    diff = next(diff for diff in change.fields if diff.path == "metadata")
+    assert diff.unknown
+    assert diff.after == {"v": "one", "a": UNKNOWN}
+
+
+def test_renumbered_instances_change_nothing_else() -> None:
+    world = applied("sandboxes: {w: {for_each: [x, y], template: t}}")
+    plan = world.plan("sandboxes: {w: {for_each: [y, z], template: t}}")
+    assert actions(plan) == {'sandbox.w["z"]': "create", 'sandbox.w["x"]': "delete"}
+
+
+def test_errors_of_values_keep_their_place_and_spare_the_rest() -> None:
+    world = World()
+    world.variables = {"t": "soon"}
+    plan = world.plan('sandboxes: {a: {template: x, timeout: "${{ vars.t }}"}, b: {template: x}}')
+    (found,) = plan.diagnostics
+    assert found.address == "sandbox.a"
+    assert found.range is not None
+    assert actions(plan) == {"sandbox.b": "create"}
+
+
+def test_an_open_create_intent_does_not_change_the_plan() -> None:
+    world = World()
+    expected = world.plan(CHAIN).describe()
+    pending = Intent(key="k", address=Address.parse("sandbox.a"), verb="create")
+    world.state = replace(world.state, pending=(pending,))
+    assert world.plan(CHAIN).describe() == expected
+
+
+def test_the_observation_is_by_uid_so_a_leftover_is_not_mistaken_for_its_successor() -> None:
+    world = applied("sandboxes: {a: {template: x}}")
+    record = world.record("sandbox.a")
+    other = Observation(records={record.uid: Observed(id=record.id, presence=Presence.RUNNING)})
+    assert world.plan("sandboxes: {a: {template: x}}", other).is_empty
