@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from nexus.manifest.loading import Manifest
 from nexus.manifest.source_map import SourceMap
 from nexus.manifest.yaml_reader import Plain, read_yaml
 from nexus.model.diagnostics import Diagnostic, Diagnostics, SourceRange, error
+from nexus.model.suggestions import nearest
 from nexus.model.values import Value
 
 DEFAULT_ENVIRONMENT: Final = "default"
@@ -273,8 +273,8 @@ def _unfit(variable: Variable, problem: _Unfit, place: SourceRange | None, sourc
 
 
 def _did_you_mean(name: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f'did you mean "{close[0]}"?' if close else ""
+    close = nearest(name, known)
+    return f'did you mean "{close}"?' if close else ""
 
 
 def _check_type(type_: str, value: Plain) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Final
+
+from nexus.model.suggestions import nearest
 
 _ELSEWHERE: Final = {
     "env": "env_vars",
@@ -45,8 +46,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     elsewhere = _ELSEWHERE.get(form)
     if elsewhere in by_form.values():
         return f'did you mean "{elsewhere}"?'
-    close = difflib.get_close_matches(form, by_form, n=1)
-    return f'did you mean "{by_form[close[0]]}"?' if close else ""
+    close = nearest(form, by_form)
+    return f'did you mean "{by_form[close]}"?' if close else ""
 
 
 def _form(word: str) -> str:
