@@ -30,7 +30,7 @@ _REQUEST_LIMIT = 60.0
 _PASSED_ON = (
     *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_DATA_HOME"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
-    *("NEXUS_LOCAL_FAULTS", "NEXUS_ISOLATION"),
+    *("NEXUS_LOCAL_FAULTS", "NEXUS_LOCAL_MAX_TIMEOUT", "NEXUS_ISOLATION"),
 )
 
 # Kept to be reaped: a daemon that ends before its starter would stay a zombie.

@@ -142,7 +142,7 @@ class Engine:
         ]
 
     async def close(self, *, kill_sandboxes: bool = False) -> None:
-        """Stop what the daemon does. Sandboxes go on unless they are to be killed too."""
+        """Stop what the daemon does. Sandboxes go on unless they are to be killed too; the isolation stays open."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -153,7 +153,6 @@ class Engine:
         await self._forward_table.shutdown()
         with contextlib.suppress(OSError):
             await self.registry.save_counts()
-        await self.isolation.close()
 
     async def status(self) -> Mapping[str, object]:
         """What ``GET /nexus/status`` shows."""

@@ -15,7 +15,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import uvicorn
@@ -26,6 +26,7 @@ from nexus.local.documents import clear_leftovers
 from nexus.local.engine import Engine, EngineOptions
 from nexus.local.isolation.probe import NoIsolationError, select_isolation
 from nexus.local.presence import HomeLockedError, Presence, hold_home, write_presence
+from nexus.local.sandboxes.service import Tenancy
 from nexus.local.settings import HOST, Settings, SettingsError, create_settings, with_new_ports
 
 _LOG_BYTES, _LOG_FILES = 5 * 1024 * 1024, 3
@@ -47,8 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m nexus.local", description="Run the local engine's daemon.")
     parser.add_argument("--home", type=Path, required=True)
     home: Path = parser.parse_args(arguments).home.absolute()
-    options = EngineOptions(test_controls=os.environ.get("NEXUS_LOCAL_FAULTS", "") not in ("", "0"))
     try:
+        options = options_from(os.environ)
         settings = create_settings(home)
         with hold_home(home):
             _log_to(settings.logs)
@@ -63,15 +64,24 @@ async def _run(settings: Settings, options: EngineOptions) -> None:
     settings, listening = _listen(settings)
     clear_leftovers(settings.home)
     isolation = await select_isolation(settings.store, settings.runtime, logs=settings.logs)
-    await isolation.set_forward_port(settings.forward_port)
-    engine = Engine(settings, isolation, options)
-    await engine.open(lambda: [entry.name for entry in isolation.store.uppers.iterdir()])
+    try:
+        await isolation.set_forward_port(settings.forward_port)
+        engine = Engine(settings, isolation, options)
+        await engine.open(lambda: [entry.name for entry in isolation.store.uppers.iterdir()])
+        await _serve(engine, listening)
+    finally:
+        await isolation.close()
+
+
+async def _serve(engine: Engine, listening: socket.socket) -> None:
+    """Serve an open engine until it is asked to stop, then close it."""
+    settings = engine.settings
     stop = _Stop()
     engine.request_shutdown = stop.ask
     server = _Server(
         uvicorn.Config(
             create_app(engine),
-            http=DroppableProtocol if options.test_controls else "h11",
+            http=DroppableProtocol if engine.options.test_controls else "h11",
             loop="asyncio",
             ws="none",
             lifespan="off",
@@ -91,6 +101,17 @@ async def _run(settings: Settings, options: EngineOptions) -> None:
     await serving
     await engine.close(kill_sandboxes=stop.kill_sandboxes)
     _log.info("engine stopped")
+
+
+def options_from(environment: Mapping[str, str]) -> EngineOptions:
+    """``NEXUS_LOCAL_MAX_TIMEOUT`` (seconds) bounds lifetimes; ``NEXUS_LOCAL_FAULTS`` adds the controls for tests."""
+    longest = environment.get("NEXUS_LOCAL_MAX_TIMEOUT")
+    if longest is not None and not (longest.isdecimal() and int(longest) > 0):
+        raise SettingsError(f"NEXUS_LOCAL_MAX_TIMEOUT must be a number of seconds, not {longest!r}")
+    return EngineOptions(
+        tenancy=Tenancy(max_timeout=int(longest)) if longest else Tenancy(),
+        test_controls=environment.get("NEXUS_LOCAL_FAULTS", "") not in ("", "0"),
+    )
 
 
 class _Stop:
@@ -132,7 +153,8 @@ def _listen(settings: Settings) -> tuple[Settings, socket.socket]:
 
 
 def _bound(port: int) -> socket.socket:
-    listening = socket.socket()
+    # Only with the protocol named does asyncio switch off the delay of small packets, 40 ms for every answer.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((HOST, port))

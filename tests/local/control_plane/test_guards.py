@@ -70,6 +70,7 @@ def test_refusals_are_json_with_their_code(engine: Endpoint) -> None:
             ("POST", "/v3/templates", '{"name": "x", "cpuCount": 3}', 400),
             ("POST", "/v3/templates", '{"name": "base"}', 400),
             ("GET", "/templates/base/files/short", None, 400),
+            ("POST", "/secrets", '{"name": "a", "value": "b"}', 501),
         ]
         for method, path, body, status in cases:
             answer = client.request(method, path, content=body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 from e2b import Sandbox, Template
+from e2b.exceptions import SandboxException
 from e2b.sandbox.sandbox_api import SandboxState
 
 from nexus.local import daemon
@@ -21,7 +23,7 @@ from nexus.local.daemon import Endpoint
 from nexus.local.isolation import tiers
 from nexus.local.isolation.namespaces import NamespaceIsolation
 from nexus.local.presence import is_held, read_presence, write_presence
-from nexus.local.settings import create_settings
+from nexus.local.settings import SettingsError, create_settings
 from tests.local.engine_client import advance, faults, rest, sdk
 from tests.local.waiting import wait_until
 
@@ -189,6 +191,34 @@ def test_secrets_are_in_no_file(engine_home: Path) -> None:
             continue
         assert value.encode() not in argv
         assert endpoint.api_key.encode() not in argv
+
+
+def test_port_taken_by_another_program_is_replaced(engine_home: Path) -> None:
+    settings = create_settings(engine_home)
+    with socket.socket() as squatter:
+        squatter.bind(("127.0.0.1", settings.api_port))
+        squatter.listen()
+        endpoint = daemon.ensure_running(engine_home)
+    assert endpoint.api_url != settings.api_url
+    assert endpoint.api_key == settings.api_key
+    assert Sandbox.list(**sdk(endpoint)).next_items() == []
+
+
+def test_start_that_fails_says_why(engine_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEXUS_LOCAL_MAX_TIMEOUT", "a while")
+    with pytest.raises(daemon.DaemonError, match="NEXUS_LOCAL_MAX_TIMEOUT must be a number of seconds"):
+        daemon.ensure_running(engine_home)
+    monkeypatch.setenv("NEXUS_LOCAL_MAX_TIMEOUT", "60")
+    endpoint = daemon.ensure_running(engine_home)
+    with pytest.raises(SandboxException, match="Timeout cannot be greater than"):
+        Sandbox.create(timeout=61, **sdk(endpoint))
+
+
+def test_newer_format_is_refused_by_name(engine_home: Path) -> None:
+    (engine_home / "engine.json").write_text('{"format": 99}')
+    with pytest.raises(SettingsError, match="newer nexus"):
+        daemon.ensure_running(engine_home)
+    (engine_home / "engine.json").unlink()
 
 
 def test_reset_removes_the_engine_altogether(engine_home: Path) -> None:
