@@ -33,7 +33,6 @@ class _Tries:
     """What has been tried so far. ``asked_for`` are the seconds that the server has made us wait."""
 
     failures: int = 0
-    runs: int = 0
     asked_for: float = 0.0
     in_doubt: bool = False
 
@@ -75,11 +74,8 @@ class Caller:
         verb = call.operation.verb
         if isinstance(failure, Gone | LimitReached):
             return None
-        not_done = failure.certainty is Certainty.NOT_DONE
-        if verb is Verb.RUN_STEP and not not_done:
-            tries.runs += 1
-            return backoff(tries.runs, self.random) if tries.runs <= _wanted_retries(call) else None
-        if failure.certainty is Certainty.PERMANENT or (verb in _NOT_TO_BE_REPEATED and not not_done):
+        in_half = verb in _NOT_TO_BE_REPEATED and failure.certainty is Certainty.UNKNOWN
+        if failure.certainty is Certainty.PERMANENT or in_half:
             return None
         if failure.retry_after is not None:
             tries.asked_for += failure.retry_after
@@ -134,8 +130,3 @@ def double_removed(intent: Intent, id: str) -> Diagnostic:
         detail=f"The answer to a create of {intent.address} was lost and the create repeated; {id} was one too many.",
         address=str(intent.address),
     )
-
-
-def _wanted_retries(call: Call) -> int:
-    retries = call.attributes.get("retries", 0)
-    return retries if isinstance(retries, int) else 0

@@ -17,7 +17,7 @@ from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
 from nexus.model.events import Event, LogLine, OperationProgress, Outcome
 from nexus.model.state import Intent, ResourceRecord, Tree
 from nexus.model.values import digest
-from nexus.providers.base import Call, Gone, LimitReached, ProviderError, Result
+from nexus.providers.base import Call, Gone, LimitReached, Result
 from nexus.providers.recording import record_after
 from nexus.stores.base import Journal
 from nexus.stores.entries import Begin, Done, Failed
@@ -118,14 +118,14 @@ class Performer:
             return await self._create(operation, resolved)
         uid = self._ids() if record is None else record.uid
         call = self._call(operation, self._ids(), uid, record, resolved)
-        if operation.verb is Verb.RECORD:
-            return await self._take_in(call, resolved)
-        if operation.verb is Verb.RUN_STEP and not operation.force and _ran_already(call):
-            await self._take_in(call, resolved)
-            return Ending(Outcome.UNCHANGED)
         intent = Intent(
             key=call.key, address=call.address, verb=operation.verb, unit=operation.unit, uid=uid, body=_body(resolved)
         )
+        if operation.verb is Verb.RUN_STEP and not operation.force and _ran_already(call):
+            taken_in = record_after(replace(call, operation=replace(operation, verb=Verb.RECORD)))
+            return replace(await self._remember(call, taken_in, resolved), outcome=Outcome.UNCHANGED)
+        if operation.verb is Verb.RECORD:
+            return await self._take_in(call, intent, resolved)
         return await self._effect(call, intent, resolved)
 
     async def _create(self, operation: Operation, resolved: Resolved) -> Ending:
@@ -139,10 +139,18 @@ class Performer:
         intent = Intent(key=key, address=operation.address, verb=Verb.CREATE, uid=uid, body=body, draft=draft)
         return await self._effect(call, intent, resolved)
 
-    async def _take_in(self, call: Call, resolved: Resolved) -> Ending:
-        """What needs no call, but is to be remembered."""
-        taken = replace(call, operation=replace(call.operation, verb=Verb.RECORD))
-        record = _owned(record_after(taken), resolved)
+    async def _take_in(self, call: Call, intent: Intent, resolved: Resolved) -> Ending:
+        """What is only to be remembered: it changes nothing out there, and so needs no intent in the journal."""
+        try:
+            result = await self._caller.make(call, intent, self._folding.state)
+        except CallFailedError as failed:
+            return Ending(Outcome.FAILED, (failed.failure.diagnostic.at(None, str(call.address)),))
+        if result.record is None:
+            return Ending(Outcome.UNCHANGED)
+        return await self._remember(call, _checked(call, result.record), resolved)
+
+    async def _remember(self, call: Call, record: ResourceRecord, resolved: Resolved) -> Ending:
+        record = _owned(record, resolved)
         if record == call.record:
             return Ending(Outcome.UNCHANGED)
         return await self._close(Done(key=call.key, record=record, trees=self._new_trees(resolved)))
@@ -159,7 +167,7 @@ class Performer:
         try:
             result = await self._caller.make(call, intent, self._folding.state)
         except CallFailedError as failed:
-            return await self._failure(call, failed.failure, failed.in_doubt)
+            return await self._failure(call, failed, resolved)
         except Exception as bug:
             diagnostic = _bug(call.operation, bug)
             ending = Ending(Outcome.FAILED, (diagnostic,), bug=bug)
@@ -179,7 +187,8 @@ class Performer:
         done = Done(key=call.key, record=record, removed=removed, trees=self._new_trees(resolved))
         return await self._close(done, Ending(Outcome.UNCHANGED if result.unchanged else Outcome.SUCCEEDED))
 
-    async def _failure(self, call: Call, failure: ProviderError, in_doubt: bool) -> Ending:
+    async def _failure(self, call: Call, failed: CallFailedError, resolved: Resolved | None) -> Ending:
+        failure, record = failed.failure, failed.failure.record
         gone = isinstance(failure, Gone)
         if gone and call.operation.verb is Verb.DELETE:
             return await self._success(call, Result(None), None)
@@ -187,9 +196,9 @@ class Performer:
         entry = _failed(
             call,
             diagnostic,
-            record=None if failure.record is None else _checked(call, failure.record),
+            record=None if record is None or resolved is None else _owned(_checked(call, record), resolved),
             removed=call.uid if gone and call.record is not None else "",
-            unresolved=in_doubt and call.operation.verb is Verb.CREATE,
+            unresolved=failed.in_doubt and call.operation.verb is Verb.CREATE,
         )
         return await self._close(entry, Ending(Outcome.FAILED, (diagnostic,), limit=isinstance(failure, LimitReached)))
 

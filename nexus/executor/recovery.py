@@ -15,12 +15,11 @@ from nexus.executor.calling import double_removed
 from nexus.model.changes import Verb
 from nexus.model.diagnostics import Diagnostic, warning
 from nexus.model.state import Intent, State
-from nexus.providers.base import Found, Provider
+from nexus.providers.base import LEASE_SECONDS, Found, Provider
 from nexus.stores.entries import Done, Entry, Failed
 from nexus.stores.fold import fold
 
-LEASE: Final = timedelta(seconds=120)
-"""How long a new sandbox lives until it is given its real time: what was never recorded ends by itself."""
+LEASE: Final = timedelta(seconds=LEASE_SECONDS)
 
 GRACE: Final = timedelta(seconds=90)
 """How long after its lease a create may still turn up: longer than any request takes."""

@@ -93,7 +93,7 @@ class Verb(StrEnum):
     RUN_STEP = "run-step"
     DELETE = "delete"
     FORGET = "forget"
-    RECORD = "record"  # no call: takes changed fields that need none into the state
+    RECORD = "record"  # changes nothing out there: takes changed fields that need no work into the state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

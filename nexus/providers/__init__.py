@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nexus.providers.base import (
+    LEASE_SECONDS,
     Call,
     Certainty,
     Found,
@@ -16,6 +17,7 @@ from nexus.providers.base import (
 from nexus.providers.recording import record_after
 
 __all__ = [
+    "LEASE_SECONDS",
     "Call",
     "Certainty",
     "Found",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from nexus.kinds.base import SourceFiles, Unit
 from nexus.model.addresses import Address
@@ -18,6 +18,9 @@ from nexus.model.diagnostics import Diagnostic
 from nexus.model.observation import Observation
 from nexus.model.state import Intent, ResourceRecord, State, Target, Tree
 from nexus.model.values import Attributes
+
+LEASE_SECONDS: Final = 120
+"""How long a new sandbox lives until it is given its real time: what was never recorded ends by itself."""
 
 
 class Report(Protocol):
@@ -171,6 +174,7 @@ class Provider(Protocol):
     async def execute(self, call: Call) -> Result:
         """Make one effect. Raises ProviderError, and nothing else but CancelledError, when it fails.
 
+        RECORD changes nothing out there: the answer is the record with everything taken in that needs no work.
         MUST send ``call.key`` with every create and mark what it makes with project, environment, address, uid and key.
         MUST answer a create with the object that exists, where one with this key does. A delete of what is gone
         succeeds. MUST NOT try again what the executor is asked to (its own transport may reconnect); MUST NOT keep

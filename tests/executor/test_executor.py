@@ -20,7 +20,7 @@ from nexus.model.events import (
     OperationProgress,
     Outcome,
 )
-from nexus.providers import Certainty
+from nexus.providers import Certainty, ProviderError
 from nexus.stores import Begin, Entry, Header, Journal, JournalContents
 from tests.fakes.bench import FRESH, Bench
 from tests.fakes.clock import ManualClock
@@ -416,18 +416,19 @@ async def test_a_step_runs_only_when_what_it_is_made_of_changed(
     assert (await bench.state()).resources[STEP].setup == {"run": "same"}
 
 
-async def test_a_step_is_repeated_as_often_as_it_asks_for(clock: ManualClock) -> None:
+async def test_a_step_that_failed_is_remembered_as_a_run_without_result(clock: ManualClock) -> None:
     bench = Bench(clock)
-    operation = run_step()
-    plan = make_plan(FRESH, [operation])
-    result = await bench.run(plan, step_world("d", retries=2), only("1", failing(Certainty.PERMANENT), times=2))
-    assert result.succeeded
-    bench = Bench(clock)
-    result = await bench.run(plan, step_world("d", retries=1), only("1", failing(Certainty.PERMANENT), times=2))
+    ran = make_record(STEP, "id1", attributes={"code": "x"}, outputs={"exit_code": 3})
+    failure = ProviderError(error("execution-error", "The step failed"), Certainty.PERMANENT, record=ran)
+    result = await bench.run(make_plan(FRESH, [run_step()]), step_world("d"), only("1", Fault(failure)))
     assert result.outcomes == {"1": Outcome.FAILED}
+    record = (await bench.state()).resources[STEP]
+    assert (record.outputs, record.setup) == ({"exit_code": 3}, {})
+    result = await bench.run(make_plan(await bench.state(), [run_step()]), step_world("d"))
+    assert result.outcomes == {"1": Outcome.SUCCEEDED}
 
 
-async def test_forgetting_and_recording_call_nobody(clock: ManualClock) -> None:
+async def test_forgetting_and_recording_change_nothing_out_there(clock: ManualClock) -> None:
     bench = Bench(clock)
     old = make_record(B, "ub")
     bench.memory.state = replace(FRESH, serial=1, resources={A: make_record(A, "ua", attributes={"ports": {}}), B: old})
@@ -449,8 +450,7 @@ async def test_forgetting_and_recording_call_nobody(clock: ManualClock) -> None:
     assert state.resources[A].attributes == {"ports": {"api": 80}}
     assert (state.resources[A].depends_on, state.resources[A].protected) == ((C,), True)
     assert B not in state.resources
-    assert bench.provider is not None
-    assert bench.provider.calls == []
+    assert bench.cloud.things == {}
 
 
 async def test_catalogue_templates_are_made_for_others_to_use_but_not_recorded(clock: ManualClock) -> None:

@@ -135,6 +135,8 @@ class FakeProvider:
                 return Result(None)
             case Verb.RUN_STEP:
                 return Result(record_after(call, id=f"run-{call.key}"))
+            case Verb.RECORD:
+                return Result(record_after(call))
             case _:
                 assert call.record is not None
                 if call.record.id not in self.cloud.things:
