@@ -36,8 +36,8 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            error.message = f"{error.message} {_suggestion(args[0], self.table)}".strip()
-            raise
+            hint = _suggestion(args[0], self.table)
+            raise click.UsageError(f"{error.message} {hint}".strip(), ctx) from error
 
 
 def _suggestion(name: str, known: Mapping[str, object]) -> str:

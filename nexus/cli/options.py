@@ -13,7 +13,7 @@ from nexus.model.addresses import Address, AddressError
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class AddressType(click.ParamType):
+class AddressType(click.ParamType[Address]):
     """An address such as ``sandbox.web`` or ``sandbox.worker["0"]``."""
 
     name = "address"

@@ -1,0 +1,143 @@
+"""What apply and destroy share: asking, watching, and the exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nexus.cli.failures import report, show_diagnostics, source_reader
+from nexus.cli.plan import show_plan
+from nexus.cli.running import in_session, load_project, on_interrupt
+from nexus.cli.settings import Settings
+from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
+
+if TYPE_CHECKING:
+    from nexus.model.changes import Plan, PlanOptions
+    from nexus.model.events import Event, Sink
+    from nexus.workflows.applying import Applied
+    from nexus.workflows.session import Session
+
+PARTLY_APPLIED = 3
+INTERRUPTED = 130
+
+
+def run_apply(
+    settings: Settings,
+    *,
+    planfile: Path | None,
+    environment: str,
+    var_texts: tuple[str, ...],
+    var_files: tuple[Path, ...],
+    local: bool,
+    options: PlanOptions,
+    auto_approve: bool,
+    parallelism: int,
+    lock_timeout: float,
+    as_json: bool,
+) -> int:
+    """Load, plan under the lock, ask, do, and say how it ended. Returns the exit code."""
+    from nexus.workflows.applying import ApplyRequest, apply
+    from nexus.workflows.planning import read_saved
+
+    saved = None if planfile is None else read_saved(_absolute(planfile))
+    if saved is not None:
+        _refuse_options_beside(options, var_texts, var_files)
+        environment = saved.plan.environment
+    project = load_project(settings, environment, var_texts, var_files, saved=saved)
+    if not auto_approve and saved is None and (as_json or not sys.stdin.isatty()):
+        raise DiagnosticsError(
+            error(
+                "not-approved",
+                "Nobody is there to approve the plan",
+                detail="Questions are only asked on a terminal, and never together with --json.",
+                hint="add --auto-approve, or apply a saved plan: nexus plan --out FILE, then nexus apply FILE",
+            )
+        )
+
+    async def work(session: Session) -> Applied:
+        return await apply(
+            project,
+            session,
+            ApplyRequest(options=options, saved=saved, parallelism=parallelism, lock_timeout=lock_timeout),
+            approve=_approval(auto_approve=auto_approve or saved is not None, destroy=options.destroy),
+            sink=_sink(settings, as_json=as_json),
+            bind_interrupt=on_interrupt,
+        )
+
+    applied = in_session(settings, project, local=local, quiet=as_json, work=work)
+    return _close(settings, applied, as_json=as_json)
+
+
+def _absolute(path: Path) -> Path:
+    return path if path.is_absolute() else Path.cwd() / path
+
+
+def _refuse_options_beside(options: PlanOptions, var_texts: Sequence[str], var_files: Sequence[Path]) -> None:
+    if options.targets or options.excludes or options.replace or var_texts or var_files:
+        raise click.UsageError("A saved plan is applied as it is: no variables and no selection beside it.")
+
+
+def _approval(*, auto_approve: bool, destroy: bool) -> Callable[[Plan], bool]:
+    def approve(plan: Plan) -> bool:  # noqa: ARG001 - it has been shown already
+        if auto_approve:
+            return True
+        question = "Delete all of this?" if destroy else "Do this?"
+        return click.confirm(question, default=False, err=True)
+
+    return approve
+
+
+def _sink(settings: Settings, *, as_json: bool) -> Sink:
+    if as_json:
+        return _json_lines
+    from nexus.model.events import PlanReady
+    from nexus.render.progress import Progress, Tail
+
+    console = settings.console(stderr=True)
+    tail = Tail(console, time.monotonic) if settings.is_live() else None
+    progress = Progress(console, source_reader(settings.folder), tail)
+
+    def listen(event: Event) -> None:
+        if isinstance(event, PlanReady):
+            show_plan(settings, event.plan, as_json=False)
+        else:
+            progress(event)
+
+    return listen
+
+
+def _json_lines(event: Event) -> None:
+    from nexus.render.documents import event_to_json
+
+    click.echo(json.dumps(event_to_json(event, datetime.now(UTC)), ensure_ascii=False))
+
+
+def _close(settings: Settings, applied: Applied, *, as_json: bool) -> int:
+    """Outputs, what is still to be said, and the exit code."""
+    if not applied.approved:
+        click.echo("Nothing was done.", err=True)
+        return 1
+    result = applied.result
+    for bug in () if result is None else result.bugs:
+        report(bug)
+    if not as_json:
+        _show_rest(settings, applied)
+    if result is None or result.succeeded:
+        return 0
+    return INTERRUPTED if result.interrupted else PARTLY_APPLIED
+
+
+def _show_rest(settings: Settings, applied: Applied) -> None:
+    from nexus.render.outputs import print_outputs
+
+    told: Sequence[Diagnostic] = () if applied.result is None else applied.result.diagnostics
+    show_diagnostics(settings, [item for item in applied.diagnostics if item not in told])
+    if applied.outputs:
+        print_outputs(settings.console(), applied.outputs)

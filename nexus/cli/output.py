@@ -1,0 +1,44 @@
+"""``nexus output``: what the project gives to the outside."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import click
+
+from nexus.cli.failures import guarded
+from nexus.cli.options import json_option
+from nexus.cli.settings import Settings
+
+
+@click.command("output")
+@click.argument("name", required=False)
+@click.option("-e", "--environment", default="default", show_default=True, help="Environment of the project.")
+@click.option("--raw", is_flag=True, help="Print the value alone, without quotes.")
+@json_option("the outputs")
+@click.pass_obj
+@guarded
+def command(settings: Settings, name: str | None, environment: str, raw: bool, as_json: bool) -> int:
+    """Show the outputs as of the last apply, or the one called NAME."""
+    from nexus.workflows.outputs import backend_of, output_of, read_state
+
+    state = asyncio.run(read_state(backend_of(settings.folder, environment)))
+    outputs = state.outputs if name is None else {name: output_of(state, name)}
+    if raw and name is None:
+        raise click.UsageError("--raw wants the NAME of one output.")
+    if as_json:
+        from nexus.render.documents import outputs_to_json
+
+        click.echo(json.dumps(outputs_to_json(outputs), indent=2, ensure_ascii=False))
+    elif raw and name is not None:
+        from nexus.render import outputs as rendering
+
+        click.echo(rendering.raw(outputs[name].value))
+    elif not outputs:
+        click.echo("There are no outputs: the manifest declares none, or nothing was applied yet.", err=True)
+    else:
+        from nexus.render.outputs import print_outputs
+
+        print_outputs(settings.console(), outputs)
+    return 0

@@ -1,0 +1,95 @@
+"""``nexus plan``: what apply would do, and why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nexus.cli.failures import guarded, show_diagnostics
+from nexus.cli.options import json_option, project_options, selection_options, target_options
+from nexus.cli.running import in_session, load_project
+from nexus.cli.settings import Settings
+from nexus.model.addresses import Address
+
+if TYPE_CHECKING:
+    from nexus.model.changes import Plan, PlanOptions
+    from nexus.workflows.planning import Draft
+    from nexus.workflows.session import Session
+
+
+@click.command("plan")
+@project_options
+@target_options
+@selection_options
+@click.option("--destroy", is_flag=True, help="Plan to delete everything.")
+@click.option("--out", type=click.Path(path_type=Path), help="Save the plan, for «nexus apply FILE».")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 0 for no changes, 2 for changes, 1 for errors.")
+@json_option("the plan")
+@click.pass_obj
+@guarded
+def command(
+    settings: Settings,
+    environment: str,
+    var_texts: tuple[str, ...],
+    var_files: tuple[Path, ...],
+    local: bool,
+    targets: tuple[Address, ...],
+    excludes: tuple[Address, ...],
+    replacements: tuple[Address, ...],
+    no_refresh: bool,
+    destroy: bool,
+    out: Path | None,
+    detailed_exitcode: bool,
+    as_json: bool,
+) -> int:
+    """Show what apply would do: each change with its cause, its fields, and the line it comes from."""
+    options = plan_options(targets, excludes, replacements, destroy=destroy, refresh=not no_refresh)
+    project = load_project(settings, environment, var_texts, var_files)
+
+    async def work(session: Session) -> Draft:
+        from nexus.workflows import planning
+
+        return await planning.plan(project, session, options)
+
+    plan = in_session(settings, project, local=local, quiet=as_json, work=work).plan
+    if out is not None:
+        _save(plan, out)
+    show_plan(settings, plan, as_json=as_json)
+    if out is not None and not as_json:
+        click.echo(f"Saved to {out}. To do exactly this: nexus apply {out}")
+    return 2 if detailed_exitcode and not plan.is_empty else 0
+
+
+def plan_options(
+    targets: tuple[Address, ...],
+    excludes: tuple[Address, ...],
+    replacements: tuple[Address, ...],
+    *,
+    destroy: bool,
+    refresh: bool,
+) -> PlanOptions:
+    from nexus.model.changes import PlanOptions
+
+    return PlanOptions(targets=targets, excludes=excludes, replace=replacements, destroy=destroy, refresh=refresh)
+
+
+def show_plan(settings: Settings, plan: Plan, *, as_json: bool) -> None:
+    """The plan on stdout; what there is to say besides on stderr."""
+    if as_json:
+        from nexus.render.documents import plan_to_json
+
+        click.echo(json.dumps(plan_to_json(plan), indent=2, ensure_ascii=False))
+        return
+    from nexus.render.plan import print_plan
+
+    show_diagnostics(settings, plan.diagnostics)
+    print_plan(settings.console(), plan)
+
+
+def _save(plan: Plan, path: Path) -> None:
+    from nexus.workflows.planning import save
+
+    save(plan, path)

@@ -1,0 +1,46 @@
+"""``nexus show``: the state, or a saved plan, for people and machines."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import click
+
+from nexus.cli.failures import guarded
+from nexus.cli.options import json_option
+from nexus.cli.settings import Settings
+
+
+@click.command("show")
+@click.argument("planfile", required=False, type=click.Path(path_type=Path))
+@click.option("-e", "--environment", default="default", show_default=True, help="Environment of the project.")
+@json_option("it")
+@click.pass_obj
+@guarded
+def command(settings: Settings, planfile: Path | None, environment: str, as_json: bool) -> int:
+    """Show what there is as of the last apply, or what PLANFILE would do."""
+    if planfile is not None:
+        return _show_plan(settings, planfile, as_json=as_json)
+    from nexus.workflows.outputs import backend_of, read_state
+
+    state = asyncio.run(read_state(backend_of(settings.folder, environment)))
+    if as_json:
+        from nexus.render.documents import state_to_json
+
+        click.echo(json.dumps(state_to_json(state), indent=2, ensure_ascii=False))
+    else:
+        from nexus.render.outputs import print_state
+
+        print_state(settings.console(), state)
+    return 0
+
+
+def _show_plan(settings: Settings, planfile: Path, *, as_json: bool) -> int:
+    from nexus.cli.plan import show_plan
+    from nexus.workflows.planning import read_saved
+
+    path = planfile if planfile.is_absolute() else Path.cwd() / planfile
+    show_plan(settings, read_saved(path).plan, as_json=as_json)
+    return 0

@@ -1,0 +1,70 @@
+"""``nexus state …``: a look into what is remembered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from nexus.cli.failures import guarded
+from nexus.cli.options import ADDRESS, json_option
+from nexus.cli.settings import Settings
+from nexus.model.addresses import Address
+
+if TYPE_CHECKING:
+    from nexus.model.state import State
+
+_environment = click.option("-e", "--environment", default="default", show_default=True, help="Environment.")
+
+
+@click.group("state", no_args_is_help=True)
+def command() -> None:
+    """What nexus remembers of what it made. A cache: the live objects carry the same, and no secret is in it."""
+
+
+@command.command("list")
+@_environment
+@json_option("the addresses")
+@click.pass_obj
+@guarded
+def list_(settings: Settings, environment: str, as_json: bool) -> int:
+    """List the addresses of all resources in the state."""
+    state = _read(settings, environment)
+    addresses = sorted(state.resources)
+    if as_json:
+        rows = [{"address": str(address), "id": state.resources[address].id} for address in addresses]
+        click.echo(json.dumps({"format_version": 1, "resources": rows}, indent=2, ensure_ascii=False))
+    else:
+        for address in addresses:
+            click.echo(str(address))
+    return 0
+
+
+@command.command("show")
+@click.argument("address", type=ADDRESS)
+@_environment
+@json_option("the record")
+@click.pass_obj
+@guarded
+def show(settings: Settings, address: Address, environment: str, as_json: bool) -> int:
+    """Show what is remembered of ADDRESS."""
+    from nexus.workflows.outputs import record_of
+
+    record = record_of(_read(settings, environment), address)
+    if as_json:
+        from nexus.render.documents import record_to_json
+
+        click.echo(json.dumps(record_to_json(record), indent=2, ensure_ascii=False))
+    else:
+        from nexus.render.outputs import record_text
+
+        settings.console().print(record_text(record))
+    return 0
+
+
+def _read(settings: Settings, environment: str) -> State:
+    from nexus.workflows.outputs import backend_of, read_state
+
+    return asyncio.run(read_state(backend_of(settings.folder, environment)))

@@ -1,0 +1,40 @@
+"""``nexus validate``: every error of a manifest at once, with its place, and no network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from nexus.cli.failures import guarded, show_diagnostics
+from nexus.cli.options import json_option, project_options
+from nexus.cli.running import load_project
+from nexus.cli.settings import Settings
+from nexus.model.diagnostics import DiagnosticsError
+
+
+@click.command("validate")
+@project_options
+@json_option("the findings")
+@click.pass_obj
+@guarded
+def command(
+    settings: Settings, environment: str, var_texts: tuple[str, ...], var_files: tuple[Path, ...], as_json: bool
+) -> int:
+    """Check the manifest: its text, its fields, its references. Exit code 1 when something is wrong."""
+    try:
+        project = load_project(settings, environment, var_texts, var_files)
+        valid, diagnostics, count = True, project.diagnostics, len(project.desired.resources)
+    except DiagnosticsError as problem:
+        valid, diagnostics, count = False, problem.diagnostics, 0
+    if as_json:
+        from nexus.render.documents import diagnostics_to_json
+
+        document = {"format_version": 1, "valid": valid, "diagnostics": diagnostics_to_json(diagnostics)}
+        click.echo(json.dumps(document, indent=2))
+        return 0 if valid else 1
+    show_diagnostics(settings, diagnostics)
+    if valid:
+        click.echo(f"The manifest is valid: {count} {'resource' if count == 1 else 'resources'}.")
+    return 0 if valid else 1

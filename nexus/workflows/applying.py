@@ -1,0 +1,155 @@
+"""The use cases `apply` and `destroy`: one trip, towards the manifest or towards nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+from nexus.executor import ApplyResult, Executor, Limits, Resolved
+from nexus.executor.results import Lookup
+from nexus.kinds.registry import KINDS
+from nexus.model.addresses import Address
+from nexus.model.changes import Plan, PlanOptions
+from nexus.model.diagnostics import Diagnostic, DiagnosticsError
+from nexus.model.events import PlanReady, Sink
+from nexus.model.state import OutputRecord, State
+from nexus.planning import Evaluation
+from nexus.stores import commit
+from nexus.workflows.loading import Project
+from nexus.workflows.planning import Draft, draw_up, refuse_stale
+from nexus.workflows.session import Session
+from nexus.workflows.surveying import explained, survey
+
+if TYPE_CHECKING:
+    from nexus.planning import SavedPlan
+
+Approve = Callable[[Plan], bool]
+"""Asked once, with the whole plan, before anything is done."""
+
+
+class BindInterrupt(Protocol):
+    """Given what an interrupt (Ctrl-C) has to call, for as long as operations run."""
+
+    def __call__(self, interrupt: Callable[[], None], /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyRequest:
+    """``lock_timeout`` in seconds. A ``saved`` plan is applied exactly, or refused; its options then hold."""
+
+    options: PlanOptions = field(default_factory=PlanOptions)
+    saved: SavedPlan | None = None
+    parallelism: int = 10
+    lock_timeout: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """How it ended. ``result`` is None when nothing was done: an empty plan, or one that was not approved."""
+
+    plan: Plan
+    approved: bool
+    result: ApplyResult | None = None
+    outputs: Mapping[str, OutputRecord] = field(default_factory=dict)
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+async def apply(
+    project: Project,
+    session: Session,
+    request: ApplyRequest,
+    *,
+    approve: Approve,
+    sink: Sink,
+    bind_interrupt: BindInterrupt,
+) -> Applied:
+    """Plan under the lock, ask, do. Whatever happens in between, what was done is in the state or in the journal."""
+    options = request.saved.options if request.saved is not None else request.options
+    async with _locked(session, request, "destroy" if options.destroy else "apply"):
+        found = await survey(project, session, refresh=options.refresh, destroy=options.destroy, for_apply=True)
+        draft = draw_up(project, session, found, options)
+        if request.saved is not None:
+            refuse_stale(request.saved, draft.plan)
+        sink(PlanReady(plan=draft.plan))
+        if draft.plan.is_empty:
+            return await _settle(session, draft)
+        if not approve(draft.plan):
+            return Applied(plan=draft.plan, approved=False)
+        return await _carry_out(session, draft, request, sink, bind_interrupt)
+
+
+@asynccontextmanager
+async def _locked(session: Session, request: ApplyRequest, operation: str) -> AsyncIterator[None]:
+    await session.backend.lock.acquire(session.holder(operation), request.lock_timeout)
+    try:
+        yield
+    finally:
+        await session.backend.lock.release()
+
+
+async def _settle(session: Session, draft: Draft) -> Applied:
+    """Nothing to do out there; outputs may still read differently than they did."""
+    state = draft.survey.state
+    outputs, notes = _outputs(draft, state)
+    if outputs != state.outputs:
+        await commit(session.backend, replace(state, outputs=outputs))
+    return Applied(plan=draft.plan, approved=True, outputs=outputs, diagnostics=notes)
+
+
+async def _carry_out(
+    session: Session,
+    draft: Draft,
+    request: ApplyRequest,
+    sink: Sink,
+    bind_interrupt: BindInterrupt,
+) -> Applied:
+    executor = Executor(
+        session.provider,
+        session.backend.journal,
+        sink,
+        ids=session.ids,
+        clock=session.clock,
+        limits=Limits(concurrency=request.parallelism),
+    )
+    bind_interrupt(executor.interrupt)
+    async with explained():
+        result = await executor.run(draft.plan, draft.survey.state, Resolver(draft.evaluation), draft.files)
+    outputs, notes = _outputs(draft, result.state)
+    committed = await commit(session.backend, replace(result.state, outputs=outputs))
+    return Applied(
+        plan=draft.plan,
+        approved=True,
+        result=replace(result, state=committed),
+        outputs=outputs,
+        diagnostics=(*result.diagnostics, *notes),
+    )
+
+
+class Resolver:
+    """Answers the executor's question what a resource is by now, from the plan's own evaluation."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        self._evaluation = evaluation
+
+    def __call__(self, address: Address, lookup: Lookup, /) -> Resolved:
+        found = self._evaluation.at_apply(address, lookup)
+        return Resolved(
+            attributes=found.concealed,
+            spec=KINDS[address.kind].decode(found.revealed),
+            units=found.units,
+            trees=found.trees,
+            depends_on=found.spec.depends_on,
+            protected=found.spec.lifecycle.prevent_destroy,
+        )
+
+
+def _outputs(draft: Draft, state: State) -> tuple[Mapping[str, OutputRecord], tuple[Diagnostic, ...]]:
+    """The project's outputs after a run; none are left once everything is destroyed."""
+    if draft.plan.options.destroy:
+        return ({} if not state.resources else state.outputs), ()
+    try:
+        return draft.evaluation.project_outputs(state.resources.get), ()
+    except DiagnosticsError as problem:
+        return state.outputs, problem.diagnostics

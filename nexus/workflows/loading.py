@@ -1,0 +1,99 @@
+"""From a folder to a project: all that can be known, and all that is wrong, before any network is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nexus import graph, manifest, schema
+from nexus.graph import DesiredGraph, Inputs
+from nexus.kinds.registry import KINDS
+from nexus.manifest import Manifest, ProjectFiles
+from nexus.model.diagnostics import Diagnostic, Diagnostics
+from nexus.model.values import Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadRequest:
+    """What to load: a folder (or the path of a nexus.yaml), an environment, and where variables get their values.
+
+    ``settled`` are values that are fixed already, those of a saved plan: then nothing else is asked for them.
+    """
+
+    path: Path
+    environment: str = manifest.DEFAULT_ENVIRONMENT
+    process: Mapping[str, str] = field(default_factory=dict)
+    variable_files: tuple[Path, ...] = ()
+    assignments: tuple[str, ...] = ()
+    settled: Mapping[str, Value] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A manifest without errors, and the graph it asks for. ``diagnostics`` are warnings."""
+
+    root: Path
+    name: str
+    environment: str
+    manifest: Manifest
+    variables: Mapping[str, Value]
+    process: Mapping[str, str]
+    files: ProjectFiles
+    desired: DesiredGraph
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def provider_settings(self) -> Mapping[str, object]:
+        """The section ``provider`` as written."""
+        section = self.manifest.values.get("provider")
+        return section if isinstance(section, dict) else {}
+
+
+def load(request: LoadRequest) -> Project:
+    """Read, check and expand a project. Raises DiagnosticsError with everything that is wrong at once."""
+    found = Diagnostics()
+    read = manifest.read(request.path)
+    found.extend(read.diagnostics)
+    found.extend(schema.check(read))
+    variables = _variables(read, request, found)
+    found.raise_if_errors()
+    files = ProjectFiles(read.root)
+    desired = graph.build(
+        Inputs(
+            values=read.values,
+            places=read.places,
+            kinds=KINDS,
+            files=files,
+            variables=variables,
+            secrets=tuple(read.section("secrets")),
+            environment=request.process,
+        )
+    )
+    found.extend(desired.diagnostics)
+    found.raise_if_errors()
+    return Project(
+        root=read.root,
+        name=read.project,
+        environment=request.environment,
+        manifest=read,
+        variables=variables,
+        process=request.process,
+        files=files,
+        desired=desired,
+        diagnostics=found.sorted(),
+    )
+
+
+def _variables(read: Manifest, request: LoadRequest, found: Diagnostics) -> Mapping[str, Value]:
+    if request.settled is not None:
+        return request.settled
+    variables, problems = manifest.resolve_variables(
+        read,
+        request.environment,
+        process=request.process,
+        files=request.variable_files,
+        assignments=request.assignments,
+    )
+    found.extend(problems)
+    return variables

@@ -1,0 +1,67 @@
+"""What is remembered: the state, and the outputs in it. Needs no network, and no valid manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nexus.manifest import find_project
+from nexus.model.addresses import Address
+from nexus.model.diagnostics import DiagnosticsError, error
+from nexus.model.state import OutputRecord, ResourceRecord, State
+from nexus.model.suggestions import did_you_mean
+from nexus.stores import Backend, load, local_backend
+
+NO_LINEAGE = "none"
+
+
+def backend_of(folder: Path, environment: str) -> Backend:
+    """The stores of the project at ``folder`` (or above it)."""
+    return local_backend(find_project(folder).parent.resolve(), environment)
+
+
+async def read_state(backend: Backend) -> State:
+    """What is known now, an interrupted run's journal included; an empty state where nothing was applied."""
+    return (await load(backend, State(lineage=NO_LINEAGE))).state
+
+
+def record_of(state: State, address: Address) -> ResourceRecord:
+    """Raises DiagnosticsError, naming the nearest address, when the state has no such resource."""
+    record = state.resources.get(address)
+    if record is None:
+        raise DiagnosticsError(
+            error(
+                "not-in-state",
+                f"The state has no {address}",
+                hint=did_you_mean(str(address), map(str, state.resources)) or "«nexus state list» shows what there is",
+            )
+        )
+    return record
+
+
+def output_of(state: State, name: str) -> OutputRecord:
+    """Raises DiagnosticsError, naming the nearest output, when there is no such one."""
+    output = state.outputs.get(name)
+    if output is None:
+        raise DiagnosticsError(
+            error(
+                "unknown-output",
+                f"There is no output «{name}»",
+                hint=did_you_mean(name, state.outputs) or "outputs exist once they were applied",
+            )
+        )
+    return output
+
+
+def sandbox_named(state: State, text: str) -> ResourceRecord | None:
+    """The sandbox that a person means by ``text``: an address, a name, ``name[key]``, or E2B's id.
+
+    None when the state knows no such sandbox.
+    """
+    wanted = text.removeprefix("sandbox.").replace('"', "").replace("'", "")
+    for address, record in state.resources.items():
+        if address.kind != "sandbox":
+            continue
+        name = address.name if address.key is None else f"{address.name}[{address.key}]"
+        if wanted == name or text in (str(address), record.id):
+            return record
+    return None

@@ -1,0 +1,27 @@
+"""What the composition root hands to a workflow: the outside, behind protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from nexus.executor import Clock
+from nexus.model.values import Value
+from nexus.providers.base import Provider
+from nexus.stores import Backend, LockInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One run against one target. ``because`` says in words why that target was chosen.
+
+    ``keep_secret`` is told every secret value, so that the provider takes them out of whatever comes back.
+    """
+
+    provider: Provider
+    backend: Backend
+    clock: Clock
+    ids: Callable[[], str]
+    holder: Callable[[str], LockInfo]
+    keep_secret: Callable[[Iterable[Value]], None]
+    because: str = ""

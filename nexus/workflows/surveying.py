@@ -1,0 +1,162 @@
+"""What a plan needs to know of the outside: state, leftovers of an interrupted run, what is out there, secrets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from nexus.executor import recover
+from nexus.kinds import catalogue_builds
+from nexus.kinds.definitions import DEFINITIONS
+from nexus.manifest import resolve_secrets
+from nexus.model.addresses import Address
+from nexus.model.diagnostics import Diagnostic, DiagnosticsError, Severity, error, warning
+from nexus.model.expressions import Expression, Raw
+from nexus.model.observation import Observation
+from nexus.model.state import State, Target
+from nexus.model.values import Value
+from nexus.providers.base import ProviderError
+from nexus.stores import commit, load
+from nexus.workflows.loading import Project
+from nexus.workflows.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Survey:
+    """One frozen picture of the outside. Never printed: ``secrets`` are in it."""
+
+    state: State
+    target: Target
+    observation: Observation
+    secrets: Mapping[str, Value]
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+@asynccontextmanager
+async def explained() -> AsyncIterator[None]:
+    """A provider's refusal outside of an operation, as what is wrong."""
+    try:
+        yield
+    except ProviderError as problem:
+        raise DiagnosticsError(problem.diagnostic) from problem
+
+
+async def survey(project: Project, session: Session, *, refresh: bool, destroy: bool, for_apply: bool) -> Survey:
+    """Look once at everything. Only for an apply (under its lock) are leftovers resolved and secrets demanded."""
+    async with explained():
+        target = await session.provider.identity()
+        state, notes = await _known_state(project, session, target, for_apply=for_apply)
+        _check_target(state, target)
+        wanted = {} if destroy else _catalogue(project)
+        observation = await session.provider.observe(state, wanted) if refresh else Observation(complete=False)
+    secrets, missing = _secrets(project, destroy=destroy, demanded=for_apply)
+    session.keep_secret(secrets.values())
+    return Survey(
+        state=state,
+        target=target,
+        observation=observation,
+        secrets=secrets,
+        diagnostics=(*notes, *missing),
+    )
+
+
+async def _known_state(
+    project: Project, session: Session, target: Target, *, for_apply: bool
+) -> tuple[State, tuple[Diagnostic, ...]]:
+    fresh = State(lineage=session.ids(), project=project.name, environment=project.environment, target=target)
+    loaded = await load(session.backend, fresh)
+    state = loaded.state if loaded.state.target is not None else replace(loaded.state, target=target)
+    damage = state.verify()
+    if damage:
+        raise DiagnosticsError(damage)
+    _check_project(state, project)
+    if not for_apply:
+        notes = (_unresolved(),) if state.pending else ()
+        return state, (*loaded.diagnostics, *notes)
+    _check_target(state, target)
+    recovered = await recover(session.provider, state, session.clock.now())
+    if loaded.interrupted or recovered.state != state:
+        return await commit(session.backend, recovered.state), (*loaded.diagnostics, *recovered.diagnostics)
+    return state, ()
+
+
+def _check_project(state: State, project: Project) -> None:
+    if state.project in ("", project.name):
+        return
+    raise DiagnosticsError(
+        error(
+            "project-mismatch",
+            "The state belongs to another project",
+            detail=f"The state is that of «{state.project}»; the manifest says «{project.name}».",
+            hint=f"set «project: {state.project}» again, or destroy the old project before its name changes",
+            range=project.manifest.places(("project",)),
+        )
+    )
+
+
+def _check_target(state: State, target: Target) -> None:
+    if state.target in (None, target) or state.is_empty:
+        return
+    raise DiagnosticsError(
+        error(
+            "target-mismatch",
+            "The state belongs to another target",
+            detail=f"What it knows lives on {state.target}; this run would work on {target}.",
+            hint="choose the target with --local or NEXUS_TARGET, use the API key of the same account, "
+            "or another environment (-e) for another target",
+        )
+    )
+
+
+def _unresolved() -> Diagnostic:
+    return warning(
+        "run-unresolved",
+        "An apply was interrupted while it created something",
+        detail="What became of it is found out by the next apply, before it plans.",
+    )
+
+
+def _catalogue(project: Project) -> dict[Address, str]:
+    return {
+        address: catalogue_builds.reference(DEFINITIONS[address.name])
+        for address in project.desired.resources
+        if address.kind == "catalogue"
+    }
+
+
+def _secrets(project: Project, *, destroy: bool, demanded: bool) -> tuple[dict[str, Value], tuple[Diagnostic, ...]]:
+    """Values of the secrets that the manifest uses. Where they are not demanded, a missing one is a warning."""
+    if destroy:
+        return {}, ()
+    values, problems = resolve_secrets(project.manifest, project.process, only=set(_used_secrets(project)))
+    if not demanded:
+        return values, tuple(replace(problem, severity=Severity.WARNING) for problem in problems)
+    if problems:
+        raise DiagnosticsError(problems)
+    return values, ()
+
+
+def _used_secrets(project: Project) -> Iterator[str]:
+    seen: set[int] = set()
+    for spec in project.desired.resources.values():
+        if id(spec.attributes) not in seen:  # instances of a block share them
+            seen.add(id(spec.attributes))
+            for raw in spec.attributes.values():
+                yield from _secrets_in(raw)
+    for output in project.desired.outputs.values():
+        yield from _secrets_in(output.value)
+
+
+def _secrets_in(raw: Raw) -> Iterator[str]:
+    match raw:
+        case Expression():
+            yield from (str(ref.path[0]) for ref in raw.references if ref.root == "secrets" and ref.path)
+        case dict():
+            for item in raw.values():
+                yield from _secrets_in(item)
+        case list():
+            for item in raw:
+                yield from _secrets_in(item)
+        case _:
+            pass
