@@ -7,11 +7,13 @@ connected TCP socket, or the errno of the failure in digits.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import os
+import selectors
 import socket
+import time
+from dataclasses import dataclass
 from typing import Final
 
 _CONNECT_LIMIT: Final = 5.0
@@ -19,74 +21,118 @@ _LONGEST_REQUEST: Final = 16
 _LOOPBACKS: Final = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 
 
+@dataclass(slots=True, kw_only=True)
+class _Call:
+    """One client, and how far its connection is: ``attempt`` counts the loopback addresses tried."""
+
+    client: socket.socket
+    deadline: float
+    port: int = 0
+    attempt: int = 0
+    first_failure: int = 0
+    outgoing: socket.socket | None = None
+
+
 def serve_until_end(listening: socket.socket, init: int) -> None:
     """Serve in the current network namespace until the process ``init`` has ended.
 
-    In one thread: a process that has asked for a new PID namespace cannot start others.
+    In one thread, since a process that has asked for a new PID namespace cannot start others, and without asyncio,
+    whose loop would cost every machine a megabyte.
     """
-    asyncio.run(_serve_until_end(listening, init))
+    _Porter(listening).run(init)
 
 
-async def _serve_until_end(listening: socket.socket, init: int) -> None:
-    loop = asyncio.get_running_loop()
-    pidfd = os.pidfd_open(init)
-    ended = asyncio.Event()
-    loop.add_reader(pidfd, ended.set)
-    listening.setblocking(False)
-    serving = loop.create_task(_accept(listening))
-    await ended.wait()
-    serving.cancel()
-    loop.remove_reader(pidfd)
-    os.close(pidfd)
+class _Porter:
+    def __init__(self, listening: socket.socket) -> None:
+        self._listening = listening
+        self._selector = selectors.DefaultSelector()
+        self._calls: set[int] = set()
 
+    def run(self, init: int) -> None:
+        pidfd = os.pidfd_open(init)
+        self._listening.setblocking(False)
+        self._selector.register(self._listening, selectors.EVENT_READ)
+        self._selector.register(pidfd, selectors.EVENT_READ)
+        while True:
+            # Only a port whose backlog is full makes its caller wait; then deadlines have to be watched.
+            for key, _ in self._selector.select(0.5 if self._calls else None):
+                if key.fd == pidfd:
+                    return
+                if isinstance(key.data, _Call):
+                    self._advance(key.data)
+                else:
+                    self._accept()
+            self._expire()
 
-async def _accept(listening: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    answers: set[asyncio.Task[None]] = set()
-    while True:
-        client, _ = await loop.sock_accept(listening)
-        # A port with a full backlog makes its caller wait, and nobody else.
-        task = loop.create_task(_answer(client))
-        answers.add(task)
-        task.add_done_callback(answers.discard)
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            client, _ = self._listening.accept()
+            client.setblocking(False)
+            call = _Call(client=client, deadline=time.monotonic() + _CONNECT_LIMIT)
+            self._selector.register(client, selectors.EVENT_READ, call)
+            self._calls.add(client.fileno())
 
-
-async def _answer(client: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    with client, contextlib.suppress(OSError):
-        try:
-            async with asyncio.timeout(_CONNECT_LIMIT):
-                port = int(await loop.sock_recv(client, _LONGEST_REQUEST))
-                connected = await _connect(port)
-        except (ValueError, OverflowError):
-            failure = errno.EINVAL
-        except TimeoutError:
-            failure = errno.ETIMEDOUT
-        except OSError as error:
-            failure = error.errno or errno.EIO
+    def _advance(self, call: _Call) -> None:
+        """The client has sent its port, or its connection has been decided."""
+        if call.outgoing is None:
+            try:
+                call.port = int(call.client.recv(_LONGEST_REQUEST))
+            except ValueError:
+                return self._finish(call, errno.EINVAL)
+            except OSError as error:
+                return self._finish(call, error.errno or errno.EIO)
+            if not 0 < call.port < 1 << 16:
+                return self._finish(call, errno.EINVAL)
+            self._selector.unregister(call.client)
         else:
-            with connected:
-                socket.send_fds(client, [b"+"], [connected.fileno()])
-            return
-        await loop.sock_sendall(client, str(failure).encode())
+            self._selector.unregister(call.outgoing)
+            result = call.outgoing.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if self._decided(call, result):
+                return None
+        return self._connect(call)
 
+    def _connect(self, call: _Call) -> None:
+        while call.attempt < len(_LOOPBACKS):
+            family, address = _LOOPBACKS[call.attempt]
+            call.attempt += 1
+            call.outgoing = socket.socket(family, socket.SOCK_STREAM)
+            call.outgoing.setblocking(False)
+            result = call.outgoing.connect_ex((address, call.port))
+            if result == errno.EINPROGRESS:
+                self._selector.register(call.outgoing, selectors.EVENT_WRITE, call)
+                return
+            if self._decided(call, result):
+                return
+        self._finish(call, call.first_failure)
 
-async def _connect(port: int) -> socket.socket:
-    """Connect to ``port`` on IPv4, else IPv6 loopback; the failure told is the first one's."""
-    failure: OSError | None = None
-    for family, address in _LOOPBACKS:
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            sock.setblocking(False)
-            await asyncio.get_running_loop().sock_connect(sock, (address, port))
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError as error:
-            sock.close()
-            failure = failure or error
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
-    assert failure is not None
-    raise failure
+    def _decided(self, call: _Call, result: int) -> bool:
+        """Take the outcome of one attempt; True when it was a success, which has then been handed over."""
+        assert call.outgoing is not None
+        if result == 0:
+            self._finish(call, 0)
+            return True
+        call.first_failure = call.first_failure or result
+        call.outgoing.close()
+        return False
+
+    def _finish(self, call: _Call, failure: int) -> None:
+        self._calls.discard(call.client.fileno())
+        for sock in (call.client, call.outgoing):
+            with contextlib.suppress(KeyError, ValueError):
+                if sock is not None:
+                    self._selector.unregister(sock)
+        with contextlib.suppress(OSError):
+            if failure or call.outgoing is None:
+                call.client.send(str(failure or errno.EIO).encode())
+            else:
+                call.outgoing.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                socket.send_fds(call.client, [b"+"], [call.outgoing.fileno()])
+        call.client.close()
+        if call.outgoing is not None:
+            call.outgoing.close()
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        for key in list(self._selector.get_map().values()):
+            if isinstance(key.data, _Call) and key.data.deadline < now:
+                self._finish(key.data, errno.ETIMEDOUT)

@@ -52,6 +52,9 @@ async def select_isolation(
     candidates = (tiers.by_name(name),) if name else tiers.ALL
     failures: list[Finding] = []
     for tier in candidates:
+        if problem := _missing_rights(tier):
+            failures.append(_tier_finding(tier, problem))
+            continue
         for egress in (True, False):
             isolation = NamespaceIsolation(tier, store, runtime, logs=logs, egress=egress)
             try:
@@ -67,8 +70,9 @@ async def select_isolation(
 
 
 async def diagnose(home: Path) -> Sequence[Finding]:
-    """Try every tier and report on it and on what machines get of it.
+    """Try the tiers, best first, and report on them and on what machines get of the best.
 
+    Those for ordinary users are left out when a better one works.
     Works beside a running engine: in folders of its own, on the file system of ``home``, removed afterwards.
     """
     findings: list[Finding] = []
@@ -76,8 +80,14 @@ async def diagnose(home: Path) -> Sequence[Finding]:
     network: Finding | None = None
     async with _scratch(home) as (store, runtime):
         for tier in tiers.ALL:
-            failure = await _try(tier, store, runtime, egress=True)
-            if failure and (without := await _try(tier, store, runtime, egress=False)) is None:
+            if tier.single_uid and best is not None:
+                continue
+            failure = _missing_rights(tier) or await _try(tier, store, runtime, egress=True)
+            if (
+                failure
+                and not _missing_rights(tier)
+                and (without := await _try(tier, store, runtime, egress=False)) is None
+            ):
                 network, failure = _no_egress(failure), without
             findings.append(_tier_finding(tier, failure))
             best = best or (None if failure else tier)
@@ -85,6 +95,11 @@ async def diagnose(home: Path) -> Sequence[Finding]:
         findings.append(network or Finding(name="network", title="outbound network with rules", ok=True))
     findings.extend(_group_findings(best))
     return findings
+
+
+def _missing_rights(tier: Tier) -> str | None:
+    """Why this process need not even try a tier."""
+    return None if tier.single_uid or os.geteuid() == 0 else "needs root"
 
 
 async def _try(tier: Tier, store: Path, runtime: Path, *, egress: bool) -> str | None:

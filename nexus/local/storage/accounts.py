@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,10 @@ def write_accounts(etc: Path, host_etc: Path) -> None:
     _write(etc / "gshadow", (f"{row[0]}:*::{row[3]}" for row in groups), 0o640)
     for name in ("subuid", "subgid"):
         _write(etc / name, ())
+    if os.geteuid() == 0:
+        group = next((int(row[2]) for row in groups if row[0] == "shadow"), 0)
+        for name in ("shadow", "gshadow"):
+            os.chown(etc / name, 0, group)
 
 
 def _users(rows: Iterable[list[str]]) -> Iterable[list[str]]:

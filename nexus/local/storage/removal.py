@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import stat
 from pathlib import Path
+from typing import Final
+
+# Half of PATH_MAX: what lies directly below is still in reach.
+_LONG_PATH: Final = 2048
 
 
 def remove_tree(path: Path) -> None:
@@ -32,11 +37,18 @@ def _empty(folder: Path) -> None:
         current = pending[-1]
         subfolders = _remove_files(current)
         if subfolders:
-            pending.extend(subfolders)
+            pending.extend(_within_reach(subfolder, folder) for subfolder in subfolders)
         else:
             pending.pop()
             if current != folder:
                 current.rmdir()
+
+
+def _within_reach(path: Path, top: Path) -> Path:
+    """``path``, moved up to ``top`` when its name grows towards what the kernel takes in one call."""
+    if len(os.fsencode(path)) < _LONG_PATH:
+        return path
+    return path.rename(top / secrets.token_hex(8))
 
 
 def _remove_files(folder: Path) -> list[Path]:
