@@ -8,13 +8,11 @@ from datetime import datetime, timedelta
 import httpx
 import pytest
 
-from nexus.kinds.sandbox import SandboxSpec
 from nexus.local.daemon import Endpoint
 from nexus.model.changes import Verb
 from nexus.model.state import Intent, State
 from nexus.providers.base import Certainty, Gone, ProviderError
 from nexus.providers.e2b import E2BProvider, error_code
-from nexus.providers.e2b.sandbox import lifecycle
 from tests.providers.conftest import Make, settings_of
 
 pytestmark = pytest.mark.engine
@@ -181,8 +179,3 @@ async def test_an_unknown_template_is_permanent(make: Make) -> None:
         await web.do(Verb.CREATE)
     assert caught.value.certainty is Certainty.PERMANENT
     assert caught.value.diagnostic.code == "template-not-found"
-
-
-def test_the_lease_is_two_minutes() -> None:
-    assert lifecycle.LEASE == 120
-    assert SandboxSpec(template="base", timeout=60).timeout < lifecycle.LEASE

@@ -239,6 +239,16 @@ class TestCommands:
         await inside(web, "touch /tmp/go")
         await running
 
+    async def test_a_cancelled_call_leaves_nothing_behind_in_this_process(self, make: Make, inside: Inside) -> None:
+        web = await up(make("sandbox.web").declare(run_commands=["echo first; sleep 600"]))
+        before = asyncio.all_tasks()
+        running = asyncio.create_task(web.do(Verb.RUN_COMMAND, "run_commands[0]"))
+        await web.report.until(("stdout", "first"))
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert asyncio.all_tasks() <= before
+
     async def test_the_text_of_a_command_is_in_no_command_line(self, make: Make, inside: Inside) -> None:
         web = await up(
             make("sandbox.web").declare(

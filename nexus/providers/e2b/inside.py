@@ -202,6 +202,12 @@ class Sandboxes:
         known = self._known.get(sandbox_id)
         return known if known is not None else self.adopt(await self._look_up(sandbox_id, address), address)
 
+    async def explain(self, sandbox_id: str, address: str) -> ProviderError:
+        """Why a sandbox does not answer that should: E2B says the same of those that are gone and of paused ones."""
+        self.forget(sandbox_id)
+        response = await get_sandboxes_sandbox_id.asyncio_detailed(sandbox_id, client=self._connection.api)
+        return errors.gone(address) if response.status_code == 404 else errors.not_running(address)
+
     async def _look_up(self, sandbox_id: str, address: str) -> AsyncSandbox:
         response = await get_sandboxes_sandbox_id.asyncio_detailed(sandbox_id, client=self._connection.api)
         if response.status_code == 404:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from enum import Enum
 
 from nexus.model.values import Fingerprint, Value, has_sensitive
 from nexus.providers.base import Call
@@ -38,12 +39,10 @@ def _part(revealed: object, name: str) -> object:
 
 def _texts(revealed: object) -> Iterator[str]:
     match revealed:
+        case Enum():
+            return
         case str():
             yield revealed
-        case bool() | None:
-            return
-        case int() | float():
-            yield str(revealed)
         case Mapping():
             for item in revealed.values():
                 yield from _texts(item)

@@ -37,11 +37,7 @@ class StepHandler:
     async def execute(self, call: Call) -> Result:
         match call.operation.verb:
             case Verb.RUN_STEP:
-                try:
-                    return await self._run(call)
-                except Gone as problem:
-                    # The step itself is not gone: it has no place to run.
-                    raise ProviderError(problem.diagnostic, Certainty.PERMANENT) from problem
+                return await self._explained(call)
             case Verb.RECORD:
                 return Result(record_after(call))
             case Verb.DELETE:
@@ -49,8 +45,20 @@ class StepHandler:
             case _:
                 raise unsupported(call)
 
-    async def _run(self, call: Call) -> Result:
+    async def _explained(self, call: Call) -> Result:
         spec = spec_of(call, StepSpec)
+        try:
+            return await self._run(call, spec)
+        except ProviderError as problem:
+            found = problem
+            if problem.diagnostic.code == errors.SANDBOX_NOT_RUNNING:
+                found = await self._world.sandboxes.explain(spec.sandbox_id, spec.sandbox_address)
+            if isinstance(found, Gone):
+                # The step itself is not gone: it has no place to run.
+                found = ProviderError(found.diagnostic, Certainty.PERMANENT)
+            raise found from problem
+
+    async def _run(self, call: Call, spec: StepSpec) -> Result:
         inside = await self._world.sandboxes.open(spec.sandbox_id, spec.sandbox_address)
         await inside.receipt()
         call.report.progress("bringing inputs" if spec.inputs else "running")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from nexus.kinds.sandbox import SandboxSpec
 from nexus.model.changes import Verb
-from nexus.providers.base import Call, Result
+from nexus.providers.base import Call, ProviderError, Result
+from nexus.providers.e2b import errors
 from nexus.providers.e2b.sandbox import commands, environment, lifecycle, packages, processes, uploads
 from nexus.providers.e2b.world import World, record_of, spec_of, unsupported
 from nexus.providers.recording import record_after
@@ -31,9 +32,18 @@ class SandboxHandler:
             case Verb.DELETE:
                 return await lifecycle.delete(self._world, call)
             case Verb.SET_ENV | Verb.INSTALL | Verb.UPLOAD | Verb.RUN_COMMAND | Verb.START | Verb.AWAIT_READY:
-                return await self._set_up(call)
+                return await self._explained(call)
             case _:
                 raise unsupported(call)
+
+    async def _explained(self, call: Call) -> Result:
+        """A setup unit. That a sandbox does not answer may mean that it is gone, or only that it is paused."""
+        try:
+            return await self._set_up(call)
+        except ProviderError as problem:
+            if problem.diagnostic.code != errors.SANDBOX_NOT_RUNNING:
+                raise
+            raise await self._world.sandboxes.explain(record_of(call).id, str(call.address)) from problem
 
     async def _set_up(self, call: Call) -> Result:
         """One setup unit, unless the sandbox itself says that it is done."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from e2b.exceptions import SandboxNotFoundException
 from e2b.sandbox.sandbox_api import SandboxLifecycle, SandboxNetworkOpts, SandboxNetworkUpdate
@@ -11,23 +10,19 @@ from e2b.sandbox.sandbox_api import SandboxLifecycle, SandboxNetworkOpts, Sandbo
 from nexus.kinds.network import NetworkSpec
 from nexus.kinds.sandbox import SandboxSpec
 from nexus.model.values import Value
-from nexus.providers.base import Call, ProviderError, Result
-from nexus.providers.e2b import errors
+from nexus.providers.base import LEASE_SECONDS, Call, Result
 from nexus.providers.e2b.inside import ROOT
 from nexus.providers.e2b.metadata import marks
 from nexus.providers.e2b.sandbox import environment, processes
 from nexus.providers.e2b.urls import urls_of
-from nexus.providers.e2b.world import World, record_of, spec_of, timestamp
+from nexus.providers.e2b.world import World, record_of, spec_of
 from nexus.providers.recording import record_after
-
-LEASE: Final = 120
-"""Seconds that a new sandbox lives unless somebody records it and gives it its real time."""
 
 
 async def create(world: World, call: Call) -> Result:
     """Make a sandbox. The same key again answers with the one that exists."""
     spec = spec_of(call, SandboxSpec)
-    lease = min(LEASE, spec.timeout)
+    lease = min(LEASE_SECONDS, spec.timeout)
     call.report.progress(f"creating from {spec.template}")
     sandbox = await world.connection.client.AsyncSandbox.create(
         template=spec.template,
@@ -59,7 +54,7 @@ async def set_timeout(world: World, call: Call) -> Result:
     try:
         await world.connection.client.AsyncSandbox.set_timeout(record.id, spec.timeout)
     except SandboxNotFoundException:
-        raise await _missing(world, record.id, call) from None
+        raise await world.sandboxes.explain(record.id, str(call.address)) from None
     expires_at = world.moment(spec.timeout)
     if spec.volumes:
         await _own_volume_roots(world, call, spec)
@@ -75,7 +70,7 @@ async def set_network(world: World, call: Call) -> Result:
     try:
         await world.connection.client.AsyncSandbox.update_network(record.id, rules)
     except SandboxNotFoundException:
-        raise await _missing(world, record.id, call) from None
+        raise await world.sandboxes.explain(record.id, str(call.address)) from None
     return Result(record_after(call))
 
 
@@ -136,20 +131,4 @@ async def _own_volume_roots(world: World, call: Call, spec: SandboxSpec) -> None
         f'if [ "$(stat -c %u "$p")" = 0 ] && [ -z "$(ls -A "$p")" ]; then chown {spec.user}: "$p" || exit 1; fi; done',
         user=ROOT,
         summary="The roots of the volumes could not be given to their user",
-    )
-
-
-async def _missing(world: World, sandbox_id: str, call: Call) -> ProviderError:
-    """E2B says the same of sandboxes that are gone and of paused ones; a look tells them apart."""
-    world.sandboxes.forget(sandbox_id)
-    try:
-        info = await world.connection.client.AsyncSandbox.get_info(sandbox_id)
-    except SandboxNotFoundException:
-        return errors.gone(str(call.address))
-    return errors.failure(
-        errors.SANDBOX_NOT_RUNNING,
-        f"The sandbox is {info.state.value}",
-        detail=f"{call.address} stopped running at {timestamp(info.end_at)}.",
-        hint="run «nexus apply» again: it resumes what has to run",
-        address=str(call.address),
     )
