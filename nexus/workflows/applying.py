@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from nexus.executor import ApplyResult, Executor, Limits, Resolved
 from nexus.executor.results import Lookup
@@ -15,15 +15,12 @@ from nexus.model.changes import Plan, PlanOptions
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError
 from nexus.model.events import PlanReady, Sink
 from nexus.model.state import OutputRecord, State
-from nexus.planning import Evaluation
+from nexus.planning import Evaluation, SavedPlan
 from nexus.stores import commit
 from nexus.workflows.loading import Project
 from nexus.workflows.planning import Draft, draw_up, refuse_stale
 from nexus.workflows.session import Session
 from nexus.workflows.surveying import explained, survey
-
-if TYPE_CHECKING:
-    from nexus.planning import SavedPlan
 
 Approve = Callable[[Plan], bool]
 """Asked once, with the whole plan, before anything is done."""
@@ -68,7 +65,9 @@ async def apply(
     """Plan under the lock, ask, do. Whatever happens in between, what was done is in the state or in the journal."""
     options = request.saved.options if request.saved is not None else request.options
     async with _locked(session, request, "destroy" if options.destroy else "apply"):
-        found = await survey(project, session, refresh=options.refresh, destroy=options.destroy, for_apply=True)
+        # A saved plan of a project that was never applied has given its future state a name.
+        lineage = session.ids() if request.saved is None else request.saved.plan.lineage
+        found = await survey(project, session, options, lineage=lineage, for_apply=True)
         draft = draw_up(project, session, found, options)
         if request.saved is not None:
             refuse_stale(request.saved, draft.plan)

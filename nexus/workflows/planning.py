@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nexus import planning
 from nexus.kinds.base import SourceFiles
@@ -12,14 +11,11 @@ from nexus.kinds.registry import KINDS
 from nexus.model.changes import Plan, PlanOptions
 from nexus.model.diagnostics import Diagnostics, DiagnosticsError, error
 from nexus.model.values import fingerprinter
-from nexus.planning import Evaluation, PlanRequest
+from nexus.planning import Evaluation, PlanRequest, SavedPlan
 from nexus.stores import fingerprint_key
 from nexus.workflows.loading import Project
 from nexus.workflows.session import Session
 from nexus.workflows.surveying import Survey, survey
-
-if TYPE_CHECKING:
-    from nexus.planning import SavedPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -34,7 +30,7 @@ class Draft:
 
 async def plan(project: Project, session: Session, options: PlanOptions) -> Draft:
     """What an apply would do now. Changes nothing, takes no lock."""
-    found = await survey(project, session, refresh=options.refresh, destroy=options.destroy, for_apply=False)
+    found = await survey(project, session, options, lineage=session.ids(), for_apply=False)
     return draw_up(project, session, found, options)
 
 
@@ -42,7 +38,7 @@ def draw_up(project: Project, session: Session, found: Survey, options: PlanOpti
     """The plan for one survey. Raises DiagnosticsError when none can be made."""
     key = fingerprint_key(found.state.lineage)
     files = project.files.with_key(key)
-    planned = planning.make_plan(
+    planned = planning.plan(
         PlanRequest(
             graph=project.desired,
             kinds=KINDS,
@@ -79,6 +75,20 @@ def refuse_stale(saved: SavedPlan, fresh: Plan) -> None:
                 hint="make a new plan with «nexus plan --out FILE», look at it, and apply that",
             )
         )
+
+
+def save(plan: Plan, path: Path) -> None:
+    """Write a plan for a later apply, whole or not at all. Raises DiagnosticsError when it can't be written."""
+    draft = path.with_name(f".{path.name}.new")
+    try:
+        draft.write_text(planning.format_saved(plan), encoding="utf-8")
+        draft.chmod(0o600)
+        draft.replace(path)
+    except OSError as problem:
+        draft.unlink(missing_ok=True)
+        raise DiagnosticsError(
+            error("plan-unwritable", f"The plan can't be written to {path}", detail=str(problem))
+        ) from problem
 
 
 def read_saved(path: Path) -> SavedPlan:

@@ -11,6 +11,7 @@ from nexus.kinds import catalogue_builds
 from nexus.kinds.definitions import DEFINITIONS
 from nexus.manifest import resolve_secrets
 from nexus.model.addresses import Address
+from nexus.model.changes import PlanOptions
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, Severity, error, warning
 from nexus.model.expressions import Expression, Raw
 from nexus.model.observation import Observation
@@ -42,15 +43,18 @@ async def explained() -> AsyncIterator[None]:
         raise DiagnosticsError(problem.diagnostic) from problem
 
 
-async def survey(project: Project, session: Session, *, refresh: bool, destroy: bool, for_apply: bool) -> Survey:
-    """Look once at everything. Only for an apply (under its lock) are leftovers resolved and secrets demanded."""
+async def survey(project: Project, session: Session, options: PlanOptions, *, lineage: str, for_apply: bool) -> Survey:
+    """Look once at everything. Only for an apply (under its lock) are leftovers resolved and secrets demanded.
+
+    ``lineage`` is that of the first state, where there is none yet.
+    """
     async with explained():
         target = await session.provider.identity()
-        state, notes = await _known_state(project, session, target, for_apply=for_apply)
+        state, notes = await _known_state(project, session, target, lineage, for_apply=for_apply)
         _check_target(state, target)
-        wanted = {} if destroy else _catalogue(project)
-        observation = await session.provider.observe(state, wanted) if refresh else Observation(complete=False)
-    secrets, missing = _secrets(project, destroy=destroy, demanded=for_apply)
+        wanted = {} if options.destroy else _catalogue(project)
+        observation = await session.provider.observe(state, wanted) if options.refresh else Observation(complete=False)
+    secrets, missing = _secrets(project, destroy=options.destroy, demanded=for_apply)
     session.keep_secret(secrets.values())
     return Survey(
         state=state,
@@ -62,9 +66,9 @@ async def survey(project: Project, session: Session, *, refresh: bool, destroy: 
 
 
 async def _known_state(
-    project: Project, session: Session, target: Target, *, for_apply: bool
+    project: Project, session: Session, target: Target, lineage: str, *, for_apply: bool
 ) -> tuple[State, tuple[Diagnostic, ...]]:
-    fresh = State(lineage=session.ids(), project=project.name, environment=project.environment, target=target)
+    fresh = State(lineage=lineage, project=project.name, environment=project.environment, target=target)
     loaded = await load(session.backend, fresh)
     state = loaded.state if loaded.state.target is not None else replace(loaded.state, target=target)
     damage = state.verify()
