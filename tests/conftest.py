@@ -42,8 +42,4 @@ def engine_home() -> Iterator[Path]:
 @pytest.fixture
 def sdk_options(engine: Endpoint) -> dict[str, Any]:
     """What every call of the e2b SDK takes to reach the session's engine."""
-    return options_of(engine)
-
-
-def options_of(endpoint: Endpoint) -> dict[str, Any]:
-    return {"api_key": endpoint.api_key, "api_url": endpoint.api_url, "sandbox_url": endpoint.sandbox_url}
+    return dict(engine.sdk_options())

@@ -43,7 +43,7 @@ class DaemonError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where an engine is reached. Hand ``api_url``, ``sandbox_url`` and ``api_key`` to the e2b SDK."""
+    """Where an engine is reached."""
 
     api_url: str
     sandbox_url: str
@@ -52,6 +52,10 @@ class Endpoint:
     pid: int
     version: str
     home: Path
+
+    def sdk_options(self) -> dict[str, str]:
+        """What every call of the e2b SDK takes to reach this engine."""
+        return {"api_key": self.api_key, "api_url": self.api_url, "sandbox_url": self.sandbox_url}
 
 
 def ensure_running(home: Path, *, test_controls: bool = False) -> Endpoint:

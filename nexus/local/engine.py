@@ -33,7 +33,7 @@ from nexus.local.sandboxes.pausing import Pauser
 from nexus.local.sandboxes.records import SandboxRecords
 from nexus.local.sandboxes.recovery import recover
 from nexus.local.sandboxes.service import SandboxService, Tenancy
-from nexus.local.sandboxes.volumes import VolumeRegistry
+from nexus.local.sandboxes.volumes import GUEST_UID, VolumeRegistry
 from nexus.local.settings import HOST, Settings, nexus_version
 
 # The envd whose behaviour ours has; SDKs choose what they ask for by it.
@@ -72,7 +72,8 @@ class Engine:
         self._sandbox_records = SandboxRecords(settings.records / "sandboxes")
         self._template_records = TemplateRecords(settings.records)
         self.registry = TemplateRegistry(self._template_records)
-        self.volumes = VolumeRegistry(settings.volumes)
+        single_uid = self.isolation.tier.startswith("rootless")
+        self.volumes = VolumeRegistry(settings.volumes, None if single_uid else GUEST_UID)
         self.ledger = IdempotencyLedger(settings.records / "idempotency", self.clock)
         self.booter = Booter(
             self.isolation,

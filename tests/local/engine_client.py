@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+from e2b import Sandbox
 
 from nexus.local.daemon import Endpoint
 
 
 def sdk(endpoint: Endpoint) -> dict[str, Any]:
     """The SDK's options for ``endpoint``."""
-    return {"api_key": endpoint.api_key, "api_url": endpoint.api_url, "sandbox_url": endpoint.sandbox_url}
+    return dict(endpoint.sdk_options())
 
 
 @contextmanager
@@ -44,3 +45,11 @@ def kill_all(endpoint: Endpoint) -> None:
         while listed := client.get("/v2/sandboxes").json():
             for sandbox in listed:
                 client.delete(f"/sandboxes/{sandbox['sandboxID']}")
+
+
+def is_gone(sandbox: Sandbox) -> bool:
+    """Whether the edge no longer finds the sandbox. A request that meets the end itself is cut: that says nothing."""
+    try:
+        return not sandbox.is_running()
+    except httpx.TransportError:
+        return False

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict, dataclass
 
 from nexus.local.control_plane.bodies import Fields
@@ -86,8 +86,8 @@ class Creator:
             body.update(self._wire.tokens(claim.sandbox_id, public))
         return Answer(claim.status or 500, body)
 
-    async def _in_task(self, work: object) -> Answer:
-        task: asyncio.Task[Answer] = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    async def _in_task(self, work: Coroutine[None, None, Answer]) -> Answer:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)

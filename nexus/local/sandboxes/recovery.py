@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence, Set
-from dataclasses import replace
 
 from nexus.local.isolation.base import Isolation
 from nexus.local.sandboxes.fleet import Fleet, LiveSandbox
@@ -52,7 +51,7 @@ async def _take_over(record: SandboxRecord, isolation: Isolation) -> LiveSandbox
         await machine.pause()
     else:
         await machine.resume()
-    return LiveSandbox(replace(record), running_machine=machine)
+    return LiveSandbox(record, running_machine=machine)
 
 
 async def _end_orphans(known: Set[str], isolation: Isolation) -> None:

@@ -15,7 +15,7 @@ from nexus.local.errors import InvalidRequestError, NotFoundError
 from nexus.local.sandboxes.model import VolumeMount
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_GUEST_UID = 1000
+GUEST_UID = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,14 @@ class Volume:
 
 
 class VolumeRegistry:
-    """Names and ids of volumes, and the folder each one's content lies in."""
+    """Names and ids of volumes, and the folder each one's content lies in.
 
-    def __init__(self, folder: Path) -> None:
+    ``owner`` is the uid that new ones belong to; None where all accounts of a sandbox share this process's own.
+    """
+
+    def __init__(self, folder: Path, owner: int | None) -> None:
         self._folder = folder
+        self._owner = owner
         self._volumes: dict[str, Volume] = {}
 
     def open(self) -> None:
@@ -101,7 +105,8 @@ class VolumeRegistry:
     def _write(self, volume: Volume) -> None:
         content = self.content(volume)
         content.mkdir(mode=0o755)
-        _give_to_guest(content)
+        if self._owner is not None:
+            shutil.chown(content, self._owner, self._owner)
         write_document(self._record(volume), {"id": volume.id, "name": volume.name})
 
     def _erase(self, volume: Volume) -> None:
@@ -126,11 +131,3 @@ def _path_problem(path: str, taken: Mapping[str, Path]) -> str | None:
     if path in taken:
         return f"path '{path}' is used twice"
     return None
-
-
-def _give_to_guest(folder: Path) -> None:
-    """Let the sandbox's default user write. Without root, host and guest share one uid and nothing has to change."""
-    try:
-        shutil.chown(folder, _GUEST_UID, _GUEST_UID)
-    except (PermissionError, LookupError):
-        return

@@ -24,7 +24,7 @@ from nexus.local.isolation import tiers
 from nexus.local.isolation.namespaces import NamespaceIsolation
 from nexus.local.presence import is_held, read_presence, write_presence
 from nexus.local.settings import SettingsError, create_settings
-from tests.local.engine_client import advance, faults, rest, sdk
+from tests.local.engine_client import advance, faults, is_gone, rest, sdk
 from tests.local.waiting import wait_until
 
 pytestmark = pytest.mark.engine
@@ -109,7 +109,7 @@ def test_crash_leaves_sandboxes_usable_and_their_time_runs_on(engine_home: Path)
     running.commands.run("python3 -m http.server 8000 -d /etc", background=True)
     wait_until(lambda: "hostname" in _get(url), "the forward still leads to the sandbox")
     advance(again, 601)
-    wait_until(lambda: not running.is_running(), "its time ends")
+    wait_until(lambda: is_gone(running), "its time ends")
 
 
 def test_crash_during_create_leaves_nothing_or_an_answer(engine_home: Path) -> None:

@@ -17,7 +17,7 @@ from e2b.exceptions import (
 from e2b.sandbox.sandbox_api import SandboxQuery, SandboxState
 
 from nexus.local.daemon import Endpoint
-from tests.local.engine_client import advance, rest, sdk
+from tests.local.engine_client import advance, is_gone, rest, sdk
 from tests.local.waiting import wait_until
 
 pytestmark = pytest.mark.engine
@@ -74,7 +74,7 @@ def test_set_timeout_shortens_and_extends(clean_engine: Endpoint) -> None:
     sandbox.set_timeout(10)
     assert sandbox.get_info().end_at - datetime.now(UTC) < timedelta(seconds=11)
     sandbox.set_timeout(0)
-    wait_until(lambda: not sandbox.is_running(), "the sandbox ends at once")
+    wait_until(lambda: is_gone(sandbox), "the sandbox ends at once")
     with pytest.raises(SandboxNotFoundException):
         sandbox.set_timeout(10)
 
@@ -85,7 +85,7 @@ def test_sandbox_ends_when_its_time_is_up_and_streams_tell_so(clean_engine: Endp
     advance(clean_engine, 1001)
     with pytest.raises((TimeoutException, SandboxException), match=r"end of life|not found"):
         handle.wait()
-    wait_until(lambda: not sandbox.is_running(), "the sandbox is gone")
+    wait_until(lambda: is_gone(sandbox), "the sandbox is gone")
 
 
 def test_longest_life_limits_every_extension(clean_engine: Endpoint) -> None:
