@@ -45,13 +45,16 @@ class MemoryFiles:
         )
 
     def inline(self, content: str | bytes, mode: int, *, sensitive: bool = False) -> tuple[str, Tree]:
-        return self._remember({"": (content.encode() if isinstance(content, str) else content, mode)})
+        return self._remember({"": (content.encode() if isinstance(content, str) else content, mode)}, keyed=sensitive)
 
     def content(self, digest: str, path: str) -> bytes:
         return self.contents[digest][path]
 
-    def _remember(self, files: Mapping[str, tuple[bytes, int]]) -> tuple[str, Tree]:
-        tree = {path: FileEntry(sha(content), mode, len(content)) for path, (content, mode) in files.items()}
+    def _remember(self, files: Mapping[str, tuple[bytes, int]], *, keyed: bool = False) -> tuple[str, Tree]:
+        tree = {
+            path: FileEntry(sha(b"key" + content), mode, 0) if keyed else FileEntry(sha(content), mode, len(content))
+            for path, (content, mode) in files.items()
+        }
         name = tree_digest(tree)
         self.contents[name] = {path: content for path, (content, _) in files.items()}
         return name, tree

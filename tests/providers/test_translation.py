@@ -21,6 +21,7 @@ from nexus.providers.base import Certainty, Gone, LimitReached, ProviderError
 from nexus.providers.e2b.archive import Member, tar_stream
 from nexus.providers.e2b.connection import Connection, Settings
 from nexus.providers.e2b.errors import error_code, translate
+from nexus.providers.e2b.inspection import is_installed
 from nexus.providers.e2b.receipts import Entry, Receipt
 from nexus.providers.e2b.redaction import MASK, Redactor
 from nexus.providers.e2b.sandbox.packages import compare
@@ -182,6 +183,23 @@ class TestPackages:
     ) -> None:
         delta = compare(manager, wanted, before)
         assert (delta.added, delta.changed, delta.removed) == (added, changed, removed)
+
+
+class TestInstalled:
+    @pytest.mark.parametrize(
+        ("manager", "requirement", "installed", "expected"),
+        [
+            ("pip", "Foo_Bar[x]==1.0", {"foo-bar": "1.0.0"}, True),
+            ("pip", "foo==1.1", {"foo": "1.0"}, False),
+            ("pip", "foo>=2", {"foo": "1.0"}, True),
+            ("npm", "@s/x@2.0.0", {"@s/x": "2.0.0"}, True),
+            ("npm", "y@^1", {"y": "1.4.0"}, True),
+            ("apt", "jq=1.6-1", {"jq": "1.6-2"}, False),
+            ("apt", "jq", {}, False),
+        ],
+    )
+    def test_a_requirement_is_met_by_name_and_pinned_version(self, manager, requirement, installed, expected) -> None:
+        assert is_installed(manager, requirement, installed) is expected
 
 
 class TestArchives:

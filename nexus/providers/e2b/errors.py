@@ -11,35 +11,35 @@ from connectrpc.errors import ConnectError
 from e2b import exceptions as sdk
 from e2b.sandbox.commands.command_handle import CommandExitException
 
-from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
+from nexus.model.diagnostics import DiagnosticsError, error
 from nexus.providers.base import Certainty, Gone, LimitReached, ProviderError
-
-SANDBOX_NOT_FOUND: Final = "sandbox-not-found"
-SANDBOX_NOT_RUNNING: Final = "sandbox-not-running"
-EXECUTION_TIMEOUT: Final = "execution-timeout"
-EXECUTION_ERROR: Final = "execution-error"
-INSUFFICIENT_RESOURCES: Final = "insufficient-resources"
-PERMISSION_DENIED: Final = "permission-denied"
-QUOTA_EXCEEDED: Final = "quota-exceeded"
-
-_PUBLISHED: Final = frozenset(
-    {
-        SANDBOX_NOT_FOUND,
-        SANDBOX_NOT_RUNNING,
-        EXECUTION_TIMEOUT,
-        EXECUTION_ERROR,
-        INSUFFICIENT_RESOURCES,
-        PERMISSION_DENIED,
-        QUOTA_EXCEEDED,
-    }
+from nexus.providers.failures import (
+    EXECUTION_ERROR,
+    EXECUTION_TIMEOUT,
+    INSUFFICIENT_RESOURCES,
+    PERMISSION_DENIED,
+    QUOTA_EXCEEDED,
+    SANDBOX_NOT_RUNNING,
+    error_code,
 )
+
+__all__ = [
+    "EXECUTION_ERROR",
+    "EXECUTION_TIMEOUT",
+    "INSUFFICIENT_RESOURCES",
+    "PERMISSION_DENIED",
+    "QUOTA_EXCEEDED",
+    "SANDBOX_NOT_RUNNING",
+    "error_code",
+    "failure",
+    "gone",
+    "not_running",
+    "status_of",
+    "translate",
+]
+
 _STATUS: Final = re.compile(r"^(\d{3}): ?")
 _QUOTA: Final = re.compile(r"maximum number of|concurrent (sandbox|build)|limit reached", re.IGNORECASE)
-
-
-def error_code(diagnostic: Diagnostic) -> str | None:
-    """The published code of a failure, such as ``SANDBOX_NOT_FOUND``; None for those that have none."""
-    return diagnostic.code.upper().replace("-", "_") if diagnostic.code in _PUBLISHED else None
 
 
 def failure(
@@ -74,7 +74,7 @@ def not_running(address: str) -> ProviderError:
         SANDBOX_NOT_RUNNING,
         "The sandbox is not running",
         detail=f"{address or 'The sandbox'} is paused, was killed, or reached the end of its time.",
-        hint="«nexus start» resumes a paused sandbox; «nexus apply» makes an ended one again",
+        hint="«nexus apply» resumes a paused sandbox of the project, and makes an ended one again",
         address=address,
     )
 
@@ -161,7 +161,7 @@ def _limited(problem: Exception, address: str) -> ProviderError:
                 QUOTA_EXCEEDED,
                 "The account has as many of these as it may have",
                 detail=text,
-                hint="remove some («nexus list», «nexus delete»), or raise the limit of the account",
+                hint="remove some («nexus list --all» shows them), or raise the limit of the account",
                 address=address,
             )
         )

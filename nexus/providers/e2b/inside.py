@@ -6,10 +6,12 @@ process in a sandbox.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from e2b import AsyncSandbox, FileNotFoundException
 from e2b.api.client.api.sandboxes import get_sandboxes_sandbox_id
@@ -17,6 +19,7 @@ from e2b.api.client.models import SandboxDetail, SandboxState
 from e2b.api.client.types import Unset
 from e2b.sandbox.commands.command_handle import CommandExitException
 from e2b.sandbox.filesystem.filesystem import WriteEntry
+from e2b.sandbox_async.commands.command_handle import AsyncCommandHandle
 from packaging.version import Version
 
 from nexus.providers.base import ProviderError
@@ -101,8 +104,12 @@ class Inside:
         cwd: str | None = None,
         envs: Mapping[str, str] | None = None,
         output: Sink | None = None,
+        stdin: AsyncIterator[bytes] | None = None,
     ) -> Finished:
-        """Run ``command`` under ``bash -l`` to its end, however long that takes; a non-zero exit is no error here."""
+        """Run ``command`` under ``bash -l`` to its end, however long that takes; a non-zero exit is no error here.
+
+        ``stdin`` is handed on as it comes, for as long as the command runs; without one its input is empty.
+        """
         try:
             handle = await self.sandbox.commands.run(
                 command,
@@ -111,6 +118,7 @@ class Inside:
                 cwd=cwd,
                 envs=dict(envs) if envs else None,
                 timeout=0,
+                stdin=stdin is not None,
                 on_stdout=output.stdout if output else None,
                 on_stderr=output.stderr if output else None,
                 retain_output=output is None,
@@ -118,6 +126,7 @@ class Inside:
         except Exception as problem:
             raise _command_problem(problem, self.address, user, cwd) from problem
         done = False
+        feeding = None if stdin is None else asyncio.create_task(_feed(handle, stdin))
         try:
             result = await handle.wait()
             done = True
@@ -128,6 +137,8 @@ class Inside:
         except Exception as problem:
             raise errors.translate(problem, self.address) from problem
         finally:
+            if feeding is not None:
+                feeding.cancel()
             if not done:
                 await handle.disconnect()
             if output is not None:
@@ -227,6 +238,14 @@ class Sandboxes:
                 detail.sandbox_id, None if isinstance(token, Unset) else token
             ),
         )
+
+
+async def _feed(handle: AsyncCommandHandle[Any], stdin: AsyncIterator[bytes]) -> None:
+    """Hand input to a command. One that has ended, or does not read, says so by how it ends, not here."""
+    with contextlib.suppress(Exception):
+        async for chunk in stdin:
+            await handle.send_stdin(chunk)
+        await handle.close_stdin()
 
 
 _NO_FOLDER: Final = re.compile(r"cwd '.*' does not exist")

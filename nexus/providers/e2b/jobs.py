@@ -12,7 +12,7 @@ import asyncio
 import secrets
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -44,7 +44,8 @@ class Job:
     """``timeout`` in seconds bounds the whole tree of processes; None waits for ever.
 
     ``after_success`` is a command that runs in the same shell when the script succeeded. ``measured`` keeps the job's
-    folder, for :func:`collect`.
+    folder, for :func:`collect`. ``input`` is handed on while the job runs, in place of ``stdin``. ``ended_with_us`` ends the
+    job's processes when the wait for it is cancelled; others go on.
     """
 
     script: str
@@ -57,6 +58,8 @@ class Job:
     files: Mapping[str, bytes] = field(default_factory=dict)
     after_success: str = ""
     measured: bool = False
+    input: AsyncIterator[bytes] | None = None
+    ended_with_us: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +94,16 @@ async def run_job(inside: Inside, job: Job, output: Sink | None = None) -> Ran:
     started = time.monotonic()
     try:
         async with asyncio.timeout(job.timeout):
-            finished = await inside.run(_command(job, folder, token), user=job.user, cwd=job.cwd, output=output)
+            finished = await inside.run(
+                _command(job, folder, token), user=job.user, cwd=job.cwd, output=output, stdin=job.input
+            )
     except TimeoutError:
         await end_marked(inside, f"NEXUS_JOB={token}", folder="" if job.measured else folder)
         return Ran(folder=folder, finished=Finished(124), seconds=time.monotonic() - started, timed_out=True)
+    except asyncio.CancelledError:
+        if job.ended_with_us:
+            await end_marked(inside, f"NEXUS_JOB={token}", folder=folder)
+        raise
     seconds = time.monotonic() - started
     timed_out = job.timeout is not None and finished.exit_code in (124, 137) and seconds >= job.timeout
     return Ran(folder=folder, finished=finished, seconds=seconds, timed_out=timed_out)
@@ -156,6 +165,7 @@ def export_lines(variables: Mapping[str, str]) -> str:
 
 def _command(job: Job, folder: str, token: str) -> str:
     """The command line of a job: it names files, and holds nothing of the user's."""
+    source = "" if job.input is not None else ' < "$F/stdin"'
     lines = [f"export NEXUS_JOB={token}", f"F={folder}", f". {folder}/env"]
     if not job.measured:
         lines.append("trap 'rm -rf \"$F\"' EXIT")
@@ -165,11 +175,11 @@ def _command(job: Job, folder: str, token: str) -> str:
     if job.measured:
         # Without Python there, bash can still tell the CPU time of what it waited for.
         lines.append(
-            'if command -v python3 >/dev/null; then python3 -I -S "$F/measure.py" "$F/usage" "$@" < "$F/stdin"; '
-            'code=$?; else "$@" < "$F/stdin"; code=$?; times > "$F/times"; fi'
+            f'if command -v python3 >/dev/null; then python3 -I -S "$F/measure.py" "$F/usage" "$@"{source}; '
+            f'code=$?; else "$@"{source}; code=$?; times > "$F/times"; fi'
         )
     else:
-        lines.append('"$@" < "$F/stdin"; code=$?')
+        lines.append(f'"$@"{source}; code=$?')
     if job.after_success:
         lines.append(f"[ $code -ne 0 ] || {{ {job.after_success}; }} || code=$?")
     lines.append("exit $code")

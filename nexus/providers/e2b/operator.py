@@ -54,7 +54,9 @@ class E2BOperator:
             runner=RUNNERS[execution.language],
             cwd=execution.working_dir,
             env=execution.env_vars,
-            stdin=execution.stdin,
+            stdin=execution.stdin if isinstance(execution.stdin, bytes) else None,
+            input=None if isinstance(execution.stdin, bytes) else execution.stdin,
+            ended_with_us=True,
             timeout=execution.timeout,
             measured=True,
         )

@@ -12,7 +12,7 @@ from nexus.model.changes import Verb
 from nexus.model.observation import Observation
 from nexus.model.state import Intent, State, Target
 from nexus.providers.base import Call, Found, Result
-from nexus.providers.e2b import find, observe
+from nexus.providers.e2b import find, inspection, observe
 from nexus.providers.e2b.connection import Connection, Settings
 from nexus.providers.e2b.errors import translate
 from nexus.providers.e2b.inside import Sandboxes
@@ -85,6 +85,16 @@ class E2BProvider:
             return await observe.observe(self._world, state, catalogue)
         except ExceptionGroup as problems:
             raise translate(_first(problems)) from problems
+        except Exception as problem:
+            raise translate(problem) from problem
+
+    async def look_inside(self, state: State, observation: Observation) -> Observation:
+        """The observation with the fact ``setup`` for every running sandbox: which units are still as they were done.
+
+        One or two requests for each sandbox. A sandbox that does not answer is left as it was seen.
+        """
+        try:
+            return await inspection.look_inside(self._world, state, observation)
         except Exception as problem:
             raise translate(problem) from problem
 

@@ -38,6 +38,9 @@ async def install(inside: Inside, call: Call, spec: SandboxSpec, receipt: Receip
     manager = call.operation.unit
     wanted = spec.packages.of(manager) if call.unit is not None else ()
     delta = compare(manager, wanted, _before(call, manager))
+    if not (delta.added or delta.changed or delta.removed):
+        # Nothing was declared anew, so something that was installed is not there any more.
+        delta = Delta(added=tuple(wanted))
     after = receipt.after(call)
     output = Output(call.report)
     call.report.progress(f"{manager}: {delta.describe() or 'nothing to do'}")

@@ -10,18 +10,21 @@ import posixpath
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from nexus.kinds.base import SourceFiles
 from nexus.kinds.sandbox import SandboxSpec
-from nexus.model.state import Tree
+from nexus.model.state import ResourceRecord, Tree
 from nexus.model.values import Value
 from nexus.providers.base import Call
 from nexus.providers.e2b import errors
 from nexus.providers.e2b.archive import Member, tar_stream
-from nexus.providers.e2b.inside import ROOT, Inside
+from nexus.providers.e2b.inside import JOBS_FOLDER, ROOT, Inside
 from nexus.providers.e2b.jobs import new_token
 from nexus.providers.e2b.receipts import FOLDER, Receipt, commit_command
 from nexus.providers.e2b.shell import MAKE_FOLDER
+
+_LARGEST_IN_MEMORY: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +59,25 @@ class Delta:
 async def upload(inside: Inside, call: Call, spec: SandboxSpec, receipt: Receipt, *, compress: bool) -> None:
     """Bring the uploaded files to what ``spec`` says. ``compress`` is for lines that are slower than gzip."""
     wanted = [(item.path, item.tree, item.user) for item in spec.uploads] if call.unit is not None else []
-    delta = compare(places(wanted, call.trees, strict=True), places(_before(call), call.prior_trees, strict=False))
+    delta = compare(
+        places(wanted, call.trees, strict=True), places(recorded_uploads(call.record), call.prior_trees, strict=False)
+    )
+    if not delta.send and not delta.delete:
+        # Nothing was declared anew, so what is in the sandbox is not what was put there.
+        delta = Delta(places(wanted, call.trees, strict=True), {})
     after = receipt.after(call)
     call.report.progress(delta.describe())
-    folder = f"{FOLDER}/incoming/{new_token()}"
+    folder = f"{_staging(delta)}/{new_token()}"
     members = _members(delta, after, call.files)
     await inside.send(f"{folder}/files.tar", tar_stream(members), user=ROOT, compress=compress)
     await inside.check(_command(folder, delta), user=ROOT, summary="The uploaded files could not be put in place")
     inside.remember(after)
+
+
+def _staging(delta: Delta) -> str:
+    """Where the archive waits: in memory, or on disk when it is large."""
+    size = sum(item.size for item in delta.send.values())
+    return JOBS_FOLDER if size <= _LARGEST_IN_MEMORY else f"{FOLDER}/incoming"
 
 
 def compare(wanted: Mapping[str, Placed], before: Mapping[str, Placed]) -> Delta:
@@ -99,8 +113,9 @@ def places(uploads: Iterable[tuple[str, str, str]], trees: Mapping[str, Tree], *
     return found
 
 
-def _before(call: Call) -> list[tuple[str, str, str]]:
-    recorded = call.record.attributes.get("uploads") if call.record is not None else None
+def recorded_uploads(record: ResourceRecord | None) -> list[tuple[str, str, str]]:
+    """Path, tree and owner of every upload that the record tells."""
+    recorded = record.attributes.get("uploads") if record is not None else None
     items = recorded if isinstance(recorded, list) else []
     return [found for item in items if (found := _recorded(item)) is not None]
 
