@@ -28,12 +28,12 @@ class Planned:
 
 
 def plan(request: PlanRequest) -> Plan:
-    """The plan alone. Its diagnostics say what is wrong: a plan with errors must not be applied."""
+    """The plan alone; see :func:`make_plan`."""
     return make_plan(request).plan
 
 
 def make_plan(request: PlanRequest) -> Planned:
-    """Never raises for what the user did; see :func:`plan`."""
+    """Never raises for what the user did: the plan's diagnostics say it. A plan with errors must not be applied."""
     diagnostics = Diagnostics(list(request.observation.diagnostics))
     evaluation = Evaluation(request)
     chosen = selected(request, diagnostics)

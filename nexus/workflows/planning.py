@@ -38,7 +38,7 @@ def draw_up(project: Project, session: Session, found: Survey, options: PlanOpti
     """The plan for one survey. Raises DiagnosticsError when none can be made."""
     key = fingerprint_key(found.state.lineage)
     files = project.files.with_key(key)
-    planned = planning.plan(
+    planned = planning.make_plan(
         PlanRequest(
             graph=project.desired,
             kinds=KINDS,

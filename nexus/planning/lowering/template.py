@@ -14,9 +14,13 @@ _BY_CALL = {"tags": Verb.SET_TAGS, "public": Verb.SET_PUBLIC}
 class TemplateLowering:
     """See :class:`nexus.planning.lowering.Lowering`."""
 
-    def create(self, evaluated: Evaluated, cause: str) -> list[Work]:  # noqa: ARG002
-        """The first build brings its tags and its visibility along."""
-        return [Work(Verb.CREATE, cause=cause)]
+    def create(self, evaluated: Evaluated, cause: str) -> list[Work]:
+        work = [Work(Verb.CREATE, cause=cause)]
+        if evaluated.concealed.get("tags"):
+            work.append(Work(Verb.SET_TAGS, cause="tags point at the first build"))
+        if evaluated.concealed.get("public"):
+            work.append(Work(Verb.SET_PUBLIC, cause="public"))
+        return work
 
     def update(
         self,
