@@ -36,14 +36,17 @@ class LiveSandbox:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """Code to run in a sandbox. ``timeout`` in seconds bounds the whole tree of processes; None waits for ever."""
+    """Code to run in a sandbox. ``timeout`` in seconds bounds the whole tree of processes; None waits for ever.
+
+    ``stdin`` may be a stream: it is handed on while the code runs, and the code does not have to wait for its end.
+    """
 
     code: str
     language: Language = Language.BASH
     user: str = "user"
     working_dir: str | None = None
     env_vars: Mapping[str, str] = field(default_factory=dict)
-    stdin: bytes | None = None
+    stdin: bytes | AsyncIterator[bytes] | None = None
     timeout: float | None = None
 
 
@@ -119,7 +122,10 @@ class Operator(Protocol):
     async def execute(
         self, sandbox_id: str, execution: Execution, on_output: Callable[[str, str], None] | None = None
     ) -> Executed:
-        """Run code to its end. ``on_output`` is handed (stdout or stderr, text) as it comes."""
+        """Run code to its end. ``on_output`` is handed (stdout or stderr, text) as it comes.
+
+        Cancelling it ends the code in the sandbox too.
+        """
 
     async def logs(
         self, sandbox_id: str, *, limit: int = 1000, level: str | None = None, since: datetime | None = None
