@@ -20,11 +20,14 @@ _QUIET: Final = frozenset({Verb.RECORD, Verb.FORGET, Verb.DELETE, Verb.SET_TAGS,
 ENOUGH_SECONDS: Final = 300
 
 
-def order_replacements(decisions: Mapping[Address, Decision], order: list[Address]) -> None:
+def order_replacements(
+    decisions: Mapping[Address, Decision], order: list[Address], dag: Dag[Address]
+) -> frozenset[Address]:
     """Marks what is made before its old incarnation goes.
 
     What such a replacement needs must be replaced in the same way, or the old one would go too early; where that can't
-    be, because of a name that only one object can have, it is deleted first after all.
+    be, because of a name that only one object can have, it is deleted first after all. Returns what waits for a
+    deletion: what is deleted first, and everything that needs it.
     """
     replaced = {
         address: decisions[address] for address in order if address in decisions and decisions[address].replaces
@@ -35,14 +38,18 @@ def order_replacements(decisions: Mapping[Address, Decision], order: list[Addres
             continue
         decision.create_first = decision.create_first or decision.evaluated.spec.lifecycle.create_before_destroy
         if decision.create_first:
-            for needed in decision.evaluated.spec.depends_on:
+            for needed in dag.needs(address):
                 if needed in replaced:
                     replaced[needed].create_first = needed.kind not in _ONE_OF_A_NAME
-    for address in order:
+    stirred: set[Address] = set()
+    for address in order if replaced else ():
         decision = replaced.get(address)
-        if decision is not None and decision.evaluated is not None and decision.create_first:
-            needed_ones = (replaced[item] for item in decision.evaluated.spec.depends_on if item in replaced)
-            decision.create_first = all(needed.create_first for needed in needed_ones)
+        waits = any(needed in stirred for needed in dag.needs(address))
+        if decision is not None and waits:
+            decision.create_first = False
+        if waits or (decision is not None and not decision.create_first):
+            stirred.add(address)
+    return frozenset(stirred)
 
 
 def keep_up(decisions: Mapping[Address, Decision], dag: Dag[Address], now: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -9,7 +10,9 @@ from nexus.model.addresses import Address
 from nexus.model.changes import Action, Effect, FieldDiff, Verb
 from nexus.model.diagnostics import Diagnostic, Diagnostics, Severity
 from nexus.model.observation import Presence
+from nexus.model.resources import ResourceSpec
 from nexus.model.state import ResourceRecord, Tree
+from nexus.model.values import Value
 from nexus.planning.diff import field_diffs, is_rotation, new_fields, top
 from nexus.planning.evaluate import Evaluated, Evaluation
 from nexus.planning.lowering import LOWERINGS
@@ -89,14 +92,8 @@ class Deciding:
     def _fields(self, evaluated: Evaluated, situation: Situation) -> tuple[FieldDiff, ...]:
         kind = self.request.kinds[evaluated.spec.address.kind]
         before, after = situation.record.attributes, evaluated.concealed
-        protected = evaluated.spec.lifecycle.prevent_destroy
-        if before == after and situation.record.protected == protected:
-            return ()
-        fields = field_diffs(kind, before, after, self.trees)
-        if situation.record.protected != protected:
-            path, recorded = "lifecycle.prevent_destroy", situation.record.protected
-            fields += (FieldDiff(path=path, before=recorded, after=protected, effect=Effect.NONE),)
-        return fields
+        fields = () if before == after else field_diffs(kind, before, after, self.trees)
+        return (*fields, *_block_diffs(evaluated.spec, situation.record))
 
     def _reason_to_replace(self, evaluated: Evaluated, fields: tuple[FieldDiff, ...]) -> str | None:
         address, lifecycle = evaluated.spec.address, evaluated.spec.lifecycle
@@ -220,6 +217,18 @@ class Deciding:
         if known:
             return _changed(known)
         return "upstream runs" if any(one.action is Action.RUN for one in upstream) else "what it takes may change"
+
+
+def _block_diffs(spec: ResourceSpec, record: ResourceRecord) -> Iterator[FieldDiff]:
+    """What is remembered of the block itself: it decides what may be deleted, and in which order."""
+    protected = spec.lifecycle.prevent_destroy
+    if record.protected != protected:
+        path = "lifecycle.prevent_destroy"
+        yield FieldDiff(path=path, before=record.protected, after=protected, effect=Effect.NONE)
+    if record.depends_on != spec.depends_on and set(record.depends_on) != set(spec.depends_on):
+        before: list[Value] = [str(address) for address in record.depends_on]
+        after: list[Value] = [str(address) for address in spec.depends_on]
+        yield FieldDiff(path="depends_on", before=before, after=after, effect=Effect.NONE)
 
 
 def _reason_to_update(situation: Situation, fields: tuple[FieldDiff, ...], work: list[Work]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from nexus.graph import Dag
@@ -24,7 +24,8 @@ class _Draft:
 class Assembly:
     """Puts the work of all decisions in order.
 
-    ``recorded_needs`` says what a recorded resource needed when it was applied, and by its block.
+    ``stirred`` is what waits for the deletion of an old incarnation. No deletion may wait for the work on these, and
+    that is what keeps the order free of circles. ``recorded_needs`` is what recorded resources needed.
     """
 
     def __init__(
@@ -33,7 +34,8 @@ class Assembly:
         leftovers: Iterable[Decision],
         dag: Dag[Address],
         order: list[Address],
-        recorded_needs: Callable[[Address], tuple[Address, ...]],
+        stirred: frozenset[Address],
+        recorded_needs: Mapping[Address, tuple[Address, ...]],
     ) -> None:
         self._decisions = decisions
         self._leftovers = list(leftovers)
@@ -44,7 +46,7 @@ class Assembly:
         self._last: dict[Address, _Draft] = {}  # the end of what is done on the wanted object
         self._removals: dict[Address, _Draft] = {}
         self._ready: dict[Address, tuple[_Draft, ...]] = {}
-        self._stirred: set[Address] = set()  # replaced by deleting first, or needing what is
+        self._stirred = stirred
 
     def operations(self) -> tuple[Operation, ...]:
         """All operations, each after those that it needs, with ids in that order."""
@@ -69,9 +71,6 @@ class Assembly:
         ready = self._ready_needs(address)
         decision = self._decisions.get(address)
         removal = self._removals.get(address)
-        deletes_first = decision is not None and removal is not None and decision.replaces and not decision.create_first
-        if deletes_first or any(needed in self._stirred for needed in self._dag.needs(address)):
-            self._stirred.add(address)
         if decision is None or not decision.work:
             self._ready[address] = ready
             return
@@ -100,22 +99,22 @@ class Assembly:
         """What needed a resource goes before it, or has been changed to need it no more."""
         if not self._removals:
             return
-        for dependant in dict.fromkeys((*self._decisions, *self._order)):
-            for needed in self._recorded_needs(dependant):
-                removal = self._removals.get(needed)
-                if removal is None or self._is_gone(needed):
-                    continue
-                decision = self._decisions[needed]
-                if dependant in self._removals and not self._is_gone(dependant):
-                    removal.needs.append(self._removals[dependant])
-                if dependant in self._last and (decision.create_first or needed not in self._dag.needs(dependant)):
-                    removal.needs.append(self._last[dependant])
+        for dependant, needs in self._recorded_needs.items():
+            for needed in needs:
+                if needed in self._removals and not self._is_gone(needed):
+                    self._removals[needed].needs.extend(self._before_removal(dependant, needed))
         for address, decision in self._decisions.items():
             if decision.create_first and address in self._removals:
-                removal = self._removals[address]
-                removal.needs.append(self._last[address])
-                users = (self._last[item] for item in self._dag.needed_by(address) if item in self._last)
-                removal.needs.extend(users)
+                users = [item for item in self._dag.needed_by(address) if item not in self._stirred]
+                work = (self._last[item] for item in (address, *users) if item in self._last)
+                self._removals[address].needs.extend(work)
+
+    def _before_removal(self, dependant: Address, needed: Address) -> Iterator[_Draft]:
+        if dependant in self._removals and not self._is_gone(dependant):
+            yield self._removals[dependant]
+        moves_on = needed not in self._dag.needs(dependant) and dependant not in self._stirred
+        if dependant in self._last and moves_on:
+            yield self._last[dependant]
 
     def _is_gone(self, address: Address) -> bool:
         """Whether only the memory of an old object goes, to make room for the new one: nothing waits for that."""

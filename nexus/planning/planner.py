@@ -15,7 +15,7 @@ from nexus.planning.lowering import LOWERINGS
 from nexus.planning.ordering import Assembly
 from nexus.planning.removal import check_protected, leftovers, removals
 from nexus.planning.request import PlanRequest
-from nexus.planning.select import needs_of, selected
+from nexus.planning.select import recorded_needs, selected
 from nexus.planning.work import Decision
 
 
@@ -41,12 +41,12 @@ def make_plan(request: PlanRequest) -> Planned:
     decisions = _decisions(request, evaluation, order, chosen, diagnostics)
     for removal in removals(request, chosen):
         decisions[removal.address] = removal
-    order_replacements(decisions, order)
+    stirred = order_replacements(decisions, order, request.graph.dag)
     keep_up(decisions, request.graph.dag, request.now)
     remains = leftovers(request, chosen)
     check_protected(request, (*decisions.values(), *remains), diagnostics)
     diagnostics.extend(evaluation.warnings)
-    assembly = Assembly(decisions, remains, request.graph.dag, order, lambda address: needs_of(request, address))
+    assembly = Assembly(decisions, remains, request.graph.dag, order, stirred, recorded_needs(request))
     return Planned(
         Plan(
             project=request.project,

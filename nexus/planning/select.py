@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from nexus.graph import Dag
 from nexus.model.addresses import Address
@@ -53,16 +53,20 @@ def _going(request: PlanRequest) -> Dag[Address]:
     """What the state knows and nobody wants any more, and what it needed of the same kind."""
     wanted = () if request.options.destroy else request.graph.resources.keys()
     going = {address: record for address, record in request.state.resources.items() if address not in wanted}
-    return Dag({address: [needed for needed in needs_of(request, address) if needed in going] for address in going})
+    return Dag(
+        {address: [needed for needed in record.depends_on if needed in going] for address, record in going.items()}
+    )
 
 
-def needs_of(request: PlanRequest, address: Address) -> tuple[Address, ...]:
-    """What a recorded resource needs, by its record and, where the manifest has it still, by the manifest."""
-    record = request.state.resources.get(address)
-    recorded = () if record is None else record.depends_on
-    spec = request.graph.resources.get(address)
-    declared = () if spec is None else spec.depends_on
-    return tuple(dict.fromkeys((*recorded, *declared)))
+def recorded_needs(request: PlanRequest) -> Mapping[Address, tuple[Address, ...]]:
+    """What each recorded resource needed when it was last applied: the order in which things go is the reverse.
+
+    Records that contradict each other are not believed; the manifest is, then.
+    """
+    recorded = {address: record.depends_on for address, record in request.state.resources.items()}
+    if not Dag(recorded).cycles():
+        return recorded
+    return {address: spec.depends_on for address, spec in request.graph.resources.items()}
 
 
 def _covered(named: Iterable[Address], known: Iterable[Address]) -> set[Address]:

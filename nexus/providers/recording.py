@@ -30,8 +30,8 @@ FIELD_OF: Final[Mapping[Verb, str]] = {
 }
 """The field that each verb brings about, where its unit does not say another."""
 
-_LEFT_TO_ARM: Final = {"sandbox": ("timeout",)}
-"""Fields that a create does not bring about: a sandbox is made with a short lease first."""
+_LEFT_BY_CREATE: Final = {"sandbox": ("timeout",), "template": ("tags", "public")}
+"""Fields that a create does not bring about: a sandbox is made with a short lease first, a build with its own tag."""
 
 _NOT_RECORDED: Final[Mapping[str, frozenset[str]]] = {
     "sandbox": frozenset(FIELD_OF.values()) - {"tags", "public"},
@@ -90,14 +90,22 @@ def _applied(call: Call, record: ResourceRecord) -> tuple[Attributes, Mapping[st
 def _created(call: Call) -> tuple[Attributes, Mapping[str, str]]:
     setup = {unit.name: unit.digest for unit in call.units if unit.verb is Verb.SET_ENV and unit.digest is not None}
     to_do = {unit.field for unit in call.units if unit.name not in setup}
-    to_do.update(_LEFT_TO_ARM.get(call.address.kind, ()))
+    to_do.update(_LEFT_BY_CREATE.get(call.address.kind, ()))
     return {name: value for name, value in call.attributes.items() if name not in to_do}, setup
 
 
 def _built(call: Call, record: ResourceRecord) -> Attributes:
-    """A build takes everything but what has a verb of its own, as far as that was set before."""
-    kept = {name: record.attributes[name] for name in ("tags", "public") if name in record.attributes}
-    return {**call.attributes, **kept}
+    """A build takes everything but what has a verb of its own.
+
+    Wanted tags are still to be moved to it; those that remain on record are still to be taken off.
+    """
+    attributes = {name: value for name, value in call.attributes.items() if name not in ("tags", "public")}
+    if "public" in record.attributes:
+        attributes["public"] = record.attributes["public"]
+    before, wanted = record.attributes.get("tags"), call.attributes.get("tags")
+    if isinstance(before, list) and isinstance(wanted, list):
+        attributes["tags"] = [tag for tag in before if tag not in wanted]
+    return attributes
 
 
 def _unit_done(call: Call, record: ResourceRecord) -> tuple[Attributes, Mapping[str, str]]:
