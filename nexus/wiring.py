@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from nexus.executor import SystemClock
 from nexus.model.diagnostics import DiagnosticsError, error
 from nexus.model.values import reveal
+from nexus.providers.operating import Operator
 from nexus.stores import LockInfo, local_backend
 from nexus.workflows.loading import Project
 from nexus.workflows.session import Session
@@ -89,6 +90,18 @@ async def open_session(
             keep_secret=lambda values: secrets.extend(str(reveal(value)) for value in values),
             because=choice.because,
         )
+    finally:
+        await provider.aclose()
+
+
+@asynccontextmanager
+async def open_operator(
+    choice: Choice, environment: Mapping[str, str], section: Mapping[str, object]
+) -> AsyncIterator[Operator]:
+    """Commands on live sandboxes of what was chosen. Starts the local engine when it is that."""
+    provider = open_provider(choice, environment, section)
+    try:
+        yield provider.operator
     finally:
         await provider.aclose()
 

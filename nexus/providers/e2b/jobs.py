@@ -44,8 +44,8 @@ class Job:
     """``timeout`` in seconds bounds the whole tree of processes; None waits for ever.
 
     ``after_success`` is a command that runs in the same shell when the script succeeded. ``measured`` keeps the job's
-    folder, for :func:`collect`. ``input`` is handed on while the job runs, in place of ``stdin``. ``ended_with_us`` ends the
-    job's processes when the wait for it is cancelled; others go on.
+    folder, for :func:`collect`. ``input`` is handed on while the job runs, in place of ``stdin``. ``ended_with_us`` ends
+    the job's processes when the wait for it is cancelled; others go on.
     """
 
     script: str
