@@ -30,10 +30,16 @@ class AddressType(click.ParamType[Address]):
 ADDRESS = AddressType()
 
 
+def environment_option(function: F) -> F:
+    return click.option(
+        "-e", "--environment", default="default", show_default=True, metavar="NAME", help="Environment of the project."
+    )(function)
+
+
 def project_options(function: F) -> F:
     """Which environment, which values of variables."""
     for option in (
-        click.option("-e", "--environment", default="default", show_default=True, help="Environment of the project."),
+        environment_option,
         click.option(
             "--var", "var_texts", multiple=True, metavar="NAME=VALUE", help="Value of a variable; wins over all."
         ),

@@ -72,12 +72,15 @@ def on_interrupt(interrupt: Callable[[], None]) -> None:
 
 
 def seconds(text: str) -> float:
-    """A duration such as ``5m``, or none at all. Raises click.BadParameter."""
+    """How long to wait for a lock: a duration such as ``5m``, or none at all. Raises click.BadParameter."""
+    return 0.0 if text in ("0", "0s") else duration_of(text, "--lock-timeout")
+
+
+def duration_of(text: str, option: str) -> float:
+    """Seconds of a duration such as ``5m``. Raises click.BadParameter."""
     from nexus.kinds.durations import parse_duration
 
-    if text in ("0", "0s"):
-        return 0.0
     try:
         return float(parse_duration(text))
     except ValueError as problem:
-        raise click.BadParameter(str(problem), param_hint="--lock-timeout") from problem
+        raise click.BadParameter(str(problem), param_hint=option) from problem

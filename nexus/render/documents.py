@@ -25,7 +25,7 @@ from nexus.model.events import (
     Outcome,
     PlanReady,
 )
-from nexus.model.state import OutputRecord
+from nexus.model.state import OutputRecord, ResourceRecord, State
 from nexus.model.values import Fingerprint, Sensitive, Unknown, Value
 from nexus.render.values import SENSITIVE
 
@@ -102,6 +102,35 @@ def outputs_to_json(outputs: Mapping[str, OutputRecord]) -> Json:
             "description": output.description,
         }
         for name, output in outputs.items()
+    }
+
+
+def state_to_json(state: State) -> Json:
+    """What is remembered, for readers."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "project": state.project,
+        "environment": state.environment,
+        "target": None if state.target is None else {"kind": state.target.kind, "account": state.target.account},
+        "serial": state.serial,
+        "lineage": state.lineage,
+        "resources": [record_to_json(state.resources[address]) for address in sorted(state.resources)],
+        "outputs": outputs_to_json(state.outputs),
+    }
+
+
+def record_to_json(record: ResourceRecord) -> Json:
+    return {
+        "address": str(record.address),
+        "kind": record.address.kind,
+        "id": record.id,
+        "attributes": value_to_json(dict(record.attributes)),
+        "outputs": value_to_json(dict(record.outputs)),
+        "setup": dict(record.setup),
+        "depends_on": [str(address) for address in record.depends_on],
+        "protected": record.protected,
+        "created_at": record.created_at,
+        "expires_at": record.expires_at,
     }
 
 

@@ -1,0 +1,75 @@
+"""``nexus logs``: what a sandbox says."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from nexus.cli.failures import guarded
+from nexus.cli.live import on_live
+from nexus.cli.options import environment_option, json_option, target_options
+from nexus.cli.settings import Settings
+
+if TYPE_CHECKING:
+    from nexus.providers.operating import LogEntry, Operator
+    from nexus.workflows.operating import Place
+
+LEVELS = ("all", "debug", "info", "warn", "error")
+
+
+@click.command("logs")
+@click.argument("sandbox")
+@click.option("-n", "--lines", type=click.IntRange(1), default=100, show_default=True, help="How many lines, the last.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is written, until the sandbox is gone or Ctrl-C.")
+@click.option("--level", type=click.Choice(LEVELS), default="all", show_default=True, help="This level and above.")
+@click.option("--timestamps", is_flag=True, help="Begin each line with its time, in UTC.")
+@environment_option
+@target_options
+@json_option("the lines (with --follow, one document a line)")
+@click.pass_obj
+@guarded
+def command(
+    settings: Settings,
+    sandbox: str,
+    lines: int,
+    follow: bool,
+    level: str,
+    timestamps: bool,
+    environment: str,
+    local: bool,
+    as_json: bool,
+) -> int:
+    """Show what E2B keeps of what SANDBOX said: a name, name[key], an address, or an id at E2B."""
+    from nexus.render.operating import log_entry_to_json, log_text, logs_to_json
+
+    console = settings.console()
+
+    def show(entry: LogEntry) -> None:
+        if as_json:
+            click.echo(json.dumps(log_entry_to_json(entry), ensure_ascii=False))
+        else:
+            console.print(log_text(entry, timestamps=timestamps))
+
+    async def work(place: Place, operator: Operator) -> None:
+        from nexus.workflows.logs import follow_logs, read_logs
+        from nexus.workflows.operating import find_sandbox
+
+        found = await find_sandbox(place, operator, sandbox)
+        least = None if level == "all" else level
+        now = datetime.now(UTC)
+        logs = await read_logs(operator, found, lines, least)
+        if as_json and not follow:
+            document = logs_to_json(found.id, logs.entries, total=logs.total, byte_count=logs.size, oldest=logs.oldest)
+            click.echo(json.dumps({**document, "address": found.address or None}, indent=2, ensure_ascii=False))
+            return
+        for entry in logs.entries:
+            show(entry)
+        if follow:
+            async for entry in follow_logs(operator, found, least, logs.entries, now):
+                show(entry)
+
+    on_live(settings, environment, local=local, work=work)
+    return 0

@@ -1,0 +1,163 @@
+"""Live sandboxes, executions and logs: as JSON documents with the published field names, and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nexus.model.addresses import Address, AddressError
+from nexus.providers.operating import Executed, Execution, LiveSandbox, LogEntry, Usage
+from nexus.render.documents import FORMAT_VERSION, Json
+from nexus.render.values import duration, size
+
+STATUS_STYLES = {"running": "ok", "paused": "warning"}
+LEVEL_STYLES = {"error": "error", "warn": "warning", "debug": "faint"}
+
+
+def execution_to_json(executed: Executed, execution: Execution, *, execution_id: str, sandbox_id: str) -> Json:
+    """How code ended. ``status`` is completed, failed or timeout."""
+    status = "timeout" if executed.timed_out else "completed" if executed.exit_code == 0 else "failed"
+    return {
+        "format_version": FORMAT_VERSION,
+        "success": status == "completed",
+        "execution_id": execution_id,
+        "sandbox_id": sandbox_id,
+        "output": executed.stdout,
+        "error": executed.stderr or None,
+        "exit_code": executed.exit_code,
+        "status": status,
+        "language": execution.language.value,
+        "env_vars_used": len(execution.env_vars),
+        "timeout": execution.timeout,
+        "execution_time": round(executed.seconds, 3),
+        "memory_used": None if executed.peak_memory is None else megabytes(executed.peak_memory),
+        "cpu_time": None if executed.cpu_seconds is None else round(executed.cpu_seconds, 3),
+    }
+
+
+def megabytes(count: float) -> str:
+    return f"{count / 1_000_000:.1f} MB"
+
+
+def list_to_json(
+    sandboxes: Sequence[LiveSandbox],
+    usage: Mapping[str, Usage],
+    *,
+    total: int,
+    running: int,
+    stopped: int,
+    now: datetime,
+) -> Json:
+    return {
+        "format_version": FORMAT_VERSION,
+        "success": True,
+        "sandboxes": [_live_to_json(item, usage.get(item.id), now) for item in sandboxes],
+        "total_count": total,
+        "running_count": running,
+        "stopped_count": stopped,
+    }
+
+
+def _live_to_json(item: LiveSandbox, usage: Usage | None, now: datetime) -> Json:
+    return {
+        "id": item.id,
+        "name": display_name(item),
+        "address": item.address or None,
+        "project": item.project or None,
+        "environment": item.environment or None,
+        "template": item.template,
+        "status": item.status,
+        "uptime": round((now - item.started_at).total_seconds()),
+        "created_at": moment(item.started_at),
+        "expires_at": moment(item.expires_at),
+        "cpus": item.cpus,
+        "memory_limit": f"{item.memory_mib} MiB",
+        "resource_usage": None
+        if usage is None
+        else {"cpu_percent": round(usage.cpu_percent, 1), "memory_used": megabytes(usage.memory_used)},
+        "metadata": dict(item.metadata),
+    }
+
+
+def display_name(item: LiveSandbox) -> str:
+    """What a person calls it: the name in its manifest, else what its metadata calls it, else its id."""
+    try:
+        address = Address.parse(item.address)
+    except AddressError:
+        return item.metadata.get("name") or item.id
+    return address.name if address.key is None else f"{address.name}[{address.key}]"
+
+
+def moment(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def print_list(console: Console, sandboxes: Sequence[LiveSandbox], now: datetime, *, with_project: bool) -> None:
+    """A table, a sandbox a row. ``with_project`` where they may be of several."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    table.add_column("NAME", style="address", overflow="fold")
+    table.add_column("STATUS")
+    table.add_column("TEMPLATE", overflow="fold")
+    table.add_column("ID", no_wrap=True)
+    table.add_column("AGE", justify="right", no_wrap=True)
+    table.add_column("ENDS IN", justify="right", no_wrap=True)
+    if with_project:
+        table.add_column("PROJECT", overflow="fold")
+    for item in sandboxes:
+        left = (item.expires_at - now).total_seconds()
+        row = [
+            Text(display_name(item)),
+            Text(item.status, style=STATUS_STYLES.get(item.status, "")),
+            Text(item.template),
+            Text(item.id),
+            Text(duration((now - item.started_at).total_seconds())),
+            Text(duration(max(left, 0)) if item.status == "running" else "–"),
+        ]
+        if with_project:
+            row.append(Text(f"{item.project}/{item.environment}" if item.project else "–"))
+        table.add_row(*row)
+    console.print(table)
+
+
+def logs_to_json(
+    sandbox_id: str, entries: Sequence[LogEntry], *, total: int, byte_count: int, oldest: datetime | None
+) -> Json:
+    return {
+        "format_version": FORMAT_VERSION,
+        "success": True,
+        "sandbox_id": sandbox_id,
+        "logs": [log_entry_to_json(entry) for entry in entries],
+        "total_lines": total,
+        "log_file_size": size(byte_count),
+        "oldest_entry": None if oldest is None else moment(oldest),
+    }
+
+
+def log_entry_to_json(entry: LogEntry) -> Json:
+    """One entry: also a line of its own in ``logs --follow --json``."""
+    return {
+        "timestamp": moment(entry.time),
+        "level": entry.level,
+        "source": _source(entry),
+        "message": entry.message,
+        "fields": dict(entry.fields),
+    }
+
+
+def _source(entry: LogEntry) -> str:
+    for name in ("source", "stream", "event_type", "service", "logger"):
+        if name in entry.fields:
+            return entry.fields[name]
+    return "system"
+
+
+def log_text(entry: LogEntry, *, timestamps: bool) -> Text:
+    """One line for people."""
+    text = Text(f"{moment(entry.time)} " if timestamps else "", style="faint")
+    text.append(f"{entry.level:<5} ", style=LEVEL_STYLES.get(entry.level, "faint"))
+    return text.append(entry.message.rstrip("\n"), style="default")
