@@ -22,6 +22,7 @@ from nexus.providers.e2b.archive import Member, tar_stream
 from nexus.providers.e2b.connection import Connection, Settings
 from nexus.providers.e2b.errors import error_code, translate
 from nexus.providers.e2b.inspection import is_installed
+from nexus.providers.e2b.jobs import Job, Runner, script_name
 from nexus.providers.e2b.receipts import Entry, Receipt
 from nexus.providers.e2b.redaction import MASK, Redactor
 from nexus.providers.e2b.sandbox.packages import compare
@@ -200,6 +201,22 @@ class TestInstalled:
     )
     def test_a_requirement_is_met_by_name_and_pinned_version(self, manager, requirement, installed, expected) -> None:
         assert is_installed(manager, requirement, installed) is expected
+
+
+class TestLanguages:
+    @pytest.mark.parametrize(
+        ("script", "name"),
+        [
+            ("import fs from 'fs';", "script.mjs"),
+            ("const x = await fetch('http://a');", "script.mjs"),
+            ("console.log(1);", "script.cjs"),
+            ("const fs = require('fs');\nasync function main() {\n  await x();\n}\nmain();", "script.cjs"),
+            ("async function main() {\n  await x();\n}\nmain();", "script.cjs"),
+            ("const a = () => import('x');", "script.cjs"),
+        ],
+    )
+    def test_the_two_kinds_of_javascript_are_told_apart(self, script: str, name: str) -> None:
+        assert script_name(Job(script=script, user="user", runner=Runner.NODE)) == name
 
 
 class TestArchives:

@@ -9,6 +9,7 @@ even those that left their process group are found when the time is up.
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import shlex
 import time
@@ -44,7 +45,7 @@ class Job:
     """``timeout`` in seconds bounds the whole tree of processes; None waits for ever.
 
     ``after_success`` is a command that runs in the same shell when the script succeeded. ``measured`` keeps the job's
-    folder, for :func:`collect`. ``input`` is handed on while the job runs, in place of ``stdin``. ``ended_with_us`` ends
+    folder, for :func:`collect`. ``input`` is handed on while the job runs, instead of ``stdin``. ``ended_with_us`` ends
     the job's processes when the wait for it is cancelled; others go on.
     """
 
@@ -154,8 +155,13 @@ def script_name(job: Job) -> str:
 
 
 def _is_module(script: str) -> bool:
-    starts = (line.lstrip() for line in script.splitlines())
-    return any(line.startswith(("import ", "import{", "import\t", "export ", "await ")) for line in starts)
+    """Whether JavaScript has what only modules may have, at the left edge, and nothing that they may not."""
+    if re.search(r"\brequire\s*\(", script):
+        return False
+    return (
+        re.search(r"^(import[\s{*\"']|export\s|await\s|for await\b|const .*=\s*await\s)", script, re.MULTILINE)
+        is not None
+    )
 
 
 def export_lines(variables: Mapping[str, str]) -> str:
