@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Cut = Callable[[], None]
-"""Ends one connection at once; may be called more than once."""
+"""Ends one connection, or what it carries, at once; may be called more than once."""
 
 
 class OpenStreams:

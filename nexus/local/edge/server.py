@@ -15,8 +15,9 @@ import h11
 from nexus.local.edge import answers
 from nexus.local.edge.addressing import ENVD_PORT, BadAddressError, Target, is_internal, target_of
 from nexus.local.edge.answers import Answer
+from nexus.local.edge.carriage import Carriage, CutShortError
 from nexus.local.edge.directory import Directory, InTransitionError, Route
-from nexus.local.edge.exchange import Exchange, UpstreamFailedError
+from nexus.local.edge.exchange import UpstreamFailedError
 from nexus.local.edge.open_streams import OpenStreams
 from nexus.local.edge.peers import READ_SIZE, Peer, UpstreamPeer
 from nexus.local.envd.access import AccessDeniedError
@@ -63,7 +64,10 @@ class Edge:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     def drop(self, sandbox_id: str) -> None:
-        """Cut the open streams of a sandbox that is going to be killed or paused."""
+        """End what is under way for a sandbox that is going to be killed or paused.
+
+        Answers that have begun are cut; a request that has none yet is told that the sandbox was not found.
+        """
         self.streams.drop(sandbox_id)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -132,19 +136,16 @@ class Edge:
         return await self._carry(client, request, route, target)
 
     async def _carry(self, client: Peer, request: h11.Request, route: Route, target: Target) -> Answer | None:
-        # Registered before anything is awaited, so that a kill or pause from now on cuts this request too.
-        with self.streams.carrying(target.sandbox_id, client.abort):
+        carriage = Carriage(client, request, host=_host_header(request, route, target))
+        # Registered before anything is awaited, so that a kill or pause from now on ends this request too.
+        with self.streams.carrying(target.sandbox_id, carriage.cut):
             try:
-                upstream = await _connect(route, target.port)
-            except OSError:
+                await carriage.run(_connect(route, target.port))
+            except CutShortError:
+                # Not looked up again: that could wake the sandbox that has just been put to sleep.
+                return answers.sandbox_not_found(target.sandbox_id)
+            except (OSError, UpstreamFailedError):
                 return await self._unreachable(target)
-            try:
-                with self.streams.carrying(target.sandbox_id, upstream.abort):
-                    await Exchange(client, upstream, request, host=_host_header(request, route, target)).run()
-            except UpstreamFailedError:
-                return await self._unreachable(target)
-            finally:
-                upstream.close()
         return None
 
     async def _unreachable(self, target: Target) -> Answer:

@@ -143,6 +143,24 @@ async def test_the_async_client_sees_the_kill_too(cloud: Cloud) -> None:
         await asyncio.wait_for(waiting, 10)
 
 
+def test_a_request_without_an_answer_yet_is_told_that_the_sandbox_is_gone(cloud: Cloud) -> None:
+    asked = threading.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await reader.read()
+
+    with serving(cloud, silent) as port, httpx.Client(headers=cloud.headers("iother", port=port)) as client:
+        killer = threading.Thread(target=lambda: asked.wait(10) and cloud.kill("iother"))
+        killer.start()
+        answer = client.get(cloud.url, timeout=20)
+        killer.join()
+        assert (answer.status_code, answer.json()["message"]) == (502, "The sandbox was not found")
+        # The connection is as good as before.
+        assert client.get(cloud.url, headers=cloud.headers("ibox")).status_code in (404, 502)
+
+
 def test_dropping_one_sandbox_spares_the_others(cloud: Cloud) -> None:
     handle = cloud.sandbox("ibox").commands.run("read x; echo $x", background=True, stdin=True)
     cloud.kill("iother")
