@@ -123,7 +123,7 @@ class Deciding:
         kind = self.request.kinds[decision.address.kind]
         self._waits(evaluated, Severity.ERROR)
         decision.action, decision.cause = Action.CREATE, cause
-        decision.fields = new_fields(kind, evaluated.concealed)
+        decision.fields = new_fields(kind, evaluated.concealed, self.trees)
         decision.work = LOWERINGS[decision.address.kind].create(evaluated, cause)
         return decision
 
@@ -162,7 +162,7 @@ class Deciding:
             cause = self._reason_to_run(evaluated, situation, fields, forced=forced, due=due)
             decision.action, decision.cause = Action.RUN, cause
             kind = self.request.kinds[STEP]
-            decision.fields = fields if situation is not None else new_fields(kind, evaluated.concealed)
+            decision.fields = fields if situation is not None else new_fields(kind, evaluated.concealed, self.trees)
             decision.work = [Work(Verb.RUN_STEP, cause=cause, force=forced or (asked and on == "manual"))]
         elif situation is not None and (work := LOWERINGS[STEP].update(evaluated, situation, fields)):
             decision.action, decision.cause, decision.fields, decision.work = (

@@ -33,10 +33,16 @@ def field_diffs(kind: Kind[object], before: Attributes, after: Attributes, trees
     return (*written, *(diff for diff in derived if diff.effect not in explained))
 
 
-def new_fields(kind: Kind[object], after: Attributes) -> tuple[FieldDiff, ...]:
+def new_fields(kind: Kind[object], after: Attributes, trees: Trees) -> tuple[FieldDiff, ...]:
     """What a resource that is to be made will be, defaults left out."""
     return tuple(
-        FieldDiff(path=field.name, before=None, after=after[field.name], effect=field.effect)
+        FieldDiff(
+            path=field.name,
+            before=None,
+            after=after[field.name],
+            effect=field.effect,
+            note=_files_in_all(after[field.name], trees) if field.name == "uploads" else "",
+        )
         for field in kind.fields
         if field.name in after
         and not field.meta
@@ -121,6 +127,12 @@ def _files_changed(before: Tree, after: Tree, *, is_unknown: bool) -> str:
     changed = sum(path in before and before[path] != entry for path, entry in after.items())
     counts = ((added, "added"), (changed, "changed"), (removed, "removed"))
     return ", ".join(f"{count} file{'' if count == 1 else 's'} {word}" for count, word in counts if count)
+
+
+def _files_in_all(uploads: Value, trees: Trees) -> str:
+    known = [_tree(upload, trees) for upload in _by_path(uploads).values() if _tree_digest(upload) is not None]
+    count = sum(map(len, known))
+    return f"{count} file{'' if count == 1 else 's'}" if known else ""
 
 
 def _is_nothing(value: Value) -> bool:

@@ -1,14 +1,19 @@
-"""A plan for people: one block a change, with its symbol, its cause, its fields and the line it comes from."""
+"""A plan for people: one block a change, with its sign, its cause, its fields and the line it comes from."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
-from nexus.model.changes import Action, Change, Effect, FieldDiff, Plan
-from nexus.render.values import short
+from nexus.model.changes import Action, Change, Effect, Plan
+from nexus.render.fields import changed_field, new_field
+from nexus.render.values import plural
 
-SYMBOLS = {
+SYMBOLS: Final = {
     Action.CREATE: "+",
     Action.UPDATE: "~",
     Action.REPLACE: "-/+",
@@ -20,7 +25,7 @@ SYMBOLS = {
     Action.FORGET: "x",
 }
 
-PHRASES = {
+PHRASES: Final = {
     Action.CREATE: "to create",
     Action.UPDATE: "to update",
     Action.REPLACE: "to replace",
@@ -32,24 +37,20 @@ PHRASES = {
     Action.FORGET: "to forget",
 }
 
-EFFECTS = {
-    Effect.REPLACE: "forces replacement",
-    Effect.IN_PLACE: "in place",
-    Effect.SETUP: "",
-    Effect.REBUILD: "needs a new build",
-    Effect.RERUN: "runs again",
-    Effect.NONE: "",
-}
+_INDENT: Final = "      "
+_WIDEST_NAME: Final = 28
+_FOLD_FROM: Final = 3
+_KEYS_SHOWN: Final = 8
 
 
-def print_plan(console: Console, plan: Plan) -> None:
-    """The changes, or one sentence when there are none."""
+def print_plan(console: Console, plan: Plan, *, verbose: bool = False) -> None:
+    """The changes, or one sentence when there are none. ``verbose`` shows every instance of a block by itself."""
     if not plan.changes:
-        console.print(Text("No changes. What is out there matches the manifest."))
+        console.print(Text(_nothing(plan)))
         return
-    for change in plan.changes:
-        console.print(_change_text(change))
-    console.print(Text(summary_line(plan)))
+    for bundle in _bundles(plan.changes, fold=not verbose):
+        console.print(_bundle_text(bundle, console.width))
+    console.print(Text(summary_line(plan), style="bold"))
 
 
 def summary_line(plan: Plan) -> str:
@@ -57,33 +58,71 @@ def summary_line(plan: Plan) -> str:
     return f"Plan: {', '.join(parts)}." if parts else "Plan: nothing to do."
 
 
-def _change_text(change: Change) -> Text:
+def _nothing(plan: Plan) -> str:
+    if plan.options.destroy:
+        return "Nothing to destroy."
+    if plan.options.targets or plan.options.excludes:
+        return "No changes in what was selected."
+    return "No changes. What is out there matches the manifest."
+
+
+@dataclass(frozen=True, slots=True)
+class _Bundle:
+    """A change, and others of the same block that say the same of other instances."""
+
+    first: Change
+    others: Sequence[Change] = ()
+
+
+def _bundles(changes: Sequence[Change], *, fold: bool) -> Iterable[_Bundle]:
+    groups: dict[object, list[Change]] = {}
+    for change in changes:
+        likeness = (change.address.group, change.action, change.cause, tuple(diff.path for diff in change.fields))
+        groups.setdefault(likeness if fold and change.address.key is not None else change.address, []).append(change)
+    for members in groups.values():
+        if len(members) < _FOLD_FROM:
+            yield from (_Bundle(change) for change in members)
+        else:
+            yield _Bundle(members[0], members[1:])
+
+
+def _bundle_text(bundle: _Bundle, width: int) -> Text:
+    change = bundle.first
     style = str(change.action)
     text = Text(f"{SYMBOLS[change.action]:>4} ", style=style)
-    text.append(str(change.address), style="address").append(f"  {change.action}", style=style)
-    text.append(f" – {change.cause}\n")
+    text.append(str(change.address), style="address")
+    text.append(f"  {change.action}", style=style).append(f": {change.cause}\n")
     if change.data_loss:
-        text.append("       deletes data that nothing else holds\n", style="warning")
-    for diff in _sorted(change.fields):
-        text.append(_field_text(diff, new=change.action in (Action.CREATE, Action.RUN)))
+        text.append(f"{_INDENT}deletes data that nothing else holds\n", style="warning")
+    text.append_text(_fields_text(change, width))
+    if bundle.others:
+        text.append_text(_others_text(bundle.others))
     if change.source is not None:
-        text.append(f"       at {change.source}\n", style="faint")
+        text.append(f"{_INDENT}at {change.source}\n", style="faint")
     return text
 
 
-def _sorted(fields: tuple[FieldDiff, ...]) -> list[FieldDiff]:
-    return sorted(fields, key=lambda diff: diff.effect is not Effect.REPLACE)
+def _fields_text(change: Change, width: int) -> Text:
+    is_new = change.action is Action.CREATE or _all_new(change)
+    fields = sorted(change.fields, key=lambda diff: diff.effect is not Effect.REPLACE)
+    column = min(max((len(diff.path) for diff in fields), default=0), _WIDEST_NAME)
+    room = max(width - len(_INDENT) - column - 3, 40)
+    text = Text()
+    for diff in fields:
+        value = new_field(diff, room) if is_new else changed_field(diff, room)
+        lines = value.split("\n")
+        text.append(f"{_INDENT}{diff.path:<{column}}  ").append_text(lines[0]).append("\n")
+        for line in lines[1:]:
+            text.append(_INDENT).append_text(line).append("\n")
+    return text
 
 
-def _field_text(diff: FieldDiff, *, new: bool) -> Text:
-    text = Text("       ")
-    if new and diff.before is None:
-        text.append(f"{diff.path}: {short(diff.after)}")
-    elif diff.note and diff.before is None and diff.after is None:
-        text.append(diff.path)
-    else:
-        text.append(f"{diff.path}: {short(diff.before)} → {short(diff.after)}")
-    remarks = [remark for remark in (diff.note, "" if new else EFFECTS[diff.effect]) if remark]
-    if remarks:
-        text.append(f"  # {', '.join(remarks)}", style="replace" if diff.effect is Effect.REPLACE else "faint")
-    return text.append("\n")
+def _all_new(change: Change) -> bool:
+    """A step that runs for the first time has no fields to compare with."""
+    return change.action is Action.RUN and all(diff.before is None for diff in change.fields)
+
+
+def _others_text(others: Sequence[Change]) -> Text:
+    keys = ", ".join(f"[{change.address.key}]" for change in others[:_KEYS_SHOWN])
+    more = ", …" if len(others) > _KEYS_SHOWN else ""
+    return Text(f"{_INDENT}and {plural(len(others), 'instance')} more like it: {keys}{more}\n", style="faint")
