@@ -20,7 +20,6 @@ class EgressRules:
     IPv6 too. Only what ``allow_out`` names then passes, and only allowed names resolve.
     """
 
-    forwards: bool
     everything_allowed: bool
     everything_denied: bool
     allowed: tuple[Network, ...]
@@ -45,7 +44,6 @@ class EgressRules:
                 names.add(_name(rule))
         denied = [_denied(rule) for rule in policy.deny_out]
         return cls(
-            forwards=policy.internet,
             everything_allowed=_covers_everything(allowed),
             everything_denied=not policy.internet or _covers_everything(denied),
             allowed=tuple(allowed),

@@ -97,6 +97,6 @@ def judge(destination: Destination, *, stream: bool, rules: EgressRules, names: 
 
 def _judge_loopback(destination: Destination, *, stream: bool, rules: EgressRules, host: HostView) -> Verdict:
     address = destination.host
-    if address not in FORWARD_NETWORK or address == _NAMESERVER or not rules.forwards:
+    if address not in FORWARD_NETWORK or address == _NAMESERVER or not rules.permits(address):
         return Verdict.INSIDE
     return Verdict.OUTSIDE if stream and destination.port == host.forward_port else Verdict.REFUSED
