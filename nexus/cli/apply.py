@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from nexus.cli.applying import run_apply
-from nexus.cli.failures import guarded
+from nexus.cli.failures import guarded_stream
 from nexus.cli.options import apply_options, json_option, project_options, selection_options, target_options
 from nexus.cli.plan import plan_options
 from nexus.cli.running import seconds
@@ -23,7 +23,7 @@ from nexus.model.addresses import Address
 @apply_options
 @json_option("events, one a line,")
 @click.pass_obj
-@guarded
+@guarded_stream
 def command(
     settings: Settings,
     planfile: Path | None,
@@ -39,6 +39,7 @@ def command(
     parallelism: int,
     lock_timeout: str,
     as_json: bool,
+    verbose: bool,
 ) -> int:
     """Plan, ask, and do it. With PLANFILE, do exactly what was saved, or refuse when it is not what would be done now.
 
@@ -57,4 +58,5 @@ def command(
         parallelism=parallelism,
         lock_timeout=seconds(lock_timeout),
         as_json=as_json,
+        verbose=verbose,
     )

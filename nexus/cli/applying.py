@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from nexus.cli.failures import report, show_diagnostics, source_reader
-from nexus.cli.plan import show_plan
+from nexus.cli.failures import print_events, report, show_diagnostics, source_reader
 from nexus.cli.running import in_session, load_project, on_interrupt
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
@@ -41,6 +41,7 @@ def run_apply(
     parallelism: int,
     lock_timeout: float,
     as_json: bool,
+    verbose: bool,
 ) -> int:
     """Load, plan under the lock, ask, do, and say how it ended. Returns the exit code."""
     from nexus.workflows.applying import ApplyRequest, apply
@@ -62,14 +63,15 @@ def run_apply(
         )
 
     async def work(session: Session) -> Applied:
-        return await apply(
-            project,
-            session,
-            ApplyRequest(options=options, saved=saved, parallelism=parallelism, lock_timeout=lock_timeout),
-            approve=_approval(auto_approve=auto_approve or saved is not None, destroy=options.destroy),
-            sink=_sink(settings, as_json=as_json),
-            bind_interrupt=on_interrupt,
-        )
+        with _listening(settings, as_json=as_json, verbose=verbose) as sink:
+            return await apply(
+                project,
+                session,
+                ApplyRequest(options=options, saved=saved, parallelism=parallelism, lock_timeout=lock_timeout),
+                approve=_approval(auto_approve=auto_approve or saved is not None, destroy=options.destroy),
+                sink=sink,
+                bind_interrupt=on_interrupt,
+            )
 
     applied = in_session(settings, project, local=local, quiet=as_json, work=work)
     return _close(settings, applied, as_json=as_json)
@@ -94,26 +96,25 @@ def _approval(*, auto_approve: bool, destroy: bool) -> Callable[[Plan], bool]:
     return approve
 
 
-def _sink(settings: Settings, *, as_json: bool) -> Sink:
+@contextmanager
+def _listening(settings: Settings, *, as_json: bool, verbose: bool) -> Iterator[Sink]:
+    """Who listens: events go to stdout as JSON, or to stderr for people, who get nothing but the outputs on stdout."""
     if as_json:
-        return _json_lines
-    from nexus.model.events import PlanReady
-    from nexus.render.progress import Progress, Tail
+        yield _json_line
+        return
+    from nexus.render.progress import Progress
+    from nexus.render.tail import Tail
 
     console = settings.console(stderr=True)
     tail = Tail(console, time.monotonic) if settings.is_live() else None
-    progress = Progress(console, source_reader(settings.folder), tail)
-
-    def listen(event: Event) -> None:
-        if isinstance(event, PlanReady):
-            show_plan(settings, event.plan, as_json=False)
-        else:
-            progress(event)
-
-    return listen
+    try:
+        yield Progress(console, source_reader(settings.folder), tail, verbose=verbose)
+    finally:
+        if tail is not None:
+            tail.close()
 
 
-def _json_lines(event: Event) -> None:
+def _json_line(event: Event) -> None:
     from nexus.render.documents import event_to_json
 
     click.echo(json.dumps(event_to_json(event, datetime.now(UTC)), ensure_ascii=False))
@@ -122,22 +123,25 @@ def _json_lines(event: Event) -> None:
 def _close(settings: Settings, applied: Applied, *, as_json: bool) -> int:
     """Outputs, what is still to be said, and the exit code."""
     if not applied.approved:
-        click.echo("Nothing was done.", err=True)
+        click.echo("Not approved: nothing was done.", err=True)
         return 1
     result = applied.result
     for bug in () if result is None else result.bugs:
         report(bug)
-    if not as_json:
-        _show_rest(settings, applied)
+    told: Sequence[Diagnostic] = () if result is None else result.diagnostics
+    untold = [item for item in applied.diagnostics if item not in told]
+    if as_json:
+        print_events(untold)
+    else:
+        show_diagnostics(settings, untold)
+        _show_outputs(settings, applied)
     if result is None or result.succeeded:
         return 0
     return INTERRUPTED if result.interrupted else PARTLY_APPLIED
 
 
-def _show_rest(settings: Settings, applied: Applied) -> None:
+def _show_outputs(settings: Settings, applied: Applied) -> None:
     from nexus.render.outputs import print_outputs
 
-    told: Sequence[Diagnostic] = () if applied.result is None else applied.result.diagnostics
-    show_diagnostics(settings, [item for item in applied.diagnostics if item not in told])
     if applied.outputs:
         print_outputs(settings.console(), applied.outputs)

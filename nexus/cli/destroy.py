@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from nexus.cli.applying import run_apply
-from nexus.cli.failures import guarded
+from nexus.cli.failures import guarded_stream
 from nexus.cli.options import ADDRESS, apply_options, json_option, project_options, target_options
 from nexus.cli.plan import plan_options
 from nexus.cli.running import seconds
@@ -23,7 +23,7 @@ from nexus.model.addresses import Address
 @apply_options
 @json_option("events, one a line,")
 @click.pass_obj
-@guarded
+@guarded_stream
 def command(
     settings: Settings,
     environment: str,
@@ -36,6 +36,7 @@ def command(
     parallelism: int,
     lock_timeout: str,
     as_json: bool,
+    verbose: bool,
 ) -> int:
     """Delete everything that this project made: sandboxes, templates, volumes. Catalogue templates stay."""
     return run_apply(
@@ -50,4 +51,5 @@ def command(
         parallelism=parallelism,
         lock_timeout=seconds(lock_timeout),
         as_json=as_json,
+        verbose=verbose,
     )

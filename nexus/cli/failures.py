@@ -25,7 +25,15 @@ def guarded(function: Callable[P, int]) -> Callable[P, int]:
 
     The command takes Settings first. Where it has ``as_json`` set, the messages are one JSON document on stdout.
     """
+    return _guarded(function, lambda diagnostics: click.echo(_document(diagnostics)))
 
+
+def guarded_stream(function: Callable[P, int]) -> Callable[P, int]:
+    """The same for commands whose JSON is one event a line: then messages are such lines too."""
+    return _guarded(function, print_events)
+
+
+def _guarded(function: Callable[P, int], as_json: Callable[[Sequence[Diagnostic]], None]) -> Callable[P, int]:
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> int:
         settings = click.get_current_context().find_object(Settings)
@@ -33,19 +41,33 @@ def guarded(function: Callable[P, int]) -> Callable[P, int]:
         try:
             return function(*args, **kwargs)
         except DiagnosticsError as error:
-            show_diagnostics(settings, error.diagnostics, as_json=bool(kwargs.get("as_json")))
+            if kwargs.get("as_json"):
+                as_json(error.diagnostics)
+            else:
+                show_diagnostics(settings, error.diagnostics)
             return 1
 
     return wrapper
 
 
-def show_diagnostics(settings: Settings, diagnostics: Sequence[Diagnostic], *, as_json: bool = False) -> None:
-    """Errors and warnings: as JSON on stdout, or for people on stderr with the lines they speak of."""
-    if as_json:
-        from nexus.render.documents import diagnostics_to_json
+def _document(diagnostics: Sequence[Diagnostic]) -> str:
+    from nexus.render.documents import failure_to_json
 
-        click.echo(json.dumps({"format_version": 1, "diagnostics": diagnostics_to_json(diagnostics)}, indent=2))
-        return
+    return json.dumps(failure_to_json(diagnostics), indent=2, ensure_ascii=False)
+
+
+def print_events(diagnostics: Sequence[Diagnostic]) -> None:
+    """Each as an event, one a line, on stdout."""
+    from nexus.model.events import DiagnosticRaised
+    from nexus.render.documents import event_to_json
+
+    for diagnostic in diagnostics:
+        event = event_to_json(DiagnosticRaised(diagnostic=diagnostic), datetime.now(UTC))
+        click.echo(json.dumps(event, ensure_ascii=False))
+
+
+def show_diagnostics(settings: Settings, diagnostics: Sequence[Diagnostic]) -> None:
+    """Errors and warnings for people, on stderr, with the lines they speak of."""
     from nexus.render.diagnostics import print_diagnostics
 
     print_diagnostics(settings.console(stderr=True), diagnostics, source_reader(settings.folder))

@@ -78,9 +78,16 @@ def json_option(what: str) -> Callable[[F], F]:
     return click.option("--json", "as_json", is_flag=True, help=f"Print {what} as JSON.")
 
 
+def verbose_option(function: F) -> F:
+    return click.option("-v", "--verbose", is_flag=True, help="Fold nothing: every instance, every line of builds.")(
+        function
+    )
+
+
 def apply_options(function: F) -> F:
     """How an apply or a destroy goes about it."""
     for option in (
+        verbose_option,
         click.option("-y", "--auto-approve", is_flag=True, help="Do not ask."),
         click.option(
             "--parallelism", type=click.IntRange(1, 256), default=10, show_default=True, help="Operations at once."

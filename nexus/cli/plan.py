@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nexus.cli.failures import guarded, show_diagnostics
-from nexus.cli.options import json_option, project_options, selection_options, target_options
+from nexus.cli.options import json_option, project_options, selection_options, target_options, verbose_option
 from nexus.cli.running import in_session, load_project
 from nexus.cli.settings import Settings
 from nexus.model.addresses import Address
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--destroy", is_flag=True, help="Plan to delete everything.")
 @click.option("--out", type=click.Path(path_type=Path), help="Save the plan, for «nexus apply FILE».")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 0 for no changes, 2 for changes, 1 for errors.")
+@verbose_option
 @json_option("the plan")
 @click.pass_obj
 @guarded
@@ -44,6 +45,7 @@ def command(
     out: Path | None,
     detailed_exitcode: bool,
     as_json: bool,
+    verbose: bool,
 ) -> int:
     """Show what apply would do: each change with its cause, its fields, and the line it comes from."""
     options = plan_options(targets, excludes, replacements, destroy=destroy, refresh=not no_refresh)
@@ -57,7 +59,7 @@ def command(
     plan = in_session(settings, project, local=local, quiet=as_json, work=work).plan
     if out is not None:
         _save(plan, out)
-    show_plan(settings, plan, as_json=as_json)
+    show_plan(settings, plan, as_json=as_json, verbose=verbose)
     if out is not None and not as_json:
         click.echo(f"Saved to {out}. To do exactly this: nexus apply {out}")
     return 2 if detailed_exitcode and not plan.is_empty else 0
@@ -76,7 +78,7 @@ def plan_options(
     return PlanOptions(targets=targets, excludes=excludes, replace=replacements, destroy=destroy, refresh=refresh)
 
 
-def show_plan(settings: Settings, plan: Plan, *, as_json: bool) -> None:
+def show_plan(settings: Settings, plan: Plan, *, as_json: bool, verbose: bool = False) -> None:
     """The plan on stdout; what there is to say besides on stderr."""
     if as_json:
         from nexus.render.documents import plan_to_json
@@ -86,7 +88,7 @@ def show_plan(settings: Settings, plan: Plan, *, as_json: bool) -> None:
     from nexus.render.plan import print_plan
 
     show_diagnostics(settings, plan.diagnostics)
-    print_plan(settings.console(), plan)
+    print_plan(settings.console(), plan, verbose=verbose)
 
 
 def _save(plan: Plan, path: Path) -> None:

@@ -29,10 +29,9 @@ def command(
     except DiagnosticsError as problem:
         valid, diagnostics, count = False, problem.diagnostics, 0
     if as_json:
-        from nexus.render.documents import diagnostics_to_json
+        from nexus.render.documents import validation_to_json
 
-        document = {"format_version": 1, "valid": valid, "diagnostics": diagnostics_to_json(diagnostics)}
-        click.echo(json.dumps(document, indent=2))
+        click.echo(json.dumps(validation_to_json(diagnostics, valid=valid), indent=2, ensure_ascii=False))
         return 0 if valid else 1
     show_diagnostics(settings, diagnostics)
     if valid:

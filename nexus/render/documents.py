@@ -5,13 +5,13 @@ Values are shown and not stored here: what is sensitive is a fixed text, what is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, assert_never
 
 from nexus.model.addresses import Address
 from nexus.model.changes import Change, FieldDiff, Operation, Plan
-from nexus.model.diagnostics import Diagnostic, SourcePos, SourceRange
+from nexus.model.diagnostics import Diagnostic, Severity, SourcePos, SourceRange
 from nexus.model.events import (
     ApplyFinished,
     ApplyStarted,
@@ -27,6 +27,7 @@ from nexus.model.events import (
 )
 from nexus.model.state import OutputRecord, ResourceRecord, State
 from nexus.model.values import Fingerprint, Sensitive, Unknown, Value
+from nexus.providers.failures import error_code
 from nexus.render.values import SENSITIVE
 
 FORMAT_VERSION: Final = 1
@@ -63,6 +64,22 @@ def diagnostic_to_json(diagnostic: Diagnostic) -> Json:
 
 def diagnostics_to_json(diagnostics: Iterable[Diagnostic]) -> list[Json]:
     return [diagnostic_to_json(diagnostic) for diagnostic in diagnostics]
+
+
+def failure_to_json(diagnostics: Sequence[Diagnostic]) -> Json:
+    """What a command says that could not do its work. ``code`` is a published one, null for all other failures."""
+    errors = [item for item in diagnostics if item.severity is Severity.ERROR] or list(diagnostics)
+    return {
+        "format_version": FORMAT_VERSION,
+        "success": False,
+        "code": next((code for item in errors if (code := error_code(item)) is not None), None),
+        "error": errors[0].summary if errors else "",
+        "diagnostics": diagnostics_to_json(diagnostics),
+    }
+
+
+def validation_to_json(diagnostics: Sequence[Diagnostic], *, valid: bool) -> Json:
+    return {"format_version": FORMAT_VERSION, "valid": valid, "diagnostics": diagnostics_to_json(diagnostics)}
 
 
 def plan_to_json(plan: Plan) -> Json:

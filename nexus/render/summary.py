@@ -1,0 +1,65 @@
+"""How an apply ended, for people: what was done, what was not and why, how long it took, what to do next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from rich.text import Text
+
+from nexus.model.addresses import Address
+from nexus.model.changes import Action
+from nexus.model.events import ApplyFinished, OperationFinished, Outcome
+from nexus.render.values import duration
+from nexus.render.words import DONE
+
+_WELL = (Outcome.SUCCEEDED, Outcome.UNCHANGED)
+
+
+def summary_text(
+    event: ApplyFinished,
+    actions: Mapping[Address, Action],
+    ended_badly: Sequence[OperationFinished],
+    *,
+    destroying: bool,
+) -> Text:
+    """``actions`` are those that were planned; ``ended_badly`` the operations that failed or did not come about."""
+    whole = not event.interrupted and all(outcome in _WELL for outcome in event.changes.values())
+    word = "Destroy" if destroying else "Apply"
+    ending = "complete" if whole else "interrupted" if event.interrupted else "incomplete"
+    text = Text(f"{word} {ending} in {duration(event.seconds)}: ", style="ok" if whole else "error")
+    text.append(_counts(event, actions) or "nothing was done").append(".")
+    if whole:
+        return text
+    for line in _account(ended_badly):
+        text.append("\n").append_text(line)
+    command = "nexus destroy" if destroying else "nexus apply"
+    first = "" if event.interrupted else "Mend what failed, then run"
+    text.append(f"\n  What was done is recorded. {first or 'Run'} «{command}» again to continue.", style="hint")
+    return text
+
+
+def _counts(event: ApplyFinished, actions: Mapping[Address, Action]) -> str:
+    """``3 created, 1 replaced, 1 failed``."""
+    well = Counter(actions.get(address) for address, outcome in event.changes.items() if outcome in _WELL)
+    parts = [f"{well[action]} {DONE[action]}" for action in Action if well[action]]
+    badly = Counter(outcome for outcome in event.changes.values() if outcome not in _WELL)
+    parts += [f"{badly[outcome]} {outcome}" for outcome in Outcome if badly[outcome]]
+    return ", ".join(parts)
+
+
+def _account(ended_badly: Sequence[OperationFinished]) -> list[Text]:
+    """A line for each resource: what failed, then what was not begun because of it."""
+    failed = {item.operation.address: item for item in ended_badly if item.outcome is Outcome.FAILED}
+    lines = [
+        Text("  ✗ ", style="error")
+        .append(str(address), style="address")
+        .append(f": {item.diagnostic.summary if item.diagnostic else 'failed'}")
+        for address, item in failed.items()
+    ]
+    others = {item.operation.address: item for item in reversed(ended_badly)}
+    for address, item in sorted(others.items()):
+        if address not in failed:
+            line = Text("  - ", style="faint").append(str(address), style="address")
+            lines.append(line.append(f": {item.outcome}{', ' + item.reason if item.reason else ''}"))
+    return lines
