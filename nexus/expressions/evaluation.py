@@ -81,7 +81,7 @@ def _guarded(part: Interpolation, scope: Scope, expression: Expression) -> Value
         hint = problem.__notes__[0] if getattr(problem, "__notes__", None) else ""
         raise DiagnosticsError(_failed(part, str(problem), expression, hint)) from None
     except DiagnosticsError as problem:
-        raise DiagnosticsError([item.at(expression.range) for item in problem.diagnostics]) from None
+        raise DiagnosticsError([item.at(expression.place_of(part)) for item in problem.diagnostics]) from None
 
 
 def _failed(part: Interpolation, message: str, expression: Expression, hint: str) -> Diagnostic:
@@ -90,7 +90,7 @@ def _failed(part: Interpolation, message: str, expression: Expression, hint: str
         f"Expression failed: {message}",
         detail=f"«{part.source}» can't be evaluated: {message}.",
         hint=hint,
-        range=expression.range,
+        range=expression.place_of(part),
     )
 
 

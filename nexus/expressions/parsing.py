@@ -42,6 +42,7 @@ def parse_tree(value: object, path: Path, places: Places, diagnostics: Diagnosti
 def parse(text: str, scalar: SourceRange | None, diagnostics: Diagnostics) -> str | Expression:
     """``text`` itself when it holds no expression. What is wrong goes to ``diagnostics``, with its place."""
     parts: list[str | Interpolation] = []
+    places: list[SourceRange | None] = []
     pending = ""
     position = 0
     while (found := text.find(OPEN, position)) >= 0:
@@ -57,15 +58,18 @@ def parse(text: str, scalar: SourceRange | None, diagnostics: Diagnostics) -> st
         interpolation = _interpolation(inner, text, found + len(OPEN), scalar, diagnostics)
         if pending:
             parts.append(pending)
+            places.append(None)
             pending = ""
         parts.append(interpolation)
+        places.append(place_in(scalar, text, found, end))
         position = end
     pending += text[position:]
     if pending:
         parts.append(pending)
+        places.append(None)
     if not any(isinstance(part, Interpolation) for part in parts):
         return pending
-    return Expression(tuple(parts), scalar)
+    return Expression(tuple(parts), scalar, tuple(places))
 
 
 def _end(text: str, opening: int, scalar: SourceRange | None, diagnostics: Diagnostics) -> int | None:

@@ -104,13 +104,15 @@ class EdgeFinder:
         match reference.root:
             case "vars" if first and first not in self.inputs.variables:
                 hint = did_you_mean(first, self.inputs.variables)
-                self._report("unknown-variable", f"There is no variable «{first}»", hint, expression, block)
+                self._report("unknown-variable", f"There is no variable «{first}»", hint, reference, expression, block)
             case "secrets" if first and first not in self.inputs.secrets:
                 hint = did_you_mean(first, self.inputs.secrets)
-                self._report("unknown-secret", f"There is no secret «{first}»", hint, expression, block)
+                self._report("unknown-secret", f"There is no secret «{first}»", hint, reference, expression, block)
             case "each" if not expanded:
                 hint = "each.key and each.value exist in blocks with count, for_each or matrix"
-                self._report("each-without-instances", f"each has no meaning in {name}", hint, expression, block)
+                self._report(
+                    "each-without-instances", f"each has no meaning in {name}", hint, reference, expression, block
+                )
             case _:
                 pass
 
@@ -121,17 +123,17 @@ class EdgeFinder:
         if address is None:
             return
         if address.kind == "catalogue":
-            self._implicit(address, expression, block, edges)
+            self._implicit(reference, expression, block, edges)
             return
         target = self.families.get(address.group)
         if target is None or not target.enabled:
-            self._report(*self._missing(address, target), expression, block)
+            self._report(*self._missing(address, target), reference, expression, block)
             return
         if target.expanded:
             self._to_instances(reference, address, target, expression, block, edges, expanded=expanded)
         else:
             path = reference.path if address.key is None else (address.key, *reference.path)
-            self._check_attribute(address.group, path, target, expression, block)
+            self._check_attribute(address.group, path, target, reference, expression, block)
             edges.fixed.setdefault(address.group, expression.range)
 
     def _to_instances(
@@ -148,9 +150,9 @@ class EdgeFinder:
         if address.key is not None:
             if address.key not in target.items:
                 hint = did_you_mean(address.key, target.items)
-                self._report("unknown-resource", f"There is no {address}", hint, expression, block)
+                self._report("unknown-resource", f"There is no {address}", hint, reference, expression, block)
                 return
-            self._check_attribute(address, reference.path, target, expression, block)
+            self._check_attribute(address, reference.path, target, reference, expression, block)
             edges.fixed.setdefault(address, expression.range)
         elif reference.dynamic_key is None and reference.path:
             example = next(iter(target.addresses), f'{address.group}["key"]')
@@ -158,11 +160,12 @@ class EdgeFinder:
                 "ambiguous-reference",
                 f"{address} has {len(target.items)} instances",
                 f"say which one is meant, as in {example}.{reference.path[0]}",
+                reference,
                 expression,
                 block,
             )
         else:
-            self._check_attribute(address, reference.path, target, expression, block)
+            self._check_attribute(address, reference.path, target, reference, expression, block)
             if reference.dynamic_key in (None, ANY_KEY) or not _is_static_key(reference, expanded=expanded):
                 edges.fixed.update((item, edges.fixed.get(item, expression.range)) for item in target.addresses)
             else:
@@ -195,11 +198,12 @@ class EdgeFinder:
         )
         return ()
 
-    def _implicit(self, address: Address, expression: Expression, block: Block | None, edges: Edges) -> None:
-        implicit = catalogue_address(address.name)
+    def _implicit(self, reference: Reference, expression: Expression, block: Block | None, edges: Edges) -> None:
+        address = reference.address
+        implicit = None if address is None else catalogue_address(address.name)
         if implicit is None:
             hint = "the catalogue is listed in the reference"
-            self._report("unknown-resource", f"There is no {address}", hint, expression, block)
+            self._report("unknown-resource", f"There is no {address}", hint, reference, expression, block)
             return
         self.catalogue[implicit] = None
         edges.fixed.setdefault(implicit, expression.range)
@@ -219,6 +223,7 @@ class EdgeFinder:
         address: Address,
         path: tuple[str | int, ...],
         target: Family,
+        reference: Reference,
         expression: Expression,
         block: Block | None,
     ) -> None:
@@ -233,7 +238,14 @@ class EdgeFinder:
                 return
             names, first, what = declared, str(path[1]), f"{address.group}.{first}"
         if first not in names:
-            self._report("unknown-attribute", f"{what} has no «{first}»", did_you_mean(first, names), expression, block)
+            self._report(
+                "unknown-attribute",
+                f"{what} has no «{first}»",
+                did_you_mean(first, names),
+                reference,
+                expression,
+                block,
+            )
 
     def _written(self, name: str, raw: Raw, each: Each | None, family: Family, edges: Edges) -> None:
         value = static_value(raw, each, self.inputs, family.block, name, self.diagnostics)
@@ -280,15 +292,24 @@ class EdgeFinder:
             range=place,
         )
 
-    def _report(self, code: str, summary: str, hint: str, expression: Expression, block: Block | None) -> None:
+    def _report(
+        self,
+        code: str,
+        summary: str,
+        hint: str,
+        reference: Reference,
+        expression: Expression,
+        block: Block | None,
+    ) -> None:
+        part = expression.using(reference)
         self.diagnostics.add(
             error(
                 code,
                 summary[0].upper() + summary[1:],
-                detail=f"It is used in «{expression.source}».",
+                detail="" if part is None else f"It is used in «{part.source}».",
                 hint=hint,
                 address="" if block is None else str(block.address),
-                range=expression.range,
+                range=expression.range if part is None else expression.place_of(part),
             )
         )
 

@@ -46,15 +46,28 @@ class Interpolation:
 class Expression:
     """A string with at least one interpolation. ``parts`` are literal texts and interpolations in order.
 
-    A single interpolation and nothing else keeps the type of its value.
+    A single interpolation and nothing else keeps the type of its value. ``range`` is where the string stands,
+    ``places`` where each of its parts does, as far as that is known.
     """
 
     parts: tuple[str | Interpolation, ...]
     range: SourceRange | None = field(default=None, compare=False)
+    places: tuple[SourceRange | None, ...] = field(default=(), compare=False)
 
     @property
     def references(self) -> tuple[Reference, ...]:
         return tuple(ref for part in self.parts if isinstance(part, Interpolation) for ref in part.references)
+
+    def place_of(self, part: str | Interpolation) -> SourceRange | None:
+        """Where a part stands; the string, when that is all that is known."""
+        if len(self.places) == len(self.parts):
+            return self.places[self.parts.index(part)] or self.range
+        return self.range
+
+    def using(self, reference: Reference) -> Interpolation | None:
+        """The first part that holds ``reference``."""
+        parts = (part for part in self.parts if isinstance(part, Interpolation))
+        return next((part for part in parts if reference in part.references), None)
 
     @property
     def is_whole(self) -> bool:

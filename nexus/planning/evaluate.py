@@ -154,7 +154,7 @@ class Evaluation:
         evaluated = planned
         if planned is None or not planned.is_known:
             for needed in self._graph.dag.needs(address):
-                self.publish(needed, lookup(needed))
+                self._publish_found(needed, lookup(needed))
             evaluated = self.evaluate(address)
         if evaluated is None or not evaluated.is_known:
             raise DiagnosticsError(_still_unknown(address, evaluated))
@@ -171,7 +171,7 @@ class Evaluation:
         Raises DiagnosticsError when one can't be evaluated.
         """
         for address in self._graph.resources:
-            self.publish(address, lookup(address))
+            self._publish_found(address, lookup(address))
         found: dict[str, OutputRecord] = {}
         diagnostics = Diagnostics()
         for name, output in self._graph.outputs.items():
@@ -188,6 +188,11 @@ class Evaluation:
         return found
 
     # ---- how
+
+    def _publish_found(self, address: Address, record: ResourceRecord | None) -> None:
+        """What is in no state, because it belongs to the account, stays as it was seen."""
+        if record is not None or address.kind != "catalogue":
+            self.publish(address, record)
 
     def _scope(self, spec: ResourceSpec | None) -> Scope:
         request = self._request
