@@ -1,8 +1,8 @@
 """The keeper: one small process of the host per machine, forked from the zygote, which lives as long as its machine.
 
 It starts the launcher, takes the machine's egress descriptors out to the daemon, and then answers the machine's control
-socket: pause, resume, kill, accounts. When the machine ends, it leaves nothing behind. When it dies itself, the kernel
-ends the machine, so a machine is alive exactly as long as its control socket answers.
+socket: pause, resume, kill, accounts, and copies of those descriptors. When the machine ends, it leaves nothing behind.
+When it dies itself, the kernel ends the machine, so a machine is alive exactly as long as its control socket answers.
 """
 
 from __future__ import annotations
@@ -89,6 +89,7 @@ class Keeper:
         usable = Hierarchies() if tiers.by_name(request.tier).single_uid else hierarchies
         self._group = MachineGroup(usable, group_prefix(request.store) + request.machine_id)
         self._paused = False
+        self._egress: EgressHandles | None = None
         # Kept open until the very end: for a client, the end of its connection is the end of the machine.
         self._clients: set[socket.socket] = set()
 
@@ -172,16 +173,20 @@ class Keeper:
                 case _:
                     raise BootError("the machine ended while it was being made")
 
-    @staticmethod
-    def _pass_egress(start: socket.socket, init: int, numbers: Mapping[str, object]) -> bytes:
+    def _pass_egress(self, start: socket.socket, init: int, numbers: Mapping[str, object]) -> bytes:
         """Bring the machine's egress descriptors to the daemon; the byte with which the supervisor takes them."""
         if not numbers:
             return b"1"
-        handles = take_handles(init, EgressHandles(**numbers))  # type: ignore[arg-type]
-        _send(start, {"egress": True}, (handles.notify, handles.dns_udp, handles.dns_tcp))
-        handles.close()
+        # Kept as well: without a copy outside of the supervisor, its end would be the end of the machine's network.
+        self._egress = take_handles(init, EgressHandles(**numbers))  # type: ignore[arg-type]
+        _send(start, {"egress": True}, self._egress_descriptors())
         start.settimeout(_BOOT_LIMIT)
         return start.recv(1) or b"0"
+
+    def _egress_descriptors(self) -> tuple[int, ...]:
+        if self._egress is None:
+            return ()
+        return (self._egress.notify, self._egress.dns_udp, self._egress.dns_tcp)
 
     # -- the life
 
@@ -212,7 +217,11 @@ class Keeper:
             order = client.recv(_LONGEST_ORDER)
             if not order:
                 return False
-            _send(client, self._obey(order.decode(errors="replace").strip(), born))
+            match order.decode(errors="replace").strip():
+                case "egress":
+                    _send(client, {}, self._egress_descriptors())
+                case text:
+                    _send(client, self._obey(text, born))
         except OSError:
             return False
         return True

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import json
 import os
 import socket
 import time
@@ -13,9 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from nexus.local.isolation.base import Limits, NetworkPolicy, Usage
+from nexus.local.isolation.keeper_client import MachineError, MachineGoneError, ask_keeper
+from nexus.local.isolation.outbound import Outbound
 from nexus.local.isolation.runtime_folder import RuntimeFolder
-from nexus.local.isolation.starting import readable
-from nexus.local.network import SupervisorClient, SupervisorError
+from nexus.local.isolation.waiting import readable
+from nexus.local.network import SupervisorError
 from nexus.local.storage.layers import disk_usage
 from nexus.local.storage.layout import Store
 
@@ -24,26 +24,18 @@ _DIAL_LIMIT: Final = 10.0
 _LARGEST_REPLY: Final = 1 << 16
 
 
-class MachineError(Exception):
-    """The machine's keeper could not do what it was asked for."""
-
-
-class MachineGoneError(MachineError):
-    """The machine has ended."""
-
-
 class NamespaceMachine:
     """The :class:`~nexus.local.isolation.base.Machine` of every tier that uses namespaces."""
 
     def __init__(
-        self, folder: RuntimeFolder, store: Store, description: Mapping[str, object], network: SupervisorClient | None
+        self, folder: RuntimeFolder, store: Store, description: Mapping[str, object], outbound: Outbound | None
     ) -> None:
         self._id = str(description["id"])
         self._pid = int(str(description["init"]))
         self._limits = Limits(**description["limits"])  # type: ignore[arg-type]
         self._folder = folder
         self._store = store
-        self._network = network
+        self._outbound = outbound
         self._last_cpu: tuple[float, float] | None = None
         self._disk: tuple[float, int] | None = None
 
@@ -123,10 +115,10 @@ class NamespaceMachine:
 
     async def set_network(self, policy: NetworkPolicy) -> None:
         """See :meth:`nexus.local.isolation.base.Machine.set_network`. Raises ValueError for a rule that is none."""
-        if self._network is None:
+        if self._outbound is None:
             raise MachineError("this host cannot give machines a network, so there are no rules to set")
         try:
-            await self._network.update(self._id, policy)
+            await self._outbound.update(self._id, policy)
         except SupervisorError as error:
             raise MachineError(f"the network rules of machine {self._id} could not be changed: {error}") from error
 
@@ -148,25 +140,3 @@ class NamespaceMachine:
         if "error" in reply:
             raise MachineError(f"machine {self._id}: {reply['error']}")
         return reply
-
-
-async def ask_keeper(folder: RuntimeFolder, order: str) -> Mapping[str, object]:
-    """Send one order to a machine's keeper and return its answer. Raises MachineGoneError."""
-    try:
-        reader, writer = await asyncio.open_unix_connection(str(folder.control))
-    except (FileNotFoundError, ConnectionRefusedError) as error:
-        raise MachineGoneError(f"machine {folder.path.name} has ended") from error
-    try:
-        writer.write(f"{order}\n".encode())
-        line = await reader.readline()
-    except OSError as error:
-        if error.errno not in (errno.ECONNRESET, errno.EPIPE):
-            raise
-        line = b""
-    finally:
-        writer.close()
-    if not line:
-        raise MachineGoneError(f"machine {folder.path.name} has ended")
-    answer = json.loads(line)
-    assert isinstance(answer, dict)
-    return answer

@@ -12,13 +12,15 @@ from nexus.local.envd.config import EnvdConfig
 from nexus.local.isolation import cgroups
 from nexus.local.isolation.base import MachineSpec, NetworkPolicy
 from nexus.local.isolation.keeper import group_prefix
+from nexus.local.isolation.keeper_client import MachineGoneError, ask_keeper
 from nexus.local.isolation.launch_request import LaunchRequest, NetworkKind
-from nexus.local.isolation.machine import MachineGoneError, NamespaceMachine, ask_keeper
+from nexus.local.isolation.machine import NamespaceMachine
+from nexus.local.isolation.outbound import Outbound
 from nexus.local.isolation.runtime_folder import RuntimeFolder
 from nexus.local.isolation.starting import START_LIMIT, NoKeeperError, StartError, converse, wait_for_envd
 from nexus.local.isolation.tiers import Tier
 from nexus.local.isolation.zygote_process import Zygote, ZygoteError
-from nexus.local.network import DNS_ADDRESS, SupervisorClient
+from nexus.local.network import DNS_ADDRESS
 from nexus.local.storage import host, layers
 from nexus.local.storage.base_root import BaseOptions, build_base, refresh_resolver
 from nexus.local.storage.layout import ROOT_TREE, Store, checked_name, short_key
@@ -41,7 +43,7 @@ class NamespaceIsolation:
         self._logs = logs or runtime
         self._egress = egress
         self._zygote = Zygote(tier, self._logs / "zygote.log")
-        self._network: SupervisorClient | None = None
+        self._outbound: Outbound | None = None
         self._fingerprint = host.fingerprint(f"{tier.store} {tier.rise}")
         self._trees = (ROOT_TREE, *host.shared_folders())
 
@@ -71,20 +73,21 @@ class NamespaceIsolation:
         running = await self.running()
         await asyncio.to_thread(self._clear_up, running)
         if self._egress:
-            log = self._logs / "egress.log"
-            self._network = await SupervisorClient.ensure(self._runtime / "egress", log=log)
+            outbound = Outbound(self._runtime, self._logs / "egress.log")
+            await outbound.open()
+            self._outbound = outbound
         await self._zygote.start()
 
     async def close(self) -> None:
         await self._zygote.stop()
-        if self._network is not None:
-            self._network.close()
-            self._network = None
+        if self._outbound is not None:
+            await self._outbound.close()
+            self._outbound = None
 
     async def set_forward_port(self, port: int | None) -> None:
         """Tell the network's supervisor on which port of this host the engine's forward addresses are served."""
-        if self._network is not None:
-            await self._network.set_forward_port(port)
+        if self._outbound is not None:
+            await self._outbound.set_forward_port(port)
 
     # -- machines
 
@@ -114,7 +117,7 @@ class NamespaceIsolation:
             if isinstance(error, TimeoutError):
                 raise StartError(f"the machine was not ready within {START_LIMIT:.0f} seconds") from error
             raise
-        return NamespaceMachine(folder, self._store, description, self._network)
+        return NamespaceMachine(folder, self._store, description, self._outbound)
 
     async def attach(self, machine_id: str) -> NamespaceMachine | None:
         folder = RuntimeFolder.of(self._runtime, checked_name(machine_id))
@@ -122,12 +125,11 @@ class NamespaceIsolation:
             description = await ask_keeper(folder, "describe")
         except MachineGoneError:
             return None
-        return NamespaceMachine(folder, self._store, description, self._network)
+        return NamespaceMachine(folder, self._store, description, self._outbound)
 
     async def running(self) -> Sequence[str]:
-        folder = RuntimeFolder.of(self._runtime, "x").path.parent
-        names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-        found = await asyncio.gather(*(self.attach(name) for name in names))
+        folders = await asyncio.to_thread(RuntimeFolder.all, self._runtime)
+        found = await asyncio.gather(*(self.attach(folder.machine_id) for folder in folders))
         return [machine.id for machine in found if machine is not None]
 
     # -- what machines write
@@ -173,7 +175,7 @@ class NamespaceIsolation:
 
     async def _ask_zygote(self, request: LaunchRequest, policy: NetworkPolicy) -> dict[str, object]:
         with await self._zygote.fork() as start:
-            return dict(await converse(start, request, policy, self._network))
+            return dict(await converse(start, request, policy, self._outbound))
 
     def _network_kind(self, policy: NetworkPolicy) -> NetworkKind:
         if self._egress:
@@ -205,10 +207,9 @@ class NamespaceIsolation:
     def _clear_up(self, running: Sequence[str]) -> None:
         """Remove what a killed engine or a restarted host left behind."""
         alive = set(running)
-        folder = RuntimeFolder.of(self._runtime, "x").path.parent
-        for leftover in folder.iterdir() if folder.is_dir() else ():
-            if leftover.name not in alive:
-                remove_tree(leftover)
+        for leftover in RuntimeFolder.all(self._runtime):
+            if leftover.machine_id not in alive:
+                leftover.remove()
         cgroups.remove_empty_groups(cgroups.find_hierarchies(), group_prefix(self._store.path))
         layers.empty_temporary(self._store)
         if not alive:

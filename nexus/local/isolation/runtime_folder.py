@@ -25,6 +25,16 @@ class RuntimeFolder:
     def of(cls, runtime: Path, machine_id: str) -> RuntimeFolder:
         return cls(runtime / "m" / machine_id)
 
+    @classmethod
+    def all(cls, runtime: Path) -> list[RuntimeFolder]:
+        """Those of machines that live, are being made, or have left theirs behind."""
+        folder = runtime / "m"
+        return [cls(entry) for entry in sorted(folder.iterdir())] if folder.is_dir() else []
+
+    @property
+    def machine_id(self) -> str:
+        return self.path.name
+
     @property
     def envd(self) -> Path:
         """HTTP, served by the machine's init."""
@@ -39,6 +49,11 @@ class RuntimeFolder:
     def control(self) -> Path:
         """Pause, kill and the like, served by the keeper."""
         return self.path / "control"
+
+    @property
+    def rules(self) -> Path:
+        """The machine's network rules in force, for a supervisor that has to be told again."""
+        return self.path / "rules"
 
     @property
     def stage(self) -> Path:

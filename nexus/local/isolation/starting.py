@@ -12,7 +12,9 @@ from typing import Final
 
 from nexus.local.isolation.base import NetworkPolicy
 from nexus.local.isolation.launch_request import LaunchRequest
-from nexus.local.network import EgressHandles, SupervisorClient
+from nexus.local.isolation.outbound import Outbound
+from nexus.local.isolation.waiting import readable
+from nexus.local.network import EgressHandles
 
 START_LIMIT: Final = 60.0
 _LARGEST_MESSAGE: Final = 1 << 16
@@ -28,7 +30,7 @@ class NoKeeperError(StartError):
 
 
 async def converse(
-    start: socket.socket, request: LaunchRequest, policy: NetworkPolicy, network: SupervisorClient | None
+    start: socket.socket, request: LaunchRequest, policy: NetworkPolicy, outbound: Outbound | None
 ) -> Mapping[str, object]:
     """Follow a keeper that makes a machine; its description when it is ready. Raises StartError."""
     loop = asyncio.get_running_loop()
@@ -40,11 +42,11 @@ async def converse(
         raise NoKeeperError("the process that makes machines died") from error
     while True:
         match message:
-            case {"egress": True} if network is not None and len(descriptors) == 3:
+            case {"egress": True} if outbound is not None and len(descriptors) == 3:
                 notify, dns_udp, dns_tcp = descriptors
                 handles = EgressHandles(notify=notify, dns_udp=dns_udp, dns_tcp=dns_tcp)
                 try:
-                    await network.add(request.machine_id, handles, policy)
+                    await outbound.add(request.machine_id, handles, policy)
                 finally:
                     handles.close()
                 await loop.sock_sendall(start, b"1")
@@ -89,14 +91,3 @@ async def _receive(start: socket.socket) -> tuple[Mapping[str, object], list[int
     message = json.loads(data)
     assert isinstance(message, dict)
     return message, found
-
-
-async def readable(sock: socket.socket) -> None:
-    """Wait until ``sock`` has something to read, or has been closed by its other end."""
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(sock, lambda: None if ready.done() else ready.set_result(None))
-    try:
-        await ready
-    finally:
-        loop.remove_reader(sock)

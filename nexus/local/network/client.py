@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -26,8 +27,9 @@ class SupervisorError(Exception):
 class SupervisorClient:
     """One connection to the supervisor; calls may overlap, they are sent one after the other."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, path: Path) -> None:
         self._socket = sock
+        self._path = path
         self._turn = asyncio.Lock()
         self._orders = 0
 
@@ -41,7 +43,7 @@ class SupervisorClient:
             sock.close()
             raise
         sock.setblocking(False)
-        return cls(sock)
+        return cls(sock, path)
 
     @classmethod
     async def ensure(cls, path: Path, *, log: Path | None = None) -> Self:
@@ -99,6 +101,15 @@ class SupervisorClient:
                 return [str(machine) for machine in found]
             case reply:
                 raise SupervisorError(f"unexpected reply {sorted(reply)}")
+
+    async def gone(self) -> None:
+        """Return when the supervisor has ended."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line:
+            line.setblocking(False)
+            with suppress(OSError):
+                line.connect(str(self._path))
+                # It never speaks first, so whatever can be read is the end.
+                await asyncio.get_running_loop().sock_recv(line, 1)
 
     def close(self) -> None:
         self._socket.close()

@@ -58,8 +58,8 @@ async def isolation(tier: str, places: Places) -> AsyncIterator[NamespaceIsolati
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def workshop(isolation: NamespaceIsolation) -> AsyncIterator[Workshop]:
-    made = Workshop(isolation=isolation, started=[])
+async def workshop(isolation: NamespaceIsolation, places: Places) -> AsyncIterator[Workshop]:
+    made = Workshop(isolation=isolation, places=places, started=[])
     yield made
     for machine in made.started:
         await machine.kill()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nexus.local.isolation.base import Machine
 from nexus.local.isolation.probe import diagnose, select_isolation
-from tests.local.isolation.workshop import Workshop, run
+from tests.local.isolation.workshop import Places, Workshop, run
 
 _COMMANDS = {
     "user": "id -u; whoami; pwd",
@@ -24,8 +24,9 @@ _COMMANDS = {
 
 async def main(folder: Path) -> dict[str, object]:
     findings = await diagnose(folder)
-    isolation = await select_isolation(folder / "store", folder / "rt")
-    workshop = Workshop(isolation=isolation, started=[])
+    places = Places(store=folder / "store", runtime=folder / "rt")
+    isolation = await select_isolation(places.store, places.runtime)
+    workshop = Workshop(isolation=isolation, places=places, started=[])
     first: Machine = await workshop.start()
     second = await workshop.start()
     try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import socket
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,7 @@ class Workshop:
     """An opened isolation, and shorthands for what tests do with it."""
 
     isolation: NamespaceIsolation
+    places: Places
     started: list[Machine]
 
     async def start(
@@ -71,6 +74,14 @@ async def output(machine: Machine, text: str, user: str | None = None) -> str:
     code, printed = await run(machine, text, user)
     assert code == 0, printed
     return printed.strip()
+
+
+def supervisor_pid(places: Places) -> int:
+    """The process that serves the machines' network calls."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line:
+        line.connect(str(places.runtime / "egress"))
+        credentials = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("=iII"))
+    return int(struct.unpack("=iII", credentials)[0])
 
 
 def descendants(pid: int) -> set[int]:

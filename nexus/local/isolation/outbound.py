@@ -1,0 +1,131 @@
+"""The network's supervisor as the daemon needs it: always there, and serving every machine that lives.
+
+The supervisor is one process for all machines. Should it die, their network calls would fail for ever, so each keeper
+holds copies of its machine's descriptors, and the rules lie in the machine's runtime folder: whoever starts the next
+supervisor gives it both. Calls made in between wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from pathlib import Path
+from typing import Final
+
+from nexus.local.isolation.base import NetworkPolicy
+from nexus.local.isolation.keeper_client import MachineGoneError, fetch_egress
+from nexus.local.isolation.runtime_folder import RuntimeFolder
+from nexus.local.network import EgressHandles, SupervisorClient, SupervisorError
+
+_RETRY_SECONDS: Final = 1.0
+_log = logging.getLogger(__name__)
+
+
+class Outbound:
+    """Keeps one supervisor running and knowing every machine below ``runtime``."""
+
+    def __init__(self, runtime: Path, log: Path) -> None:
+        self._runtime = runtime
+        self._log = log
+        self._client: SupervisorClient | None = None
+        self._forward_port: int | None = None
+        self._watching: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Raises SupervisorError when there is no supervisor to be had."""
+        await self._connect()
+        self._watching = asyncio.create_task(self._watch(), name="outbound")
+
+    async def close(self) -> None:
+        """Let go of the supervisor, which goes on for its machines."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    async def add(self, machine_id: str, handles: EgressHandles, policy: NetworkPolicy) -> None:
+        """Have a new machine served. Raises SupervisorError; ValueError for a rule that is none."""
+        _write_rules(self._folder(machine_id), policy)
+        await self._supervisor().add(machine_id, handles, policy)
+
+    async def update(self, machine_id: str, policy: NetworkPolicy) -> None:
+        """Replace a machine's rules for connections made from now on. Raises SupervisorError."""
+        await self._supervisor().update(machine_id, policy)
+        _write_rules(self._folder(machine_id), policy)
+
+    async def set_forward_port(self, port: int | None) -> None:
+        self._forward_port = port
+        await self._supervisor().set_forward_port(port)
+
+    def _supervisor(self) -> SupervisorClient:
+        if self._client is None:
+            raise SupervisorError("the egress supervisor is gone")
+        return self._client
+
+    def _folder(self, machine_id: str) -> RuntimeFolder:
+        return RuntimeFolder.of(self._runtime, machine_id)
+
+    async def _watch(self) -> None:
+        """Whenever the supervisor ends, start another and give it the machines."""
+        while True:
+            try:
+                if self._client is None:
+                    await self._connect()
+                assert self._client is not None
+                await self._client.gone()
+                _log.warning("the egress supervisor has ended; another one is started")
+            except (SupervisorError, OSError):
+                _log.exception("the egress supervisor could not be started")
+                await asyncio.sleep(_RETRY_SECONDS)
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    async def _connect(self) -> None:
+        client = await SupervisorClient.ensure(self._runtime / "egress", log=self._log)
+        try:
+            if self._forward_port is not None:
+                await client.set_forward_port(self._forward_port)
+            served = set(await client.machines())
+            for folder in RuntimeFolder.all(self._runtime):
+                if folder.machine_id not in served:
+                    await self._add_again(client, folder)
+        except BaseException:
+            client.close()
+            raise
+        self._client = client
+
+    @staticmethod
+    async def _add_again(client: SupervisorClient, folder: RuntimeFolder) -> None:
+        policy = _read_rules(folder)
+        if policy is None:
+            return
+        with contextlib.suppress(MachineGoneError):
+            handles = await fetch_egress(folder)
+            if handles is not None:
+                try:
+                    await client.add(folder.machine_id, handles, policy)
+                finally:
+                    handles.close()
+
+
+def _write_rules(folder: RuntimeFolder, policy: NetworkPolicy) -> None:
+    rules = {"internet": policy.internet, "allow_out": policy.allow_out, "deny_out": policy.deny_out}
+    fresh = folder.rules.with_name("rules.new")
+    fresh.write_text(json.dumps(rules))
+    fresh.replace(folder.rules)
+
+
+def _read_rules(folder: RuntimeFolder) -> NetworkPolicy | None:
+    """None for a machine without egress, or one that is just being made."""
+    try:
+        rules = json.loads(folder.rules.read_text())
+    except FileNotFoundError:
+        return None
+    return NetworkPolicy(
+        internet=rules["internet"], allow_out=tuple(rules["allow_out"]), deny_out=tuple(rules["deny_out"])
+    )
