@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -17,13 +18,19 @@ ReadSource = Callable[[str], Sequence[str] | None]
 def print_diagnostics(console: Console, diagnostics: Sequence[Diagnostic], read_source: ReadSource) -> None:
     """All of them, in their order, and a count when there are several errors."""
     for diagnostic in diagnostics:
-        console.print(diagnostic_text(diagnostic, read_source))
+        console.print(diagnostic_text(diagnostic, read_source, wrapping_width(console)))
     errors = sum(1 for item in diagnostics if item.severity is Severity.ERROR)
     if errors > 1:
         console.print(Text(f"{plural(errors, 'error')} in all", style="error"))
 
 
-def diagnostic_text(diagnostic: Diagnostic, read_source: ReadSource) -> Text:
+def wrapping_width(console: Console) -> int | None:
+    """Where lines are broken by us; None where they are left whole, for other programs to read."""
+    return console.width if console.is_terminal else None
+
+
+def diagnostic_text(diagnostic: Diagnostic, read_source: ReadSource, width: int | None = None) -> Text:
+    """``width`` breaks long sentences; source lines and what programs wrote stay as they are."""
     text = Text()
     style = "error" if diagnostic.severity is Severity.ERROR else "warning"
     text.append(f"{diagnostic.severity}[{diagnostic.code}]", style=style)
@@ -32,14 +39,17 @@ def diagnostic_text(diagnostic: Diagnostic, read_source: ReadSource) -> Text:
         _append_source(text, diagnostic.range, read_source)
     if diagnostic.address:
         text.append("  in ", style="faint").append(diagnostic.address, style="address").append("\n")
-    for line in diagnostic.detail.splitlines():
+    for line in _broken(diagnostic.detail, width, indent=2):
         text.append(f"  {line}\n")
-    if diagnostic.hint:
-        first, *rest = diagnostic.hint.splitlines()
-        text.append("  hint: ", style="hint").append(f"{first}\n")
-        for line in rest:
-            text.append(f"        {line}\n")
+    for number, line in enumerate(_broken(diagnostic.hint, width, indent=8)):
+        text.append("        " if number else "  hint: ", style="hint").append(f"{line}\n")
     return text
+
+
+def _broken(words: str, width: int | None, *, indent: int) -> Iterator[str]:
+    for line in words.splitlines():
+        fits = width is None or len(line) + indent <= width or width < 2 * indent + 20
+        yield from [line] if fits or width is None else textwrap.wrap(line, width - indent)
 
 
 def _append_source(text: Text, place: SourceRange, read_source: ReadSource) -> None:

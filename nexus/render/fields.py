@@ -67,7 +67,7 @@ def _change(before: Value, after: Value, width: int) -> Text:
     if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
         return _text_change(before, after, width)
     if (mark := _mark(before, after)) is not None:
-        return Text(f"{mark[0]} ", style=mark[1]).append(_plain(before if mark[0] == "-" else after, width - 2))
+        return Text.assemble((f"{mark[0]} ", mark[1])).append(_plain(before if mark[0] == "-" else after, width - 2))
     half = max((width - 3) // 2, 20)
     left = _plain(before, half)
     return Text(left).append(" → ", style="faint").append(_plain(after, max(width - 3 - len(left), half)))

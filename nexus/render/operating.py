@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 from rich import box
 from rich.console import Console
@@ -16,6 +17,8 @@ from nexus.render.documents import FORMAT_VERSION, Json
 from nexus.render.values import duration, size
 
 STATUS_STYLES = {"running": "ok", "paused": "warning"}
+_SOURCES: Final = ("source", "stream", "event_type", "service", "logger")
+_SYSTEM: Final = "system"
 LEVEL_STYLES = {"error": "error", "warn": "warning", "debug": "faint"}
 
 
@@ -150,14 +153,15 @@ def log_entry_to_json(entry: LogEntry) -> Json:
 
 
 def _source(entry: LogEntry) -> str:
-    for name in ("source", "stream", "event_type", "service", "logger"):
-        if name in entry.fields:
-            return entry.fields[name]
-    return "system"
+    return next((entry.fields[name] for name in _SOURCES if name in entry.fields), _SYSTEM)
 
 
 def log_text(entry: LogEntry, *, timestamps: bool) -> Text:
     """One line for people."""
-    text = Text(f"{moment(entry.time)} " if timestamps else "", style="faint")
+    text = Text()
+    if timestamps:
+        text.append(f"{moment(entry.time)} ", style="faint")
     text.append(f"{entry.level:<5} ", style=LEVEL_STYLES.get(entry.level, "faint"))
-    return text.append(entry.message.rstrip("\n"), style="default")
+    text.append(f"{_source(entry):<6} │ ", style="faint").append(entry.message.rstrip("\n"))
+    told = ", ".join(f"{name} {value}" for name, value in entry.fields.items() if name not in _SOURCES)
+    return text.append(f"  ({told})", style="faint") if told and _source(entry) == _SYSTEM else text

@@ -43,7 +43,7 @@ def print_state(console: Console, state: State) -> None:
 
 
 def record_text(record: ResourceRecord) -> Text:
-    text = Text(f"  {record.address}", style="address").append(f"  {record.id}\n", style="faint")
+    text = Text.assemble((f"  {record.address}", "address")).append(f"  {record.id}\n", style="faint")
     for name, value in _facts(record).items():
         text.append(f"      {name}: {short(value)}\n")
     return text

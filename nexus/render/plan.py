@@ -83,13 +83,14 @@ def _bundles(changes: Sequence[Change], *, fold: bool) -> Iterable[_Bundle]:
         if len(members) < _FOLD_FROM:
             yield from (_Bundle(change) for change in members)
         else:
-            yield _Bundle(members[0], members[1:])
+            first, *others = sorted(members, key=lambda change: change.address)
+            yield _Bundle(first, others)
 
 
 def _bundle_text(bundle: _Bundle, width: int) -> Text:
     change = bundle.first
     style = str(change.action)
-    text = Text(f"{SYMBOLS[change.action]:>4} ", style=style)
+    text = Text.assemble((f"{SYMBOLS[change.action]:>4} ", style))
     text.append(str(change.address), style="address")
     text.append(f"  {change.action}", style=style).append(f": {change.cause}\n")
     if change.data_loss:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.text import Text
 
 from nexus.model.addresses import Address
-from nexus.model.changes import Action, Operation
+from nexus.model.changes import Action, Operation, Verb
+from nexus.model.diagnostics import Diagnostic, SourceRange
 from nexus.model.events import (
     ApplyFinished,
     ApplyStarted,
@@ -25,7 +26,7 @@ from nexus.model.events import (
     Outcome,
     PlanReady,
 )
-from nexus.render.diagnostics import ReadSource, diagnostic_text
+from nexus.render.diagnostics import ReadSource, diagnostic_text, wrapping_width
 from nexus.render.plan import print_plan
 from nexus.render.summary import summary_text
 from nexus.render.tail import Tail
@@ -46,7 +47,8 @@ _KEPT_LINES: Final = 20
 class Progress:
     """A sink that writes a line when something ends. The live form is the same sink with a tail.
 
-    What builds of catalogue templates say is kept back, and shown when one fails; ``verbose`` shows it as it comes.
+    What package managers and builds of catalogue templates say is kept back, and shown when they fail; ``verbose``
+    shows it as it comes.
     """
 
     console: Console
@@ -54,6 +56,7 @@ class Progress:
     tail: Tail | None = None
     verbose: bool = False
     _actions: Mapping[Address, Action] = field(default_factory=dict)
+    _places: Mapping[Address, SourceRange | None] = field(default_factory=dict)
     _destroying: bool = False
     _ended_badly: list[OperationFinished] = field(default_factory=list)
     _kept_back: dict[str, deque[str]] = field(default_factory=dict)
@@ -64,9 +67,10 @@ class Progress:
         match event:
             case PlanReady(plan=plan):
                 self._actions = {change.address: change.action for change in plan.changes}
+                self._places = {change.address: change.source for change in plan.changes}
                 self._destroying = plan.options.destroy
                 for diagnostic in plan.diagnostics:
-                    self.console.print(diagnostic_text(diagnostic, self.read_source))
+                    self._diagnostic(diagnostic)
                 print_plan(self.console, plan, verbose=self.verbose)
             case ApplyStarted():
                 self.console.print()
@@ -78,7 +82,7 @@ class Progress:
             case OperationFinished():
                 self._finished(event)
             case DiagnosticRaised(diagnostic=diagnostic):
-                self.console.print(diagnostic_text(diagnostic, self.read_source))
+                self._diagnostic(diagnostic)
             case InterruptReceived(count=count):
                 self.console.print(Text(_interrupted(count), style="warning"))
             case ApplyFinished():
@@ -96,13 +100,13 @@ class Progress:
         if not event.text.strip():
             return
         operation = event.operation
-        if operation.address.kind == "catalogue" and not self.verbose:
+        if _is_chatter(operation) and not self.verbose:
             self._kept_back.setdefault(operation.id, deque(maxlen=_KEPT_LINES)).append(event.text)
             return
         self._log_line(operation, event.text)
 
     def _log_line(self, operation: Operation, line: str) -> None:
-        self.console.print(Text(f"    {operation.address} │ ", style="faint").append(line.rstrip(), style="default"))
+        self.console.print(Text.assemble((f"    {operation.address} │ ", "faint"), line.rstrip()))
 
     def _finished(self, event: OperationFinished) -> None:
         operation = event.operation
@@ -117,11 +121,11 @@ class Progress:
                 self._line(mark, style, operation, f"{event.reason or 'nothing had to be done'}")
             case Outcome.FAILED:
                 self._ended_badly.append(event)
-                for line in kept_back:
+                for line in kept_back if not _tells(event.diagnostic, kept_back) else ():
                     self._log_line(operation, line)
                 self._line(mark, style, operation, f"failed: {doing(operation, self._action(operation))}", took)
                 if event.diagnostic is not None:
-                    self.console.print(diagnostic_text(event.diagnostic, self.read_source))
+                    self._diagnostic(event.diagnostic.at(self._places.get(operation.address)))
             case Outcome.SKIPPED | Outcome.CANCELLED:
                 self._ended_badly.append(event)
                 if operation.verb not in QUIET_VERBS:
@@ -129,9 +133,22 @@ class Progress:
             case _:
                 assert_never(event.outcome)
 
+    def _diagnostic(self, diagnostic: Diagnostic) -> None:
+        self.console.print(diagnostic_text(diagnostic, self.read_source, wrapping_width(self.console)))
+
     def _line(self, mark: str, style: str, operation: Operation, words: str, took: str = "") -> None:
-        text = Text(f"  {mark} ", style=style).append(str(operation.address), style="address").append(f": {words}")
+        text = Text.assemble((f"  {mark} ", style), (str(operation.address), "address"), f": {words}")
         self.console.print(text.append(f"  {took}", style="faint") if took else text)
+
+
+def _is_chatter(operation: Operation) -> bool:
+    return operation.address.kind == "catalogue" or operation.verb is Verb.INSTALL
+
+
+def _tells(diagnostic: Diagnostic | None, lines: Collection[str]) -> bool:
+    """Whether the message quotes the last of these lines already."""
+    last = next((line.strip() for line in reversed(list(lines)) if line.strip()), "")
+    return diagnostic is not None and last in diagnostic.detail
 
 
 def _interrupted(count: int) -> str:

@@ -27,7 +27,7 @@ def summary_text(
     whole = not event.interrupted and all(outcome in _WELL for outcome in event.changes.values())
     word = "Destroy" if destroying else "Apply"
     ending = "complete" if whole else "interrupted" if event.interrupted else "incomplete"
-    text = Text(f"{word} {ending} in {duration(event.seconds)}: ", style="ok" if whole else "error")
+    text = Text.assemble((f"{word} {ending} in {duration(event.seconds)}: ", "ok" if whole else "error"))
     text.append(_counts(event, actions) or "nothing was done").append(".")
     if whole:
         return text
@@ -35,16 +35,17 @@ def summary_text(
         text.append("\n").append_text(line)
     command = "nexus destroy" if destroying else "nexus apply"
     first = "" if event.interrupted else "Mend what failed, then run"
-    text.append(f"\n  What was done is recorded. {first or 'Run'} «{command}» again to continue.", style="hint")
+    text.append(f"\n{first or 'Run'} «{command}» again to continue: what was done is recorded.", style="hint")
     return text
 
 
 def _counts(event: ApplyFinished, actions: Mapping[Address, Action]) -> str:
     """``3 created, 1 replaced, 1 failed``."""
-    well = Counter(actions.get(address) for address, outcome in event.changes.items() if outcome in _WELL)
-    parts = [f"{well[action]} {DONE[action]}" for action in Action if well[action]]
-    badly = Counter(outcome for outcome in event.changes.values() if outcome not in _WELL)
-    parts += [f"{badly[outcome]} {outcome}" for outcome in Outcome if badly[outcome]]
+    done = Counter(actions.get(address) for address, outcome in event.changes.items() if outcome is Outcome.SUCCEEDED)
+    parts = [f"{done[action]} {DONE[action]}" for action in Action if done[action]]
+    outcomes = Counter(event.changes.values())
+    others = [outcome for outcome in Outcome if outcome is not Outcome.SUCCEEDED]
+    parts += [f"{outcomes[outcome]} {outcome}" for outcome in others if outcomes[outcome]]
     return ", ".join(parts)
 
 
@@ -52,14 +53,16 @@ def _account(ended_badly: Sequence[OperationFinished]) -> list[Text]:
     """A line for each resource: what failed, then what was not begun because of it."""
     failed = {item.operation.address: item for item in ended_badly if item.outcome is Outcome.FAILED}
     lines = [
-        Text("  ✗ ", style="error")
-        .append(str(address), style="address")
-        .append(f": {item.diagnostic.summary if item.diagnostic else 'failed'}")
+        Text.assemble(
+            ("  ✗ ", "error"),
+            (str(address), "address"),
+            f": {item.diagnostic.summary if item.diagnostic else 'failed'}",
+        )
         for address, item in failed.items()
     ]
     others = {item.operation.address: item for item in reversed(ended_badly)}
     for address, item in sorted(others.items()):
         if address not in failed:
-            line = Text("  - ", style="faint").append(str(address), style="address")
-            lines.append(line.append(f": {item.outcome}{', ' + item.reason if item.reason else ''}"))
+            why = f", {item.reason}" if item.reason else ""
+            lines.append(Text.assemble(("  - ", "faint"), (str(address), "address"), f": {item.outcome}{why}"))
     return lines

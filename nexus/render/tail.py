@@ -96,8 +96,8 @@ class Tail:
 
     def _words(self, item: Running) -> Text:
         operation = item.operation
-        words = Text(str(operation.address), style="address")
-        words.append(f": {doing(operation, self._actions.get(operation.address))}", style="default")
+        said = doing(operation, self._actions.get(operation.address))
+        words = Text.assemble((str(operation.address), "address"), f": {said}")
         if item.message:
             words.append(f"  {item.message}", style="faint")
         return words
