@@ -13,8 +13,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, Final
@@ -40,6 +42,9 @@ _WARM: Final = (
 
 Preparation = Callable[[], None]
 """Called in the forked process before the command line runs. Must be picklable."""
+
+_one_at_a_time = threading.Lock()
+"""A start looks after all processes that have ended, and an exit code can be read from the server only once."""
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(list(_WARM))
@@ -107,8 +112,9 @@ class Run:
 
     def _code(self, limit: float) -> int | None:
         if isinstance(self._process, ForkServerProcess):
-            self._process.join(limit)
-            return self._process.exitcode
+            wait([self._process.sentinel], limit)
+            with _one_at_a_time:
+                return self._process.exitcode
         try:
             return self._process.wait(limit)
         except subprocess.TimeoutExpired:
@@ -119,7 +125,8 @@ def start(arguments: Sequence[str], environment: Mapping[str, str], prepare: Pre
     """Start a fork that runs one command line."""
     folder = _output_folder()
     process = _forks.Process(target=_main, args=(list(arguments), dict(environment), str(folder), prepare))
-    process.start()
+    with _one_at_a_time:
+        process.start()
     return Run(process, folder)
 
 

@@ -35,33 +35,28 @@ def begin(scenario: Scenario, fields: str) -> str:
     ("before", "after", "changed"),
     [
         ("on_timeout: kill", "on_timeout: pause", "on_timeout"),
-        ("on_timeout: pause", "{on_timeout: pause, auto_resume: true}", "auto_resume"),
+        ("on_timeout: pause", "on_timeout: pause\nauto_resume: true", "auto_resume"),
         ("metadata: {team: data}", "metadata: {team: web}", "metadata"),
-        ("ports: {api: 80}", 'volumes: {/data: "${{ volume.disk }}"}', "volumes"),
+        ("user: user", 'volumes: {/data: "${{ volume.disk }}"}', "volumes"),
     ],
 )
 def test_what_e2b_cannot_change_on_a_live_sandbox_replaces_it(
     scenario: Scenario, before: str, after: str, changed: str
 ) -> None:
-    volumes = "volumes: {disk: {}}\n"
-
-    def manifest(fields: str) -> str:
-        return volumes + box("\n".join(fields.strip("{}").split(", ")) if fields.startswith("{") else fields)
-
-    scenario.write(manifest(before))
+    scenario.write("volumes: {disk: {}}\n" + box(before))
     scenario.apply().expect(0)
     first = scenario.id_of(BOX)
-    scenario.write(manifest(after))
+    scenario.write("volumes: {disk: {}}\n" + box(after))
     (planned,) = scenario.plan()["changes"]
     assert (planned["action"], changed in planned["cause"]) == ("replace", True)
     scenario.apply().expect(0)
     scenario.expect_no_changes()
     scenario.expect_live(BOX)
-    now = scenario.only(BOX)
-    assert now.sandbox_id != first
+    assert scenario.id_of(BOX) != first
+    now = scenario.sandbox(BOX).get_info()
     seen = {
-        "on_timeout": lambda: now.lifecycle is not None and now.lifecycle.on_timeout == "pause",
-        "auto_resume": lambda: now.lifecycle is not None and now.lifecycle.auto_resume,
+        "on_timeout": lambda: now.lifecycle is not None and now.lifecycle["on_timeout"] == "pause",
+        "auto_resume": lambda: now.lifecycle is not None and now.lifecycle["auto_resume"],
         "metadata": lambda: now.metadata["team"] == "web",
         "volumes": lambda: scenario.inside(BOX, "touch /data/x && ls /data") == "x",
     }
@@ -133,13 +128,13 @@ def test_a_rotated_secret_changes_the_environment_in_place(scenario: Scenario) -
 
 @pytest.mark.slow
 def test_packages_are_installed_upgraded_and_uninstalled(scenario: Scenario) -> None:
-    version = "python3 -c 'import six; print(six.__version__)'"
-    absent = "python3 -c 'import six' 2>/dev/null || echo absent"
-    first = begin(scenario, "packages: {pip: [six==1.16.0]}")
-    assert scenario.inside(BOX, version) == "1.16.0"
-    assert change(scenario, "packages: {pip: [six==1.17.0]}")["action"] == "update"
-    assert scenario.inside(BOX, version) == "1.17.0"
-    assert change(scenario, "packages: {pip: [six==1.17.0], npm: [is-number@7.0.0]}")["action"] == "update"
+    version = "python3 -c 'import iniconfig, importlib.metadata as m; print(m.version(\"iniconfig\"))'"
+    absent = "python3 -c 'import iniconfig' 2>/dev/null || echo absent"
+    first = begin(scenario, "packages: {pip: [iniconfig==2.0.0]}")
+    assert scenario.inside(BOX, version) == "2.0.0"
+    assert change(scenario, "packages: {pip: [iniconfig==2.1.0]}")["action"] == "update"
+    assert scenario.inside(BOX, version) == "2.1.0"
+    assert change(scenario, "packages: {pip: [iniconfig==2.1.0], npm: [is-number@7.0.0]}")["action"] == "update"
     assert "is-number@7.0.0" in scenario.inside(BOX, "bash -lc 'npm ls -g --depth 0'")
     assert change(scenario, "packages: {npm: [is-number@7.0.0]}")["action"] == "update"
     assert scenario.inside(BOX, absent) == "absent"
