@@ -146,6 +146,8 @@ def _syntax_problem(message: str) -> Problem:
     said = said.replace("mismatched input '<EOF>'", "it ends too early").replace("<EOF>", "the end")
     if "Recursion limit" in message:
         said = "it is nested too deeply"
+    elif "ExprContext" in said:
+        said = "a part of it is missing"
     column = place.partition(":")[2]
     offset = int(column) - 1 if place.startswith("1:") and column.isdigit() else 0
     return Problem(said or "it is not a CEL expression", max(offset, 0), "expressions are written in CEL")

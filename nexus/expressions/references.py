@@ -123,7 +123,8 @@ class _Scanner:
         hint = did_you_mean(token.text, ROOTS)
         before = self._token(position - 1)
         if before is not None and before.text == "-" and before.end == token.start:
-            hint = f'a name with a hyphen is written in brackets, as in ["a-{token.text}"]; a minus wants spaces'
+            name = f"{self._text(position - 2)}-{token.text}"
+            hint = f'a name with a hyphen is written in brackets, as in ["{name}"]; a minus wants spaces'
         elif self._sign(position + 1) == ":" or self._sign(position - 1) in ("{", "=="):
             hint = f"a text wants quotes: '{token.text}'"
         self._problem(f"«{token.text}» is not known here", token.start, hint)

@@ -82,6 +82,7 @@ class Deciding:
             decision.data_loss = decision.address.kind == VOLUME
             decision.work = LOWERINGS[decision.address.kind].create(evaluated, reason)
             return decision
+        self._waits(wanted, Severity.ERROR)
         decision.evaluated = wanted
         work = LOWERINGS[decision.address.kind].update(wanted, situation, fields)
         if work:

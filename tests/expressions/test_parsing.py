@@ -121,7 +121,7 @@ def test_names_of_steps_have_two_parts() -> None:
 def test_subtraction_wants_spaces_after_a_name() -> None:
     assert references("sandbox.a.timeout - vars.b") == (sandbox("a", "timeout"), Reference("vars", ("b",)))
     _, found = interpret("sandbox.a.urls.api-v1")
-    assert "brackets" in found[0].hint
+    assert '["api-v1"]' in found[0].hint
 
 
 def test_keys_are_literal_or_dynamic() -> None:

@@ -484,6 +484,15 @@ def test_what_takes_outputs_of_a_manual_step_waits_for_it() -> None:
     assert world.plan(manifest).is_empty
 
 
+def test_a_sandbox_can_not_take_outputs_of_a_step_that_has_not_run() -> None:
+    manifest = changed("run: first", 'run: first, "on": manual', PIPE)
+    other = 'b: {template: x, env_vars: {E: "${{ step.p.one.exit_code }}"}}'
+    taking = manifest.replace("{a: {template: x}}", f"{{a: {{template: x}}, {other}}}")
+    world = applied(manifest)
+    plan = world.plan(taking)
+    assert ("error", "sandbox.b") in {(item.severity.value, item.address) for item in plan.diagnostics}
+
+
 def test_other_fields_of_a_step_are_only_remembered() -> None:
     world = applied(PIPE)
     after = changed("run: first", "run: first, timeout: 1m, retries: 2", PIPE)

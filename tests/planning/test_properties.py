@@ -16,7 +16,7 @@ from nexus.model.values import Sensitive
 from nexus.planning import make_plan
 from tests.fakes.applier import World, assert_order
 
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 WORDS = st.sampled_from(["x", "y", "z"])
 NAMES = ("a", "b", "c")
