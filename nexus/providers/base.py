@@ -73,6 +73,11 @@ class Call:
         """The wanted unit that the operation does; None when it is about another thing, or undoes a unit."""
         return next((unit for unit in self.units if unit.name == self.operation.unit), None)
 
+    @property
+    def outdated(self) -> frozenset[str]:
+        """The units that have to be done again once the operation's unit was: nothing may count them as done."""
+        return frozenset(unit.name for unit in self.units if self.operation.unit in unit.rerun_after)
+
     def __repr__(self) -> str:
         return f"Call({self.operation}, key={self.key})"
 

@@ -110,7 +110,7 @@ def _built(call: Call, record: ResourceRecord) -> Attributes:
 
 def _unit_done(call: Call, record: ResourceRecord) -> tuple[Attributes, Mapping[str, str]]:
     name, unit = call.operation.unit, call.unit
-    setup = {done: digest for done, digest in record.setup.items() if done != name}
+    setup = {done: digest for done, digest in record.setup.items() if done != name and done not in call.outdated}
     if unit is not None and unit.digest is not None:
         setup[name] = unit.digest
     field = unit.field if unit is not None else _field_of_lost(call)

@@ -153,6 +153,12 @@ def test_a_changed_command_is_not_on_record_before_it_has_run() -> None:
     assert record.attributes["run_commands"] == ["one", "three"]
 
 
+def test_what_follows_a_command_that_ran_again_does_not_count_as_done() -> None:
+    other = {**WANTED, "run_commands": ["new", "two"]}
+    record = record_after(call(Verb.RUN_COMMAND, "run_commands[0]", made(), other))
+    assert set(SETUP) - set(record.setup) == {"run_commands[1]", "startup_script"}
+
+
 @pytest.mark.parametrize(
     ("verb", "field", "value"), [(Verb.EXTEND, "timeout", 9), (Verb.SET_NETWORK, "network", {"internet": False})]
 )

@@ -55,7 +55,8 @@ class Receipt:
 
     def after(self, call: Call, *, boot: str = "") -> Receipt:
         """The receipt once the unit of ``call`` is done (or undone, where it is not wanted any more)."""
-        units = {name: entry for name, entry in self.units.items() if name != call.operation.unit}
+        over = {call.operation.unit, *call.outdated}
+        units = {name: entry for name, entry in self.units.items() if name not in over}
         unit = call.unit
         if unit is not None and unit.digest is not None:
             units[unit.name] = Entry(unit.digest, call.key)
