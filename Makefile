@@ -5,7 +5,7 @@ PYTHON ?= python3
 NEXUS := $(BIN)/nexus
 TESTS ?= tests
 
-.PHONY: quickstart check lint test schemas destroy-quickstart
+.PHONY: quickstart check lint test schemas destroy-quickstart catalogue
 
 quickstart: $(BIN)/nexus ## install nexus and apply the first example on the local engine
 	$(NEXUS) -C examples/quickstart apply --local --auto-approve
@@ -25,6 +25,9 @@ lint:
 
 test:
 	$(BIN)/pytest $(TESTS)
+
+catalogue: $(BIN)/pytest ## build every template of the catalogue, the large ones too, and use each
+	$(BIN)/pytest -m "catalogue or not catalogue" tests/catalogue
 
 schemas: $(BIN)/nexus ## write the generated schemas anew
 	$(BIN)/python -m nexus.schema

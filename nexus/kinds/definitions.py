@@ -43,7 +43,11 @@ def _apt(programs: str, packages: str) -> str:
 
 _TOOLS = _apt("git curl bash", "git curl bash ca-certificates")
 _NODE = _apt("node npm", "nodejs npm ca-certificates")
-_INSTALL_APP = f"cd {APP} && npm install --no-audit --no-fund && chown -R user:user {APP}"
+_GLOBAL_MODULES = '[ -e /node_modules ] || ln -s "$(npm root --global)" /node_modules'
+"""Programs find global packages wherever they lie, for require, import and bundlers alike."""
+
+_NPM_INSTALL = "npm install --no-audit --no-fund --no-update-notifier"
+_INSTALL_APP = f"cd {APP} && {_NPM_INSTALL} && chown -R user:user {APP}"
 _SCIENCE = "numpy pandas scipy scikit-learn matplotlib requests"
 _IMPORTS = "numpy, pandas, scipy, sklearn, matplotlib, requests"
 
@@ -66,6 +70,8 @@ import { defineConfig } from "vite";
 // Sandboxes are reached under names of their own, so every Host is accepted.
 export default defineConfig({
   plugins: [react()],
+  // A component library that is installed globally brings a React of its own; the project's is the one to use.
+  resolve: { dedupe: ["react", "react-dom"] },
   server: { allowedHosts: true },
   preview: { allowedHosts: true },
 });
@@ -154,7 +160,8 @@ _ALL = (
             _apt("python3 pip3", "python3 python3-pip python3-venv"),
             "command -v python >/dev/null || ln -s $(command -v python3) /usr/local/bin/python",
             f'python3 -c "import {_IMPORTS}" 2>/dev/null || '
-            f"PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip install --no-cache-dir --root-user-action=ignore {_SCIENCE}",
+            f"PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip install --no-cache-dir --progress-bar off "
+            f"--root-user-action=ignore {_SCIENCE}",
         ),
         memory=1024,
     ),
@@ -163,23 +170,23 @@ _ALL = (
         description="Node.js with npm",
         language="node",
         aliases=("nodejs",),
-        run_commands=(_NODE,),
+        run_commands=(_NODE, _GLOBAL_MODULES),
     ),
     Definition(
         name="react",
         description=f"React with Vite and a starter project in {APP}",
         language="node",
         files=_REACT_FILES,
-        run_commands=(_NODE, _INSTALL_APP),
+        run_commands=(_NODE, _GLOBAL_MODULES, _INSTALL_APP),
         memory=1024,
     ),
     Definition(
         name="nextjs",
         description=f"Next.js with a starter project in {APP}",
         language="node",
-        env_vars={"NEXT_TELEMETRY_DISABLED": "1"},
+        env_vars={"NEXT_TELEMETRY_DISABLED": "1", "NEXT_IGNORE_INCORRECT_LOCKFILE": "1"},
         files=_NEXT_FILES,
-        run_commands=(_NODE, _INSTALL_APP),
+        run_commands=(_NODE, _GLOBAL_MODULES, _INSTALL_APP),
         memory=2048,
     ),
     Definition(
@@ -187,7 +194,7 @@ _ALL = (
         description=f"HTML, CSS and JavaScript in {APP}, served on port 8080",
         language="node",
         files=_VANILLA_FILES,
-        run_commands=(_NODE, _apt("python3", "python3")),
+        run_commands=(_NODE, _GLOBAL_MODULES, _apt("python3", "python3")),
         start_command=f"python3 -m http.server 8080 --directory {APP}",
         ready_port=8080,
     ),
@@ -198,7 +205,8 @@ _ALL = (
         run_commands=(
             _TOOLS,
             _NODE,
-            "command -v claude >/dev/null || npm install --global --no-audit --no-fund @anthropic-ai/claude-code",
+            _GLOBAL_MODULES,
+            f"command -v claude >/dev/null || {_NPM_INSTALL} --global @anthropic-ai/claude-code",
         ),
         memory=1024,
     ),
