@@ -6,9 +6,8 @@ import asyncio
 import json
 import shutil
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -17,27 +16,20 @@ from nexus.cli.options import json_option, target_options
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import DiagnosticsError
 
+if TYPE_CHECKING:
+    from nexus.render.findings import Finding
+    from nexus.wiring import Choice
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One line of a doctor. ``remedy`` is a command or a sentence that mends it, "" when nothing needs mending.
-
-    Of those that ``decide``, one has to be right for the target to be usable.
-    """
-
-    title: str
-    ok: bool
-    detail: str = ""
-    remedy: str = ""
-    decides: bool = False
+_LITTLE_SPACE: Final = 2 * 1024**3
 
 
 @click.command("doctor")
+@click.option("--all", "every", is_flag=True, help="Try every way to isolate sandboxes, not only the best.")
 @target_options
 @json_option("the findings")
 @click.pass_obj
 @guarded
-def command(settings: Settings, local: bool, as_json: bool) -> int:
+def command(settings: Settings, every: bool, local: bool, as_json: bool) -> int:
     """Say what this machine and account can do, and what to do about what they can't.
 
     Exit code 1 when something that nexus needs for its target does not work.
@@ -45,23 +37,26 @@ def command(settings: Settings, local: bool, as_json: bool) -> int:
     from nexus.wiring import TargetKind, choose_target, home
 
     choice = choose_target(settings.environment, {}, local=local)
-    findings = [_python(), _program("git", needed=False)]
-    if choice.kind is TargetKind.LOCAL:
-        findings += engine_findings(home(settings.environment))
-    else:
-        findings.append(_account(settings))
     if not as_json:
-        click.echo(f"Target: {choice.kind} ({choice.because})")
-    return print_findings(findings, as_json=as_json)
+        click.echo(f"Target: {choice.kind} ({choice.because})", err=True)
+    findings = [_python(), _git()]
+    if choice.kind is TargetKind.LOCAL:
+        findings += engine_findings(home(settings.environment), every=every)
+    else:
+        findings.append(_account(settings, choice))
+    return tell(settings, findings, choice.kind, as_json=as_json)
 
 
-def engine_findings(home: Path) -> list[Finding]:
-    """How well this machine isolates sandboxes; tries it for real, beside a running engine."""
+def engine_findings(home: Path, *, every: bool) -> list[Finding]:
+    """How well this machine isolates sandboxes: what a running engine uses, else (or for ``every``) tried for real."""
     from nexus.local.isolation import tiers
     from nexus.local.isolation.probe import diagnose
+    from nexus.render.findings import Finding
 
+    running = _running_engine(home)
+    tier = None if running is None else str(running["tier"])
     ways = {tier.name for tier in tiers.ALL}
-    return [
+    tried = [
         Finding(
             title=f"{item.name}: {item.title}" if item.name in ways else item.title,
             ok=item.ok,
@@ -69,46 +64,73 @@ def engine_findings(home: Path) -> list[Finding]:
             remedy=item.remedy or "",
             decides=item.name in ways,
         )
-        for item in asyncio.run(diagnose(home))
+        for item in asyncio.run(diagnose(home, every=every, in_use=tier))
     ]
+    detail = "not running; it starts by itself" if running is None else f"running at {running['apiURL']}"
+    return [Finding(title="local engine", ok=True, detail=detail), _space(home), *tried]
 
 
-def print_findings(findings: Sequence[Finding], *, as_json: bool) -> int:
-    """All of them. The exit code is 1 only when none of the ways to isolate, or the account, works."""
-    usable = any(item.ok for item in findings if item.decides)
+def tell(settings: Settings, findings: list[Finding], target: str, *, as_json: bool) -> int:
+    """All of them, on stdout. The exit code is 1 only when the target can't be used."""
+    from nexus.render.findings import findings_to_json, is_usable, print_findings
+
     if as_json:
-        click.echo(json.dumps({"format_version": 1, "findings": [asdict(item) for item in findings]}, indent=2))
-        return 0 if usable else 1
-    for item in findings:
-        click.echo(f"  {'ok ' if item.ok else 'no '} {item.title}{': ' + item.detail if item.detail else ''}")
-        if item.remedy:
-            click.echo(f"      hint: {item.remedy}")
-    return 0 if usable else 1
+        click.echo(json.dumps(findings_to_json(findings, target), indent=2, ensure_ascii=False))
+    else:
+        print_findings(settings.console(), findings, target)
+    return 0 if is_usable(findings) else 1
+
+
+def _running_engine(home: Path) -> dict[str, object] | None:
+    from nexus.local import daemon
+
+    try:
+        found = daemon.status(home)
+    except (daemon.DaemonError, OSError):
+        return None
+    return None if found is None else dict(found)
 
 
 def _python() -> Finding:
+    from nexus.render.findings import Finding
+
     version = ".".join(map(str, sys.version_info[:3]))
     return Finding(title="Python", ok=True, detail=f"{version}, {sys.executable}")
 
 
-def _program(name: str, *, needed: bool) -> Finding:
-    path = shutil.which(name)
-    detail = path or ("not found" if needed else "not found; only needed for projects kept in git")
-    return Finding(title=name, ok=path is not None, detail=detail)
+def _git() -> Finding:
+    from nexus.render.findings import Finding
+
+    path = shutil.which("git")
+    missing = "not found; only sandboxes that use git need it, and projects that are kept in it"
+    return Finding(title="git", ok=path is not None, detail=path or missing)
 
 
-def _account(settings: Settings) -> Finding:
-    from nexus.wiring import TargetKind, choose_target, open_provider
+def _space(home: Path) -> Finding:
+    """Room where the engine keeps templates and disks."""
+    from nexus.render.findings import Finding
+    from nexus.render.values import size
+
+    place = next(folder for folder in (home, *home.parents) if folder.is_dir())
+    free = shutil.disk_usage(place).free
+    enough = free >= _LITTLE_SPACE
+    remedy = (
+        "" if enough else f"make room there, or set NEXUS_HOME to a folder that has more than {size(_LITTLE_SPACE)}"
+    )
+    return Finding(title="disk", ok=enough, detail=f"{size(free)} free at {place}", remedy=remedy)
+
+
+def _account(settings: Settings, choice: Choice) -> Finding:
+    from nexus.providers.base import ProviderError
+    from nexus.render.findings import Finding
+    from nexus.wiring import open_provider
 
     async def ask() -> str:
-        choice = choose_target({**settings.environment, "NEXUS_TARGET": TargetKind.E2B}, {})
         provider = open_provider(choice, settings.environment, {})
         try:
             return str(await provider.identity())
         finally:
             await provider.aclose()
-
-    from nexus.providers.base import ProviderError
 
     try:
         return Finding(title="E2B account", ok=True, detail=asyncio.run(ask()), decides=True)

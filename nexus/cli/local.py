@@ -12,6 +12,7 @@ from typing import ParamSpec
 import click
 
 from nexus.cli.failures import guarded
+from nexus.cli.options import json_option
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import DiagnosticsError, error
 
@@ -84,7 +85,7 @@ def stop(settings: Settings, kill_sandboxes: bool) -> int:
 
 
 @command.command("status")
-@click.option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
+@json_option("the status")
 @click.pass_obj
 @guarded
 @_explained
@@ -98,9 +99,9 @@ def status(settings: Settings, as_json: bool) -> int:
     elif found is None:
         click.echo("The local engine is not running. It starts by itself when it is needed.")
     else:
-        width = max(map(len, found))
-        for name, value in found.items():
-            click.echo(f"{name:<{width}}  {value}")
+        from nexus.render.engine import print_status
+
+        print_status(settings.console(), found)
     return 0 if found is not None else 1
 
 
@@ -113,8 +114,11 @@ def logs(settings: Settings, lines: int) -> int:
     """Show what the engine said last."""
     from nexus.local import daemon
 
-    for line in daemon.logs(_home(settings), lines):
+    said = daemon.logs(_home(settings), lines)
+    for line in said:
         click.echo(line)
+    if not said:
+        click.echo("The local engine has said nothing yet.", err=True)
     return 0
 
 
@@ -138,16 +142,16 @@ def env(settings: Settings) -> int:
 
 
 @command.command("doctor")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.option("--all", "every", is_flag=True, help="Try every way to isolate sandboxes, not only the best.")
+@json_option("the findings")
 @click.pass_obj
 @guarded
 @_explained
-def doctor(settings: Settings, as_json: bool) -> int:
+def doctor(settings: Settings, every: bool, as_json: bool) -> int:
     """Say how well this machine can isolate sandboxes, and the command that mends what it can't."""
-    from nexus.cli.doctor import engine_findings, print_findings
+    from nexus.cli.doctor import engine_findings, tell
 
-    findings = engine_findings(_home(settings))
-    return print_findings(findings, as_json=as_json)
+    return tell(settings, engine_findings(_home(settings), every=every), "local", as_json=as_json)
 
 
 @command.command("reset")

@@ -69,18 +69,23 @@ async def select_isolation(
     raise NoIsolationError(_explain(failures))
 
 
-async def diagnose(home: Path) -> Sequence[Finding]:
+async def diagnose(home: Path, *, every: bool = True, in_use: str | None = None) -> Sequence[Finding]:
     """Try the tiers, best first, and report on them and on what machines get of the best.
 
-    Those for ordinary users are left out when a better one works.
+    Those for ordinary users are left out when a better one works. Without ``every``, so are all after the first that
+    works, and none is tried where ``in_use`` names the one that a running engine uses.
     Works beside a running engine: in folders of its own, on the file system of ``home``, removed afterwards.
     """
+    if in_use is not None and not every:
+        tier = tiers.by_name(in_use)
+        used = Finding(name=tier.name, title=tier.title, ok=True, detail="the running engine uses it")
+        return [used, *_group_findings(tier)]
     findings: list[Finding] = []
     best: Tier | None = None
     network: Finding | None = None
     async with _scratch(home) as (store, runtime):
         for tier in tiers.ALL:
-            if tier.single_uid and best is not None:
+            if best is not None and (tier.single_uid or not every):
                 continue
             failure = _missing_rights(tier) or await _try(tier, store, runtime, egress=True)
             if (
