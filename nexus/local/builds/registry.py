@@ -145,8 +145,9 @@ class TemplateRegistry:
         await self._records.write_build(build)
 
     async def finish(self, build: Build, now: datetime) -> None:
-        """Write a finished build down and move its tags to it."""
-        await self.save_build(build)
+        """Write a finished build down and move its tags to it. Whoever sees that it is ready sees the tags too."""
+        await self._records.write_build(build)
+        self._builds[build.id] = build
         template = self._templates.get(build.template_id)
         if template is not None and build.status is BuildStatus.READY:
             tags = {**template.tags, **{tag: TagAssignment(build.id, now) for tag in build.tags}}
