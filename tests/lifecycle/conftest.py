@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,14 +16,13 @@ NewScenario = Callable[[], Scenario]
 
 @pytest.fixture
 def new_scenario(tmp_path: Path, engine: Endpoint) -> Iterator[NewScenario]:
-    """Makes projects, each with a name and a folder of its own."""
+    """Makes projects, each with a name and a folder of its own. May be called by several threads."""
     made: list[Scenario] = []
 
     def new() -> Scenario:
-        folder = tmp_path / f"project-{len(made)}"
-        folder.mkdir()
-        made.append(Scenario(folder, engine))
-        return made[-1]
+        scenario = Scenario(Path(tempfile.mkdtemp(prefix="project-", dir=tmp_path)), engine)
+        made.append(scenario)
+        return scenario
 
     yield new
     for scenario in made:
