@@ -20,8 +20,9 @@ from nexus.kinds.reading import (
 )
 from nexus.kinds.template_fields import FIELDS, SPEC_TAG, read_tag
 from nexus.kinds.uploads import UploadSpec, read_uploads, uploads_from
+from nexus.model.diagnostics import error
 from nexus.model.state import ResourceRecord
-from nexus.model.values import UNKNOWN, Attributes, Value, conceal, digest, is_wholly_known
+from nexus.model.values import UNKNOWN, Attributes, Value, conceal, digest, has_sensitive, is_wholly_known
 
 BUILD_INPUTS: Final = (
     "base_template",
@@ -100,6 +101,7 @@ class TemplateKind:
             "tags": _sorted(block.each("tags", read_tag)),
             "public": block.take("public"),
         }
+        _refuse_secrets(attributes, context)
         found["reference"] = reference(name, found, context)
         return found
 
@@ -124,8 +126,31 @@ class TemplateKind:
 
 def reference(name: str, attributes: Attributes, context: Normalising) -> Value:
     """``name:spec-…`` of the build that these attributes ask for; UNKNOWN while one of its inputs is."""
-    inputs = conceal({field: attributes[field] for field in BUILD_INPUTS}, context.fingerprint)
+    wanted = {field: attributes[field] for field in BUILD_INPUTS}
+    inputs = conceal({**wanted, "env_vars": build_env_vars(wanted["env_vars"])}, context.fingerprint)
     return f"{name}:{SPEC_TAG}{digest(inputs, 12)}" if is_wholly_known(inputs) else UNKNOWN
+
+
+def build_env_vars(env_vars: Value) -> Value:
+    """The variables that a build sees. Secret ones are left to the sandboxes: a build would keep them for good."""
+    if not isinstance(env_vars, dict):
+        return env_vars
+    return {name: value for name, value in env_vars.items() if not has_sensitive(value)}
+
+
+def _refuse_secrets(attributes: Attributes, context: Normalising) -> None:
+    for field in BUILD_INPUTS:
+        if field != "env_vars" and has_sensitive(attributes.get(field)):
+            context.diagnostics.add(
+                error(
+                    "secret-in-template",
+                    "A secret would become part of a template",
+                    detail=f"{field} is built into the template, where everyone who uses it can read the secret.",
+                    hint="use it in the sandboxes: in env_vars (a template's too), uploads or run_commands",
+                    address=str(context.spec.address),
+                    range=context.place(field),
+                )
+            )
 
 
 def template_from(attributes: Attributes) -> TemplateSpec:

@@ -33,10 +33,25 @@ def test_the_reference_is_known_beforehand_and_follows_the_build_inputs(normalis
     )
 
 
-def test_a_rotated_secret_makes_another_build(normalise: Any):
-    first, second = (normalise("template.ml", {"env_vars": {"K": Sensitive(key)}})["reference"] for key in ("a", "b"))
-    assert first != second
+def test_a_secret_variable_is_no_part_of_a_build(normalise: Any):
+    without = normalise("template.ml", {"env_vars": {"A": "1"}})["reference"]
+    first, second = (
+        normalise("template.ml", {"env_vars": {"A": "1", "K": Sensitive(key)}})["reference"] for key in ("a", "b")
+    )
+    assert first == second == without
     assert normalise("template.ml", {"env_vars": {"K": UNKNOWN}})["reference"] is UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("run_commands", ["true", Sensitive("key")]),
+        ("startup_script", Sensitive("key")),
+        ("uploads", [{"path": "/key", "content": Sensitive("key")}]),
+    ],
+)
+def test_a_secret_that_would_be_built_in_is_refused(normalise: Any, field: str, value: Any):
+    assert [item.code for item in normalise("template.ml", {field: value}).diagnostics] == ["secret-in-template"]
 
 
 def test_language_and_environment_are_inherited(normalise: Any):

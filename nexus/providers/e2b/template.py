@@ -25,7 +25,7 @@ from e2b.template.main import TemplateBase, TemplateBuilder, TemplateClass
 from nexus.kinds.base import SourceFiles
 from nexus.kinds.bases import BaseSource
 from nexus.kinds.packages import MANAGERS
-from nexus.kinds.template import TemplateSpec
+from nexus.kinds.template import TemplateSpec, build_env_vars
 from nexus.kinds.uploads import UploadSpec
 from nexus.model.changes import Verb
 from nexus.model.state import ResourceRecord, Tree
@@ -107,7 +107,9 @@ class TemplateHandler:
         if spec.user != _DEFAULT_USER:
             builder.set_user(spec.user)
             builder.set_workdir("/root" if spec.user == ROOT else f"/home/{spec.user}")
-        builder.set_envs(dict(spec.env_vars))
+        concealed = build_env_vars(call.attributes.get("env_vars"))
+        seen = concealed if isinstance(concealed, dict) else spec.env_vars
+        builder.set_envs({name: value for name, value in spec.env_vars.items() if name in seen})
         for manager in MANAGERS:
             if names := spec.packages.of(manager):
                 script = packages.script(manager, packages.compare(manager, names, ()))
