@@ -6,9 +6,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-import cel
-
 from nexus.expressions.lexer import LexError, TokenKind, tokenise
+from nexus.expressions.library import cel
 from nexus.expressions.places import place_in
 from nexus.expressions.references import Problem, analyse
 from nexus.model.diagnostics import Diagnostics, SourceRange, error

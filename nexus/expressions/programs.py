@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-import cel
-
 from nexus.expressions.functions import FUNCTIONS, FunctionError, Plain, kind_of
+from nexus.expressions.library import cel
 from nexus.kinds.base import SourceFiles
 from nexus.model.diagnostics import DiagnosticsError
 

@@ -10,10 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-import cel
-
 from nexus.expressions.functions import CEL_FUNCTIONS, FUNCTIONS
 from nexus.expressions.lexer import Token, TokenKind, tokenise
+from nexus.expressions.library import cel
 from nexus.model.addresses import KINDS, NAME, Address
 from nexus.model.expressions import ANY_KEY, Reference
 from nexus.model.suggestions import did_you_mean
