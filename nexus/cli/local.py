@@ -141,7 +141,7 @@ def env(settings: Settings) -> int:
     return 0
 
 
-@command.command("doctor")
+@command.command("doctor", short_help="Say how well this machine can isolate sandboxes.")
 @click.option("--all", "every", is_flag=True, help="Try every way to isolate sandboxes, not only the best.")
 @json_option("the findings")
 @click.pass_obj
@@ -154,7 +154,7 @@ def doctor(settings: Settings, every: bool, as_json: bool) -> int:
     return tell(settings, engine_findings(_home(settings), every=every), "local", as_json=as_json)
 
 
-@command.command("reset")
+@command.command("reset", short_help="End the engine and remove all that it kept.")
 @click.option("-y", "--auto-approve", is_flag=True, help="Do not ask.")
 @click.pass_obj
 @guarded

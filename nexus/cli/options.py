@@ -38,18 +38,20 @@ def environment_option(function: F) -> F:
 
 def project_options(function: F) -> F:
     """Which environment, which values of variables."""
-    for option in (
-        environment_option,
-        click.option(
-            "--var", "var_texts", multiple=True, metavar="NAME=VALUE", help="Value of a variable; wins over all."
-        ),
-        click.option(
-            "--var-file",
-            "var_files",
-            multiple=True,
-            type=click.Path(path_type=Path),
-            help="YAML or JSON file with values of variables.",
-        ),
+    for option in reversed(
+        (
+            environment_option,
+            click.option(
+                "--var", "var_texts", multiple=True, metavar="NAME=VALUE", help="Value of a variable; wins over all."
+            ),
+            click.option(
+                "--var-file",
+                "var_files",
+                multiple=True,
+                type=click.Path(path_type=Path),
+                help="YAML or JSON file with values of variables.",
+            ),
+        )
     ):
         function = option(function)
     return function
@@ -64,11 +66,17 @@ def target_options(function: F) -> F:
 
 def selection_options(function: F) -> F:
     """Which part of the project a plan is about."""
-    for option in (
-        click.option("--target", "targets", multiple=True, type=ADDRESS, help="Only this, and what it depends on."),
-        click.option("--exclude", "excludes", multiple=True, type=ADDRESS, help="Not this, nor what depends on it."),
-        click.option("--replace", "replacements", multiple=True, type=ADDRESS, help="Replace this, changed or not."),
-        click.option("--no-refresh", "no_refresh", is_flag=True, help="Believe the state instead of looking."),
+    for option in reversed(
+        (
+            click.option("--target", "targets", multiple=True, type=ADDRESS, help="Only this, and what it depends on."),
+            click.option(
+                "--exclude", "excludes", multiple=True, type=ADDRESS, help="Not this, nor what depends on it."
+            ),
+            click.option(
+                "--replace", "replacements", multiple=True, type=ADDRESS, help="Replace this, changed or not."
+            ),
+            click.option("--no-refresh", "no_refresh", is_flag=True, help="Believe the state instead of looking."),
+        )
     ):
         function = option(function)
     return function
@@ -86,19 +94,21 @@ def verbose_option(function: F) -> F:
 
 def apply_options(function: F) -> F:
     """How an apply or a destroy goes about it."""
-    for option in (
-        verbose_option,
-        click.option("-y", "--auto-approve", is_flag=True, help="Do not ask."),
-        click.option(
-            "--parallelism", type=click.IntRange(1, 256), default=10, show_default=True, help="Operations at once."
-        ),
-        click.option(
-            "--lock-timeout",
-            default="0s",
-            show_default=True,
-            metavar="DURATION",
-            help="How long to wait for another apply to end, such as 5m.",
-        ),
+    for option in reversed(
+        (
+            verbose_option,
+            click.option("-y", "--auto-approve", is_flag=True, help="Do not ask."),
+            click.option(
+                "--parallelism", type=click.IntRange(1, 256), default=10, show_default=True, help="Operations at once."
+            ),
+            click.option(
+                "--lock-timeout",
+                default="0s",
+                show_default=True,
+                metavar="DURATION",
+                help="How long to wait for another apply to end, such as 5m.",
+            ),
+        )
     ):
         function = option(function)
     return function

@@ -8,13 +8,13 @@ import json
 import click
 
 from nexus.cli.failures import guarded
-from nexus.cli.options import json_option
+from nexus.cli.options import environment_option, json_option
 from nexus.cli.settings import Settings
 
 
 @click.command("output")
 @click.argument("name", required=False)
-@click.option("-e", "--environment", default="default", show_default=True, help="Environment of the project.")
+@environment_option
 @click.option("--raw", is_flag=True, help="Print the value alone, without quotes.")
 @json_option("the outputs")
 @click.pass_obj

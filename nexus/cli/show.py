@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 from nexus.cli.failures import guarded
-from nexus.cli.options import json_option
+from nexus.cli.options import environment_option, json_option
 from nexus.cli.settings import Settings
 
 
 @click.command("show")
 @click.argument("planfile", required=False, type=click.Path(path_type=Path))
-@click.option("-e", "--environment", default="default", show_default=True, help="Environment of the project.")
+@environment_option
 @json_option("it")
 @click.pass_obj
 @guarded

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from nexus.cli.failures import guarded
-from nexus.cli.options import ADDRESS, json_option
+from nexus.cli.options import ADDRESS, environment_option, json_option
 from nexus.cli.settings import Settings
 from nexus.model.addresses import Address
 
 if TYPE_CHECKING:
     from nexus.model.state import State
-
-_environment = click.option("-e", "--environment", default="default", show_default=True, help="Environment.")
 
 
 @click.group("state", no_args_is_help=True)
@@ -25,7 +23,7 @@ def command() -> None:
 
 
 @command.command("list")
-@_environment
+@environment_option
 @json_option("the addresses")
 @click.pass_obj
 @guarded
@@ -44,7 +42,7 @@ def list_(settings: Settings, environment: str, as_json: bool) -> int:
 
 @command.command("show")
 @click.argument("address", type=ADDRESS)
-@_environment
+@environment_option
 @json_option("the record")
 @click.pass_obj
 @guarded
