@@ -25,7 +25,8 @@ class Field:
     attribute that nexus derives, and can't be written. ``default`` is the normalised value of an absent field.
     ``folds_into`` names the attribute of a field that is only another way to write it. ``refers`` says that the outputs
     of a resource may stand where the schema has a text. ``read`` gives the normalised form of a known value, or raises
-    InvalidValue, wherever that needs nothing but the value.
+    InvalidValue, wherever that needs nothing but the value. ``caveat`` is what a plan says beside a change of the
+    field: what such a change leaves as it was.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Field:
     meta: bool = False
     computed: bool = False
     folds_into: str = ""
+    caveat: str = ""
     refers: bool = False
     read: Callable[[Value], Value] | None = None
     default: Value = None

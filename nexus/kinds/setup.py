@@ -31,6 +31,7 @@ def setup_fields(effect: Effect) -> tuple[Field, ...]:
             description="Environment of every process; a sandbox has its template's too, and its own win.",
             effect=effect,
             default={},
+            caveat="running processes keep what they have" if effect is Effect.SETUP else "",
         ),
         Field(
             name="packages",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from nexus.kinds.base import Field, Kind
@@ -69,7 +70,8 @@ def _differences(field: Field, old: Value, new: Value, trees: Trees) -> Iterator
     if field.name == "uploads" and not isinstance(new, Unknown):
         yield from _uploads(field, old, new, trees)
     else:
-        yield from _nested(field.name, old, new, field.effect, named=_has_properties(field.schema))
+        found = _nested(field.name, old, new, field.effect, named=_has_properties(field.schema))
+        yield from (replace(diff, note=field.caveat) for diff in found)
 
 
 def _nested(path: str, old: Value, new: Value, effect: Effect, *, named: bool) -> Iterator[FieldDiff]:
