@@ -1,4 +1,4 @@
-"""A project that uses most of what there is: sandboxes, a template, packages of three managers, 300 files, a pipeline."""
+"""A project that uses most of what there is: sandboxes, a template, packages of three managers, 300 files, steps."""
 
 from __future__ import annotations
 
