@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final
+from typing import Final, NamedTuple
 
 from nexus.model.addresses import KINDS, NAME
 
@@ -23,8 +22,7 @@ class TokenKind(Enum):
     SIGN = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     kind: TokenKind
     text: str
     start: int
@@ -42,18 +40,25 @@ class LexError(ValueError):
         self.offset = offset
 
 
-_SPACE: Final = re.compile(r"\s+|//(?:(?!}})[^\n])*")
-_NUMBER: Final = re.compile(r"0[xX][0-9a-fA-F]+[uU]?|(?:\d+\.\d+|\.\d+|\d+)(?:[eE][+-]?\d+)?[uU]?")
-_WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAME: Final = re.compile(NAME)
-_SIGN: Final = re.compile(r"&&|\|\||==|!=|<=|>=|[-+*/%!<>?:.,()\[\]{}]")
-_STRING: Final = re.compile(
-    r"(?P<prefix>[rR][bB]?|[bB][rR]?)?(?:"
-    r'"""(?:[^\\]|\\.)*?"""|\'\'\'(?:[^\\]|\\.)*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\')',
-    re.DOTALL,
+_TOKEN: Final = re.compile(
+    r"""(?P<space>(?:\s+|//(?:(?!}})[^\n])*)+)
+    |(?P<string>
+        [rR](?:\"{3}.*?\"{3}|'{3}.*?'{3}|"[^"\n]*"|'[^'\n]*')
+        |(?:[rR][bB]?|[bB][rR]?)?
+         (?:\"{3}(?:[^\\]|\\.)*?\"{3}|'{3}(?:[^\\]|\\.)*?'{3}|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'))
+    |(?P<open>[rRbB]{0,2}["'])
+    |(?P<word>[A-Za-z_][A-Za-z0-9_]*)
+    |(?P<number>0[xX][0-9a-fA-F]+[uU]?|(?:\d+\.\d+|\.\d+|\d+)(?:[eE][+-]?\d+)?[uU]?)
+    |(?P<sign>&&|\|\||==|!=|<=|>=|[-+*/%!<>?:.,()\[\]{}])""",
+    re.DOTALL | re.VERBOSE,
 )
-_RAW_STRING: Final = re.compile(r"[rR](?:\"\"\".*?\"\"\"|'''.*?'''|\"[^\"\n]*\"|'[^'\n]*')", re.DOTALL)
-_QUOTE: Final = re.compile(r"[rRbB]{0,2}[\"']")
+_KINDS: Final = {
+    "word": TokenKind.WORD,
+    "number": TokenKind.NUMBER,
+    "string": TokenKind.STRING,
+    "sign": TokenKind.SIGN,
+}
 
 
 def tokenise(text: str, start: int = 0) -> Iterator[Token]:
@@ -61,14 +66,23 @@ def tokenise(text: str, start: int = 0) -> Iterator[Token]:
     position = start
     names_due = 0  # how many resource names may still follow: one after a kind word, two after «step»
     previous = ""
-    while True:
-        while space := _SPACE.match(text, position):
-            position = space.end()
-        if position >= len(text):
-            return
-        token = _next(text, position, hyphens=names_due > 0 and previous == ".")
+    while position < len(text):
+        match = _NAME.match(text, position) if names_due > 0 and previous == "." else None
+        if match is not None:
+            token = Token(TokenKind.NAME, match.group(), position)
+        else:
+            match = _TOKEN.match(text, position)
+            if match is None:
+                raise LexError(f"{text[position]!r} has no meaning in an expression", position)
+            if match.lastgroup == "space":
+                position = match.end()
+                continue
+            kind = _KINDS.get(str(match.lastgroup))
+            if kind is None:
+                raise LexError("this string is not closed", position)
+            token = Token(kind, match.group(), position)
         yield token
-        position = token.end
+        position = match.end()
         names_due = _names_due(token, previous, names_due)
         previous = token.text
 
@@ -79,17 +93,3 @@ def _names_due(token: Token, previous: str, due: int) -> int:
     if token.text == ".":
         return due
     return due - 1 if token.kind is TokenKind.NAME else 0
-
-
-def _next(text: str, position: int, *, hyphens: bool) -> Token:
-    if hyphens and (match := _NAME.match(text, position)):
-        return Token(TokenKind.NAME, match.group(), position)
-    if _QUOTE.match(text, position):
-        match = _RAW_STRING.match(text, position) or _STRING.match(text, position)
-        if match is None:
-            raise LexError("this string is not closed", position)
-        return Token(TokenKind.STRING, match.group(), position)
-    for kind, pattern in ((TokenKind.WORD, _WORD), (TokenKind.NUMBER, _NUMBER), (TokenKind.SIGN, _SIGN)):
-        if match := pattern.match(text, position):
-            return Token(kind, match.group(), position)
-    raise LexError(f"{text[position]!r} has no meaning in an expression", position)

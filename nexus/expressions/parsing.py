@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -10,12 +12,15 @@ from nexus.expressions.lexer import LexError, TokenKind, tokenise
 from nexus.expressions.library import cel
 from nexus.expressions.places import place_in
 from nexus.expressions.references import Problem, analyse
-from nexus.model.diagnostics import Diagnostics, SourceRange, error
+from nexus.model.diagnostics import Diagnostic, Diagnostics, SourceRange, error
 from nexus.model.expressions import Expression, Interpolation, Raw
 
 OPEN: Final = "${{"
 ESCAPED: Final = "$${{"
 MAX_LENGTH: Final = 20_000
+
+# What comes before the first }} is the whole expression where nothing can hide these signs.
+_SIMPLE: Final = re.compile(r"[^\"'{}]*}}")
 
 Path: TypeAlias = tuple[str | int, ...]
 Places: TypeAlias = Callable[[Path], SourceRange | None]
@@ -40,8 +45,18 @@ def parse_tree(value: object, path: Path, places: Places, diagnostics: Diagnosti
 
 def parse(text: str, scalar: SourceRange | None, diagnostics: Diagnostics) -> str | Expression:
     """``text`` itself when it holds no expression. What is wrong goes to ``diagnostics``, with its place."""
+    parts, problems = _split(text)
+    diagnostics.extend(_diagnostic(problem, text, scalar) for problem in problems)
+    if len(parts) == 1 and isinstance(parts[0], str):
+        return parts[0]
+    return Expression(parts, scalar)
+
+
+@lru_cache(maxsize=4096)
+def _split(text: str) -> tuple[tuple[str | Interpolation, ...], tuple[Problem, ...]]:
+    """A string's parts: literal texts, never two in a row, and interpolations. Many strings occur more than once."""
     parts: list[str | Interpolation] = []
-    places: list[SourceRange | None] = []
+    problems: list[Problem] = []
     pending = ""
     position = 0
     while (found := text.find(OPEN, position)) >= 0:
@@ -50,29 +65,24 @@ def parse(text: str, scalar: SourceRange | None, diagnostics: Diagnostics) -> st
             position = found + len(OPEN)
             continue
         pending += text[position:found]
-        end = _end(text, found, scalar, diagnostics)
-        if end is None:
-            return text
-        inner = text[found + len(OPEN) : end - 2]
-        interpolation = _interpolation(inner, text, found + len(OPEN), scalar, diagnostics)
+        end = _end(text, found)
+        if isinstance(end, Problem):
+            return (text,), (*problems, end)
         if pending:
             parts.append(pending)
-            places.append(None)
             pending = ""
-        parts.append(interpolation)
-        places.append(place_in(scalar, text, found, end))
+        parts.append(_interpolation(text, found + len(OPEN), end - 2, problems))
         position = end
     pending += text[position:]
-    if pending:
+    if pending or not parts:
         parts.append(pending)
-        places.append(None)
-    if not any(isinstance(part, Interpolation) for part in parts):
-        return pending
-    return Expression(tuple(parts), scalar, tuple(places))
+    return tuple(parts), tuple(problems)
 
 
-def _end(text: str, opening: int, scalar: SourceRange | None, diagnostics: Diagnostics) -> int | None:
+def _end(text: str, opening: int) -> int | Problem:
     """Where the ``}}`` that belongs to the ``${{`` at ``opening`` ends; braces inside strings and maps don't count."""
+    if simple := _SIMPLE.match(text, opening + len(OPEN)):
+        return simple.end()
     depth = 0
     previous = -1
     try:
@@ -88,27 +98,19 @@ def _end(text: str, opening: int, scalar: SourceRange | None, diagnostics: Diagn
             elif token.text == "}":
                 previous = token.end
     except LexError as problem:
-        _report(diagnostics, str(problem), text, problem.offset, scalar)
-        return None
-    _report(
-        diagnostics,
+        return Problem(str(problem), problem.offset)
+    return Problem(
         "the expression that begins here is not closed",
-        text,
         opening,
-        scalar,
         "end it with }}, or write $${{ for the characters themselves",
     )
-    return None
 
 
-def _interpolation(
-    inner: str, text: str, offset: int, scalar: SourceRange | None, diagnostics: Diagnostics
-) -> Interpolation:
-    source = inner.strip()
-    offset += len(inner) - len(inner.lstrip())
-    interpolation, problems = interpret(source)
-    for problem in problems:
-        _report(diagnostics, problem.message, text, offset + problem.offset, scalar, problem.hint, source)
+def _interpolation(text: str, start: int, end: int, problems: list[Problem]) -> Interpolation:
+    inner = text[start:end]
+    offset = start + len(inner) - len(inner.lstrip())
+    interpolation, found = interpret(inner.strip())
+    problems.extend(replace(item, offset=item.offset + offset, source=inner.strip()) for item in found)
     return interpolation
 
 
@@ -152,22 +154,12 @@ def _syntax_problem(message: str) -> Problem:
     return Problem(said or "it is not a CEL expression", max(offset, 0), "expressions are written in CEL")
 
 
-def _report(
-    diagnostics: Diagnostics,
-    message: str,
-    text: str,
-    offset: int,
-    scalar: SourceRange | None,
-    hint: str = "",
-    source: str = "",
-) -> None:
-    detail = f"{message[0].upper()}{message[1:]}{f', in «{source}»' if source else ''}."
-    diagnostics.add(
-        error(
-            "expression-invalid",
-            f"Invalid expression: {message}",
-            detail=detail,
-            hint=hint,
-            range=place_in(scalar, text, offset, offset + 1),
-        )
+def _diagnostic(problem: Problem, text: str, scalar: SourceRange | None) -> Diagnostic:
+    message = problem.message
+    return error(
+        "expression-invalid",
+        f"Invalid expression: {message}",
+        detail=f"{message[0].upper()}{message[1:]}{f', in «{problem.source}»' if problem.source else ''}.",
+        hint=problem.hint,
+        range=place_in(scalar, text, problem.offset, problem.offset + 1),
     )

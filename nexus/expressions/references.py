@@ -26,11 +26,12 @@ _NAME: Final = re.compile(NAME)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong at ``offset`` of the expression's text."""
+    """What is wrong at ``offset`` of the text; ``source`` is the expression in it, where one was found."""
 
     message: str
     offset: int
     hint: str = ""
+    source: str = ""
 
 
 @dataclass(slots=True)

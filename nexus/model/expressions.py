@@ -56,6 +56,8 @@ class Expression:
 
     @property
     def references(self) -> tuple[Reference, ...]:
+        if len(self.parts) == 1 and isinstance(self.parts[0], Interpolation):
+            return self.parts[0].references
         return tuple(ref for part in self.parts if isinstance(part, Interpolation) for ref in part.references)
 
     def place_of(self, part: str | Interpolation) -> SourceRange | None:
