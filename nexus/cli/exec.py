@@ -140,8 +140,12 @@ def _read(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise DiagnosticsError(
-            error("file-unreadable", f"The file {file} can't be read", detail=str(problem))
+            error("file-unreadable", f"The file {file} can't be read", detail=_reason(problem))
         ) from problem
+
+
+def _reason(problem: OSError | UnicodeDecodeError) -> str:
+    return (problem.strerror or "") if isinstance(problem, OSError) else "It is not a text in UTF-8."
 
 
 def _variables(texts: tuple[str, ...], own: Mapping[str, str]) -> dict[str, str]:
@@ -170,5 +174,7 @@ def _print_document(sandbox: Sandbox, execution: Execution, executed: Executed) 
     from nexus.render.operating import execution_to_json
     from nexus.wiring import new_id
 
-    document = execution_to_json(executed, execution, execution_id=f"exec_{new_id()[:12]}", sandbox_id=sandbox.id)
-    click.echo(json.dumps({**document, "address": sandbox.address or None}, indent=2, ensure_ascii=False))
+    document = execution_to_json(
+        executed, execution, execution_id=f"exec_{new_id()[:12]}", sandbox_id=sandbox.id, address=sandbox.address
+    )
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))

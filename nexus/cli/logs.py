@@ -62,8 +62,15 @@ def command(
         now = datetime.now(UTC)
         logs = await read_logs(operator, found, lines, least)
         if as_json and not follow:
-            document = logs_to_json(found.id, logs.entries, total=logs.total, byte_count=logs.size, oldest=logs.oldest)
-            click.echo(json.dumps({**document, "address": found.address or None}, indent=2, ensure_ascii=False))
+            document = logs_to_json(
+                found.id,
+                logs.entries,
+                address=found.address,
+                total=logs.total,
+                byte_count=logs.size,
+                oldest=logs.oldest,
+            )
+            click.echo(json.dumps(document, indent=2, ensure_ascii=False))
             return
         for entry in logs.entries:
             show(entry)

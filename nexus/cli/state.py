@@ -54,7 +54,7 @@ def show(settings: Settings, address: Address, environment: str, as_json: bool) 
     if as_json:
         from nexus.render.documents import record_to_json
 
-        click.echo(json.dumps(record_to_json(record), indent=2, ensure_ascii=False))
+        click.echo(json.dumps({"format_version": 1, **record_to_json(record)}, indent=2, ensure_ascii=False))
     else:
         from nexus.render.outputs import record_text
 

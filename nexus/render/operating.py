@@ -22,7 +22,9 @@ _SYSTEM: Final = "system"
 LEVEL_STYLES = {"error": "error", "warn": "warning", "debug": "faint"}
 
 
-def execution_to_json(executed: Executed, execution: Execution, *, execution_id: str, sandbox_id: str) -> Json:
+def execution_to_json(
+    executed: Executed, execution: Execution, *, execution_id: str, sandbox_id: str, address: str
+) -> Json:
     """How code ended. ``status`` is completed, failed or timeout."""
     status = "timeout" if executed.timed_out else "completed" if executed.exit_code == 0 else "failed"
     return {
@@ -30,6 +32,7 @@ def execution_to_json(executed: Executed, execution: Execution, *, execution_id:
         "success": status == "completed",
         "execution_id": execution_id,
         "sandbox_id": sandbox_id,
+        "address": address or None,
         "output": executed.stdout,
         "error": executed.stderr or None,
         "exit_code": executed.exit_code,
@@ -128,12 +131,19 @@ def print_list(console: Console, sandboxes: Sequence[LiveSandbox], now: datetime
 
 
 def logs_to_json(
-    sandbox_id: str, entries: Sequence[LogEntry], *, total: int, byte_count: int, oldest: datetime | None
+    sandbox_id: str,
+    entries: Sequence[LogEntry],
+    *,
+    address: str,
+    total: int,
+    byte_count: int,
+    oldest: datetime | None,
 ) -> Json:
     return {
         "format_version": FORMAT_VERSION,
         "success": True,
         "sandbox_id": sandbox_id,
+        "address": address or None,
         "logs": [log_entry_to_json(entry) for entry in entries],
         "total_lines": total,
         "log_file_size": size(byte_count),

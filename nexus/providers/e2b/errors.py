@@ -136,7 +136,7 @@ def translate(problem: Exception, address: str = "") -> ProviderError:
 
 def _refused(problem: Exception, address: str) -> ProviderError:
     text = _text(problem)
-    if "invalid username" in text:
+    if "invalid username" in text or "looking up user" in text:
         return failure(
             "unknown-user",
             "The sandbox has no such user",
