@@ -79,7 +79,7 @@ async def open_session(
     """Everything a workflow works with, for one project. Starts the local engine when it is the target."""
     choice = choose_target(environment, project.provider_settings, local=local)
     secrets: list[str] = []
-    provider = open_provider(choice, environment, project.provider_settings, secrets=lambda: secrets)
+    provider = open_provider(choice, environment, secrets=lambda: secrets)
     try:
         yield Session(
             provider=provider,
@@ -95,11 +95,9 @@ async def open_session(
 
 
 @asynccontextmanager
-async def open_operator(
-    choice: Choice, environment: Mapping[str, str], section: Mapping[str, object]
-) -> AsyncIterator[Operator]:
+async def open_operator(choice: Choice, environment: Mapping[str, str]) -> AsyncIterator[Operator]:
     """Commands on live sandboxes of what was chosen. Starts the local engine when it is that."""
-    provider = open_provider(choice, environment, section)
+    provider = open_provider(choice, environment)
     try:
         yield provider.operator
     finally:
@@ -109,7 +107,6 @@ async def open_operator(
 def open_provider(
     choice: Choice,
     environment: Mapping[str, str],
-    section: Mapping[str, object],
     *,
     secrets: Callable[[], Iterable[str]] = tuple,
 ) -> E2BProvider:
@@ -120,7 +117,7 @@ def open_provider(
         case TargetKind.LOCAL:
             return E2BProvider(_local_connection(environment), secrets=secrets)
         case TargetKind.E2B:
-            return E2BProvider(_e2b_connection(environment, section), secrets=secrets)
+            return E2BProvider(_e2b_connection(environment), secrets=secrets)
 
 
 def _local_connection(environment: Mapping[str, str]) -> ConnectionSettings:
@@ -142,13 +139,12 @@ def _local_connection(environment: Mapping[str, str]) -> ConnectionSettings:
         api_key=endpoint.api_key,
         api_url=endpoint.api_url,
         sandbox_url=endpoint.sandbox_url,
-        volume_url=endpoint.api_url,
         is_local=True,
         account=endpoint.engine_id,
     )
 
 
-def _e2b_connection(environment: Mapping[str, str], section: Mapping[str, object]) -> ConnectionSettings:
+def _e2b_connection(environment: Mapping[str, str]) -> ConnectionSettings:
     from nexus.providers.e2b.connection import DEFAULT_DOMAIN
     from nexus.providers.e2b.connection import Settings as ConnectionSettings
 
@@ -162,16 +158,11 @@ def _e2b_connection(environment: Mapping[str, str], section: Mapping[str, object
             )
         )
 
-    def said(name: str, variable: str) -> str | None:
-        written = section.get(name)
-        return environment.get(variable) or (str(written) if written else None)
-
     return ConnectionSettings(
         api_key=key,
-        domain=said("domain", "E2B_DOMAIN") or DEFAULT_DOMAIN,
-        api_url=said("api_url", "E2B_API_URL"),
-        sandbox_url=said("sandbox_url", "E2B_SANDBOX_URL"),
-        volume_url=said("volume_url", "E2B_VOLUME_API_URL"),
+        domain=environment.get("E2B_DOMAIN") or DEFAULT_DOMAIN,
+        api_url=environment.get("E2B_API_URL") or None,
+        sandbox_url=environment.get("E2B_SANDBOX_URL") or None,
     )
 
 

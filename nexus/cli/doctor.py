@@ -126,7 +126,7 @@ def _account(settings: Settings, choice: Choice) -> Finding:
     from nexus.wiring import open_provider
 
     async def ask() -> str:
-        provider = open_provider(choice, settings.environment, {})
+        provider = open_provider(choice, settings.environment)
         try:
             return str(await provider.identity())
         finally:

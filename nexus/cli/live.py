@@ -40,7 +40,7 @@ def on_live(
         if say_target:
             where = f"project {place.project}, environment {place.environment}" if place.project else "no project"
             click.echo(f"Target: {choice.kind} ({choice.because}), {where}", err=True)
-        async with open_operator(choice, settings.environment, place.provider_settings) as operator:
+        async with open_operator(choice, settings.environment) as operator:
             return await work(place, operator)
 
     try:

@@ -32,7 +32,6 @@ class Settings:
     domain: str = DEFAULT_DOMAIN
     api_url: str | None = None
     sandbox_url: str | None = None
-    volume_url: str | None = None
     request_timeout: float = 60.0
     is_local: bool = False
     account: str = ""
