@@ -14,6 +14,7 @@ from nexus.model.diagnostics import DiagnosticsError, error
 
 SCHEMA_LINE = "# yaml-language-server: $schema={schema}\n"
 DEFAULT_EXAMPLE = "quickstart"
+_README = "README.md"  # speaks of the example, and a project usually has its own
 
 
 @click.command("init")
@@ -66,7 +67,8 @@ def _find(example: str) -> Path:
 
 
 def _copy(source: Path, target: Path) -> list[str]:
-    files = [path for path in source.rglob("*") if path.is_file() and ".nexus" not in path.parts]
+    left_out = {".nexus", _README}
+    files = [path for path in source.rglob("*") if path.is_file() and left_out.isdisjoint(path.parts)]
     taken = [str(path.relative_to(source)) for path in files if (target / path.relative_to(source)).exists()]
     if taken:
         raise DiagnosticsError(
