@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from functools import lru_cache
 
 from nexus.kinds.reading import InvalidValue, shown
 from nexus.model.values import Value
@@ -42,16 +43,24 @@ def _seconds(value: Value) -> Fraction | None:
             return Fraction(value)
         case float() if value.is_integer():
             return Fraction(int(value))
-        case str() if re.fullmatch(r"[0-9]{1,9}", value):
-            return Fraction(int(value))
-        case str() if _TEXT.fullmatch(value):
-            parts = re.findall(_PART, value)
-            units = [part[-1] for part in parts]
-            if units != sorted(set(units), key="dhms".index):
-                return None
-            return sum((Fraction(part[:-1]) * _UNITS[part[-1]] for part in parts), Fraction(0))
+        case str():
+            return _seconds_of_text(value)
         case _:
             return None
+
+
+@lru_cache(maxsize=1024)
+def _seconds_of_text(text: str) -> Fraction | None:
+    """Most manifests say the same few durations over and over."""
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return Fraction(int(text))
+    if not _TEXT.fullmatch(text):
+        return None
+    parts = re.findall(_PART, text)
+    units = [part[-1] for part in parts]
+    if units != sorted(set(units), key="dhms".index):
+        return None
+    return sum((Fraction(part[:-1]) * _UNITS[part[-1]] for part in parts), Fraction(0))
 
 
 def format_duration(seconds: int) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
 from rich.console import Console
+from rich.text import Text
 from rich.theme import Theme
 
 THEME = Theme(
@@ -64,3 +65,15 @@ def console(look: Look, *, stderr: bool = False, width: int | None = None, file:
         soft_wrap=not look.live,
         width=width or terminal_width,
     )
+
+
+def print_texts(console: Console, texts: Iterable[Text]) -> None:
+    """Prints many texts, each on lines of its own.
+
+    Without colours, and without a terminal's width to break lines at, rich adds nothing but time.
+    """
+    if console.color_system is None and console.soft_wrap:
+        console.file.writelines(f"{text.plain}\n" for text in texts)
+        return
+    for text in texts:
+        console.print(text)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from nexus.model.changes import Action, Change, Effect, Plan
+from nexus.render.console import print_texts
 from nexus.render.fields import changed_field, new_field
 from nexus.render.values import plural
 
@@ -48,8 +49,8 @@ def print_plan(console: Console, plan: Plan, *, verbose: bool = False) -> None:
     if not plan.changes:
         console.print(Text(_nothing(plan)))
         return
-    for bundle in _bundles(plan.changes, fold=not verbose):
-        console.print(_bundle_text(bundle, console.width))
+    bundles = _bundles(plan.changes, fold=not verbose)
+    print_texts(console, (_bundle_text(bundle, console.width) for bundle in bundles))
     console.print(Text(summary_line(plan), style="bold"))
 
 
