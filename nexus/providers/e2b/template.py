@@ -42,7 +42,6 @@ from nexus.providers.recording import record_after
 DEFAULT_TAG: Final = "default"
 _DEFAULT_USER: Final = "user"
 _READY_AT_ONCE: Final = "sleep 1"
-_STRICT: Final = "set -eo pipefail\n"
 
 
 class TemplateHandler:
@@ -113,13 +112,13 @@ class TemplateHandler:
         for manager in MANAGERS:
             if names := spec.packages.of(manager):
                 script = packages.script(manager, packages.compare(manager, names, ()))
-                builder.run_cmd(_STRICT + script, user=ROOT)
+                builder.run_cmd(_strict(script), user=ROOT)
         for number, upload in enumerate(spec.uploads):
             builder.copy(_source(number, call.trees[upload.tree]), upload.path, user=upload.user)
         for command in spec.run_commands:
-            builder.run_cmd(_STRICT + command, user=ROOT)
+            builder.run_cmd(_strict(command), user=ROOT)
         if spec.startup_script is not None:
-            builder.run_cmd(_STRICT + spec.startup_script, user=ROOT)
+            builder.run_cmd(_strict(spec.startup_script), user=ROOT)
         ready = spec.ready.command if spec.ready is not None else None
         if spec.start_command is not None:
             return builder.set_start_cmd(spec.start_command, ready or _READY_AT_ONCE)
@@ -208,6 +207,14 @@ def _based(spec: TemplateSpec, template: TemplateBase, call: Call) -> TemplateBu
             for line in printed.getvalue().splitlines():
                 call.report.log("build", line)
             return builder
+
+
+def _strict(script: str) -> str:
+    """The script, ended by its first failing line.
+
+    In a subshell: E2B runs it in a login shell, where an ``exit`` of its own would have ``.bash_logout`` decide.
+    """
+    return f"(\nset -eo pipefail\n{script}\n)"
 
 
 def _source(number: int, tree: Tree) -> str:
