@@ -5,7 +5,7 @@ PYTHON ?= python3
 NEXUS := $(BIN)/nexus
 TESTS ?= tests
 
-.PHONY: quickstart check lint test schemas destroy-quickstart catalogue
+.PHONY: quickstart check lint test schemas docs destroy-quickstart catalogue
 
 quickstart: $(BIN)/nexus ## install nexus and apply the first example on the local engine
 	$(NEXUS) -C examples/quickstart apply --local --auto-approve
@@ -28,6 +28,9 @@ test:
 
 catalogue: $(BIN)/pytest ## build every template of the catalogue, the large ones too, and use each
 	$(BIN)/pytest -m "catalogue or not catalogue" tests/catalogue
+
+docs: $(BIN)/nexus ## write the generated parts of the documentation anew
+	$(BIN)/python docs/generate.py
 
 schemas: $(BIN)/nexus ## write the generated schemas anew
 	$(BIN)/python -m nexus.schema

@@ -1,0 +1,61 @@
+"""``python docs/generate.py`` brings the generated parts of these pages up to date: what stands between the marks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from nexus.cli.reference import commands_reference
+from nexus.expressions.functions import CEL_FUNCTIONS, FUNCTIONS
+from nexus.kinds.definitions import DEFINITIONS
+from nexus.schema import reference
+
+FOLDER = Path(__file__).parent
+_PART = re.compile(r"(<!-- begin (?P<name>[a-z-]+): generated -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def functions_table() -> str:
+    rows = [f"| `{function.signature}` | {function.help} |\n" for function in FUNCTIONS.values()]
+    brought = ", ".join(f"`{name}`" for name in sorted(CEL_FUNCTIONS, key=str.lower))
+    return "".join(["| function | meaning |\n| --- | --- |\n", *rows, f"\nCEL brings {brought}.\n"])
+
+
+def catalogue_table() -> str:
+    lines = ["| template | what it is | bare packages go to |\n| --- | --- | --- |\n"]
+    managers = {"python": "pip", "node": "npm", "base": "apt"}
+    for item in DEFINITIONS.values():
+        names = ", ".join(f"`{name}`" for name in (item.name, *item.aliases))
+        lines.append(f"| {names} | {item.description} | {managers[item.language]} |\n")
+    return "".join(lines)
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "keys": reference.sections_table,
+    "variables": lambda: reference.section_table("variables"),
+    "secrets": lambda: reference.section_table("secrets"),
+    "outputs": lambda: reference.section_table("outputs"),
+    "sandbox": lambda: reference.kind_table("sandbox"),
+    "template": lambda: reference.kind_table("template"),
+    "step": lambda: reference.kind_table("step"),
+    "blocks": lambda: reference.meta_table("sandbox", "template", "volume"),
+    "step-blocks": lambda: reference.meta_table("step"),
+    "changes": reference.changes_table,
+    "catalogue": catalogue_table,
+    "functions": functions_table,
+    "commands": commands_reference,
+}
+
+
+def renewed(page: str) -> str:
+    """The page with all its generated parts made anew."""
+    return _PART.sub(lambda match: f"{match[1]}{PARTS[match['name']]()}{match[3]}", page)
+
+
+def main() -> None:
+    for path in sorted(FOLDER.glob("*.md")):
+        path.write_text(renewed(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
