@@ -1,8 +1,9 @@
 """The keeper: one small process of the host per machine, forked from the zygote, which lives as long as its machine.
 
-It starts the launcher, takes the machine's egress descriptors out to the daemon, and then answers the machine's control
-socket: pause, resume, kill, accounts, and copies of those descriptors. When the machine ends, it leaves nothing behind.
-When it dies itself, the kernel ends the machine, so a machine is alive exactly as long as its control socket answers.
+It forks the init, takes the machine's egress descriptors out to the daemon, enters the machine's network to hand out
+connections to its ports, and answers the machine's control socket: pause, resume, kill, accounts, and copies of those
+descriptors. When the machine ends, it leaves nothing behind. When it dies itself, the kernel ends the machine, so a
+machine is alive exactly as long as its control socket answers.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
-from nexus.local.isolation import launcher, tiers
+from nexus.local.isolation import init_process, syscalls, tiers
 from nexus.local.isolation.cgroups import Hierarchies, MachineGroup
 from nexus.local.isolation.launch_request import LaunchRequest
 from nexus.local.isolation.machine_processes import MachineProcesses
+from nexus.local.isolation.porter import Porter
 from nexus.local.isolation.process_title import ProcessTitle
 from nexus.local.isolation.runtime_folder import RuntimeFolder, listen
 from nexus.local.isolation.user_namespaces import MappedNamespace
@@ -42,9 +45,7 @@ class BootError(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Born:
     init: int
-    init_pidfd: int
-    launcher: int
-    launcher_pidfd: int
+    pidfd: int
 
 
 def group_prefix(store: Path) -> str:
@@ -98,11 +99,11 @@ class Keeper:
         try:
             self._folder.create()
             self._group.create(self._request.limits)
-            with listen(self._folder.control) as control:
+            with listen(self._folder.control) as control, listen(self._folder.ports) as ports:
                 born = self._boot(start)
                 try:
                     self._processes = MachineProcesses(born.init)
-                    self._keep(control, born)
+                    self._keep(control, ports, born)
                 finally:
                     self._end(born)
         finally:
@@ -113,61 +114,44 @@ class Keeper:
 
     def _boot(self, start: socket.socket) -> _Born:
         boot, boot_there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with listen(self._folder.envd) as envd, listen(self._folder.ports) as ports, boot_there:
-            launch = launcher.Launch(
+        init_process.prepare_keeper(tiers.by_name(self._request.tier))
+        with listen(self._folder.envd) as envd, boot_there:
+            launch = init_process.Launch(
                 request=self._request,
                 stage=self._folder.stage,
                 mapping=self._mapping,
                 boot=boot_there,
                 envd=envd,
-                ports=ports,
                 title=self._title,
             )
             pid = os.fork()
             if pid == 0:
-                start.close()
-                boot.close()
-                launcher.run_launcher(launch)
+                init_process.run_init(launch)
         if self._mapping is not None:
             self._mapping.close()
+        born = _Born(init=pid, pidfd=os.pidfd_open(pid))
         with boot:
             try:
-                init = self._follow(boot, start)
-                born = _Born(
-                    init=init,
-                    init_pidfd=os.pidfd_open(init),
-                    launcher=pid,
-                    launcher_pidfd=os.pidfd_open(pid),
-                )
+                self._group.admit(pid)
+                self._follow(boot, start, pid)
                 _send(start, {"ready": True, **self._describe(born)})
             except BaseException:
-                self._group.kill()
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+                self._end(born)
                 raise
         start.close()
         return born
 
-    def _follow(self, boot: socket.socket, start: socket.socket) -> int:
-        """Go through the messages of a starting machine; the pid of its init when it is ready."""
+    def _follow(self, boot: socket.socket, start: socket.socket, init: int) -> None:
+        """Go through the messages of a starting machine until it is ready."""
         boot.settimeout(_BOOT_LIMIT)
-        init = 0
-        settled: Mapping[str, object] | None = None
         while True:
-            # Launcher and init share the socket: the init's first message may overtake the one with its pid.
             match json.loads(boot.recv(_PACKET) or b"{}"):
-                case {"init": int(pid)}:
-                    init = pid
-                    self._group.admit(init)
-                    if settled is not None:
-                        boot.send(self._pass_egress(start, init, settled))
                 case {"settled": dict() | None as numbers}:
-                    settled = numbers or {}
-                    if init:
-                        boot.send(self._pass_egress(start, init, settled))
+                    if self._request.network != "host":
+                        _enter_network(init)
+                    boot.send(self._pass_egress(start, init, numbers or {}))
                 case {"ready": True}:
-                    return init
+                    return
                 case {"error": str(sentence)}:
                     raise BootError(sentence)
                 case _:
@@ -190,41 +174,45 @@ class Keeper:
 
     # -- the life
 
-    def _keep(self, control: socket.socket, born: _Born) -> None:
-        """Answer orders until the machine has ended."""
+    def _keep(self, control: socket.socket, ports: socket.socket, born: _Born) -> None:
+        """Answer orders and hand out connections until the machine has ended."""
         control.setblocking(False)
         with selectors.DefaultSelector() as selector:
-            selector.register(control, selectors.EVENT_READ)
-            selector.register(born.launcher_pidfd, selectors.EVENT_READ)
+            porter = Porter(ports, selector)
+            selector.register(control, selectors.EVENT_READ, partial(self._accept, control, selector, born))
+            selector.register(born.pidfd, selectors.EVENT_READ)
             while True:
-                for key, _ in selector.select():
-                    if key.fileobj == born.launcher_pidfd:
+                for key, _ in selector.select(porter.patience):
+                    if key.fd == born.pidfd:
                         return
-                    if key.fileobj is control:
-                        with contextlib.suppress(OSError):
-                            client, _address = control.accept()
-                            client.settimeout(1.0)
-                            self._clients.add(client)
-                            selector.register(client, selectors.EVENT_READ)
-                    elif isinstance(key.fileobj, socket.socket) and not self._serve(key.fileobj, born):
-                        selector.unregister(key.fileobj)
-                        self._clients.discard(key.fileobj)
-                        key.fileobj.close()
+                    key.data()
+                porter.expire()
 
-    def _serve(self, client: socket.socket, born: _Born) -> bool:
-        """Answer one order of a client; False when it is gone. Orders are single lines, one at a time."""
+    def _accept(self, control: socket.socket, selector: selectors.BaseSelector, born: _Born) -> None:
+        with contextlib.suppress(OSError):
+            client, _address = control.accept()
+            client.settimeout(1.0)
+            self._clients.add(client)
+            selector.register(client, selectors.EVENT_READ, partial(self._serve, client, selector, born))
+
+    def _serve(self, client: socket.socket, selector: selectors.BaseSelector, born: _Born) -> None:
+        """Answer one order of a client, or see that it is gone. Orders are single lines, one at a time."""
         try:
             order = client.recv(_LONGEST_ORDER)
-            if not order:
-                return False
-            match order.decode(errors="replace").strip():
-                case "egress":
-                    _send(client, {}, self._egress_descriptors())
-                case text:
-                    _send(client, self._obey(text, born))
+            if order:
+                self._answer(client, order.decode(errors="replace").strip(), born)
+                return
         except OSError:
-            return False
-        return True
+            pass
+        selector.unregister(client)
+        self._clients.discard(client)
+        client.close()
+
+    def _answer(self, client: socket.socket, order: str, born: _Born) -> None:
+        if order == "egress":
+            _send(client, {}, self._egress_descriptors())
+        else:
+            _send(client, self._obey(order, born))
 
     def _obey(self, order: str, born: _Born) -> dict[str, object]:
         try:
@@ -266,7 +254,7 @@ class Keeper:
     def _kill(self, born: _Born) -> None:
         """Killing a PID namespace's init kills all of it. Frozen processes die when they thaw."""
         with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(born.init_pidfd, signal.SIGKILL)
+            signal.pidfd_send_signal(born.pidfd, signal.SIGKILL)
         self._group.kill()
 
     def _accounts(self) -> dict[str, object]:
@@ -283,9 +271,17 @@ class Keeper:
 
     def _end(self, born: _Born) -> None:
         self._kill(born)
-        os.waitpid(born.launcher, 0)
-        os.close(born.init_pidfd)
-        os.close(born.launcher_pidfd)
+        os.waitpid(born.init, 0)
+        os.close(born.pidfd)
+
+
+def _enter_network(init: int) -> None:
+    """Share the machine's network, to connect to its ports. Nothing this process does needs the host's."""
+    descriptor = os.open(f"/proc/{init}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.setns(descriptor, syscalls.CLONE_NEWNET)
+    finally:
+        os.close(descriptor)
 
 
 def _send(sock: socket.socket, message: dict[str, object], descriptors: tuple[int, ...] = ()) -> None:

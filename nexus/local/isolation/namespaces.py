@@ -31,17 +31,26 @@ class NamespaceIsolation:
     """Machines of one tier, in one store.
 
     ``egress`` False is for kernels on which the network's supervisor cannot work: machines that may use the internet
-    then share the host's network, others have none, and rules are refused.
+    then share the host's network, others have none, and rules are refused. A guest uses the store of another engine,
+    which may be running, and clears nothing up in it.
     """
 
     def __init__(
-        self, tier: Tier, store: Path, runtime: Path, *, logs: Path | None = None, egress: bool = True
+        self,
+        tier: Tier,
+        store: Path,
+        runtime: Path,
+        *,
+        logs: Path | None = None,
+        egress: bool = True,
+        is_guest: bool = False,
     ) -> None:
         self._tier = tier
         self._store = Store(store / tier.store)
         self._runtime = runtime
         self._logs = logs or runtime
         self._egress = egress
+        self._is_guest = is_guest
         self._zygote = Zygote(tier, self._logs / "zygote.log")
         self._outbound: Outbound | None = None
         self._fingerprint = host.fingerprint(f"{tier.store} {tier.rise}")
@@ -70,8 +79,8 @@ class NamespaceIsolation:
         """See :meth:`nexus.local.isolation.base.Isolation.open`. Raises OSError, ZygoteError, SupervisorError."""
         self._runtime.mkdir(parents=True, exist_ok=True, mode=0o700)
         await asyncio.to_thread(self._prepare_store)
-        running = await self.running()
-        await asyncio.to_thread(self._clear_up, running)
+        if not self._is_guest:
+            await asyncio.to_thread(self._clear_up, await self.running())
         if self._egress:
             outbound = Outbound(self._runtime, self._logs / "egress.log")
             await outbound.open()
@@ -202,7 +211,8 @@ class NamespaceIsolation:
             single_uid=self._tier.single_uid,
         )
         build_base(base, options)
-        refresh_resolver(base, options)
+        if not self._is_guest:
+            refresh_resolver(base, options)
 
     def _clear_up(self, running: Sequence[str]) -> None:
         """Remove what a killed engine or a restarted host left behind."""

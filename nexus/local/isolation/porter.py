@@ -1,6 +1,6 @@
 """Hands out connections to a machine's own ports.
 
-Runs in the launcher, which lives in the machine's network but in none of its process trees: a program inside can
+Runs in the keeper, which has entered the machine's network but is in none of its process trees: a program inside can
 neither see nor stop it. A client writes a port number and a line feed to the Unix socket and gets ``+`` with a
 connected TCP socket, or the errno of the failure in digits.
 """
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import selectors
 import socket
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 _CONNECT_LIMIT: Final = 5.0
@@ -21,7 +21,7 @@ _LONGEST_REQUEST: Final = 16
 _LOOPBACKS: Final = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class _Call:
     """One client, and how far its connection is: ``attempt`` counts the loopback addresses tried."""
 
@@ -33,44 +33,41 @@ class _Call:
     outgoing: socket.socket | None = None
 
 
-def serve_until_end(listening: socket.socket, init: int) -> None:
-    """Serve in the current network namespace until the process ``init`` has ended.
+class Porter:
+    """Serves on ``listening``, in the network namespace this process is in, from the loop of another.
 
-    In one thread, since a process that has asked for a new PID namespace cannot start others, and without asyncio,
-    whose loop would cost every machine a megabyte.
+    What it registers with ``selector`` carries a function to call when it is ready. Without asyncio, whose loop would
+    cost every machine a megabyte.
     """
-    _Porter(listening).run(init)
 
-
-class _Porter:
-    def __init__(self, listening: socket.socket) -> None:
+    def __init__(self, listening: socket.socket, selector: selectors.BaseSelector) -> None:
         self._listening = listening
-        self._selector = selectors.DefaultSelector()
-        self._calls: set[int] = set()
+        self._selector = selector
+        self._calls: set[_Call] = set()
+        listening.setblocking(False)
+        selector.register(listening, selectors.EVENT_READ, self._accept)
 
-    def run(self, init: int) -> None:
-        pidfd = os.pidfd_open(init)
-        self._listening.setblocking(False)
-        self._selector.register(self._listening, selectors.EVENT_READ)
-        self._selector.register(pidfd, selectors.EVENT_READ)
-        while True:
-            # Only a port whose backlog is full makes its caller wait; then deadlines have to be watched.
-            for key, _ in self._selector.select(0.5 if self._calls else None):
-                if key.fd == pidfd:
-                    return
-                if isinstance(key.data, _Call):
-                    self._advance(key.data)
-                else:
-                    self._accept()
-            self._expire()
+    @property
+    def patience(self) -> float | None:
+        """How many seconds the loop may wait before it calls :meth:`expire`; None for ever.
+
+        Only a port whose backlog is full makes its caller wait; then deadlines have to be watched.
+        """
+        return 0.5 if self._calls else None
+
+    def expire(self) -> None:
+        """Give up the calls whose time is over."""
+        now = time.monotonic()
+        for call in [call for call in self._calls if call.deadline < now]:
+            self._finish(call, errno.ETIMEDOUT)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             client, _ = self._listening.accept()
             client.setblocking(False)
             call = _Call(client=client, deadline=time.monotonic() + _CONNECT_LIMIT)
-            self._selector.register(client, selectors.EVENT_READ, call)
-            self._calls.add(client.fileno())
+            self._selector.register(client, selectors.EVENT_READ, partial(self._advance, call))
+            self._calls.add(call)
 
     def _advance(self, call: _Call) -> None:
         """The client has sent its port, or its connection has been decided."""
@@ -99,7 +96,7 @@ class _Porter:
             call.outgoing.setblocking(False)
             result = call.outgoing.connect_ex((address, call.port))
             if result == errno.EINPROGRESS:
-                self._selector.register(call.outgoing, selectors.EVENT_WRITE, call)
+                self._selector.register(call.outgoing, selectors.EVENT_WRITE, partial(self._advance, call))
                 return
             if self._decided(call, result):
                 return
@@ -116,7 +113,7 @@ class _Porter:
         return False
 
     def _finish(self, call: _Call, failure: int) -> None:
-        self._calls.discard(call.client.fileno())
+        self._calls.discard(call)
         for sock in (call.client, call.outgoing):
             with contextlib.suppress(KeyError, ValueError):
                 if sock is not None:
@@ -130,9 +127,3 @@ class _Porter:
         call.client.close()
         if call.outgoing is not None:
             call.outgoing.close()
-
-    def _expire(self) -> None:
-        now = time.monotonic()
-        for key in list(self._selector.get_map().values()):
-            if isinstance(key.data, _Call) and key.data.deadline < now:
-                self._finish(key.data, errno.ETIMEDOUT)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import platform
-import secrets
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from nexus.local.isolation import cgroups, remedies, tiers
+from nexus.local.isolation.findings import Finding
+from nexus.local.isolation.lent_programs import has_shell, install_command, program_findings
 from nexus.local.isolation.namespaces import NamespaceIsolation
 from nexus.local.isolation.starting import StartError
 from nexus.local.isolation.tiers import Tier
 from nexus.local.isolation.zygote_process import ZygoteError
 from nexus.local.network import SupervisorError
-from nexus.local.storage.removal import remove_tree
+from nexus.local.storage.file_systems import unfit_folder
 
 TIER_VARIABLE: Final = "NEXUS_ISOLATION"
 _FAILURES: Final = (OSError, StartError, ZygoteError, SupervisorError, ValueError)
@@ -27,17 +26,6 @@ _FAILURES: Final = (OSError, StartError, ZygoteError, SupervisorError, ValueErro
 
 class NoIsolationError(Exception):
     """No tier works on this host; the message says why, tier by tier, and what helps."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One line of the doctor. ``remedy`` is a command or a sentence that mends it; None when nothing needs mending."""
-
-    name: str
-    title: str
-    ok: bool
-    detail: str = ""
-    remedy: str | None = None
 
 
 async def select_isolation(
@@ -48,11 +36,15 @@ async def select_isolation(
     ``wanted`` (else the variable NEXUS_ISOLATION) takes that tier and no other. Raises NoIsolationError, and ValueError
     for a name that is no tier.
     """
+    if not has_shell():
+        raise NoIsolationError(
+            f"this host has no bash, with which sandboxes run every command: {install_command('bash')}"
+        )
     name = wanted or os.environ.get(TIER_VARIABLE)
     candidates = (tiers.by_name(name),) if name else tiers.ALL
     failures: list[Finding] = []
     for tier in candidates:
-        if problem := _missing_rights(tier):
+        if problem := _missing_rights(tier) or unfit_folder(store):
             failures.append(_tier_finding(tier, problem))
             continue
         for egress in (True, False):
@@ -69,37 +61,40 @@ async def select_isolation(
     raise NoIsolationError(_explain(failures))
 
 
-async def diagnose(home: Path, *, every: bool = True, in_use: str | None = None) -> Sequence[Finding]:
-    """Try the tiers, best first, and report on them and on what machines get of the best.
+async def diagnose(home: Path, *, every: bool = False) -> Sequence[Finding]:
+    """Try the tiers, best first, until one works, and report on them, on what machines get of it, and on programs.
 
-    Those for ordinary users are left out when a better one works. Without ``every``, so are all after the first that
-    works, and none is tried where ``in_use`` names the one that a running engine uses.
-    Works beside a running engine: in folders of its own, on the file system of ``home``, removed afterwards.
+    ``every`` tries the others as well. Works beside a running engine. Machines of the tests use the store of the engine
+    at ``home``, because making another one takes long; where there is none yet, the one made here is left for it.
     """
-    if in_use is not None and not every:
-        tier = tiers.by_name(in_use)
-        used = Finding(name=tier.name, title=tier.title, ok=True, detail="the running engine uses it")
-        return [used, *_group_findings(tier)]
     findings: list[Finding] = []
     best: Tier | None = None
     network: Finding | None = None
-    async with _scratch(home) as (store, runtime):
+    with contextlib.suppress(OSError):
+        # What is wrong with it shows in every tier.
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(prefix="nexus-") as runtime:
         for tier in tiers.ALL:
-            if best is not None and (tier.single_uid or not every):
-                continue
-            failure = _missing_rights(tier) or await _try(tier, store, runtime, egress=True)
-            if (
-                failure
-                and not _missing_rights(tier)
-                and (without := await _try(tier, store, runtime, egress=False)) is None
-            ):
-                network, failure = _no_egress(failure), without
+            if best is not None and not every:
+                break
+            failure, without = await _examine(tier, home / "store", Path(runtime))
             findings.append(_tier_finding(tier, failure))
-            best = best or (None if failure else tier)
+            if best is None and failure is None:
+                best, network = tier, without
     if best is not None:
         findings.append(network or Finding(name="network", title="outbound network with rules", ok=True))
-    findings.extend(_group_findings(best))
-    return findings
+    return [*findings, *_group_findings(best), *program_findings()]
+
+
+async def _examine(tier: Tier, store: Path, runtime: Path) -> tuple[str | None, Finding | None]:
+    """What keeps a tier from working, None when it works, and what its network lacks."""
+    if problem := _missing_rights(tier) or unfit_folder(store):
+        return problem, None
+    failure = await _try(tier, store, runtime, egress=True)
+    if failure is None:
+        return None, None
+    without = await _try(tier, store, runtime, egress=False)
+    return without, _no_egress(failure)
 
 
 def _missing_rights(tier: Tier) -> str | None:
@@ -109,7 +104,7 @@ def _missing_rights(tier: Tier) -> str | None:
 
 async def _try(tier: Tier, store: Path, runtime: Path, *, egress: bool) -> str | None:
     """What keeps a tier from working, None when it works."""
-    isolation = NamespaceIsolation(tier, store, runtime, egress=egress)
+    isolation = NamespaceIsolation(tier, store, runtime, egress=egress, is_guest=True)
     try:
         await isolation.open()
         await isolation.self_test()
@@ -118,19 +113,6 @@ async def _try(tier: Tier, store: Path, runtime: Path, *, egress: bool) -> str |
     finally:
         await isolation.close()
     return None
-
-
-@contextlib.asynccontextmanager
-async def _scratch(home: Path) -> AsyncIterator[tuple[Path, Path]]:
-    """A store beside the real one, since what works depends on the file system, and a short runtime folder."""
-    store = home / f"doctor-{secrets.token_hex(4)}"
-    runtime = Path(tempfile.mkdtemp(prefix="nexus-"))
-    store.mkdir(parents=True, mode=0o700)
-    try:
-        yield store, runtime
-    finally:
-        await asyncio.to_thread(remove_tree, store)
-        await asyncio.to_thread(remove_tree, runtime)
 
 
 def _tier_finding(tier: Tier, failure: str | None) -> Finding:

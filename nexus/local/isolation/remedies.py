@@ -28,6 +28,8 @@ _SYSCTLS: Final = (
 
 def for_tier(tier: Tier, failure: str) -> str | None:
     """What to do about ``failure`` of ``tier``; None when nothing is known to help."""
+    if "Read-only file system" in failure or "No space left" in failure:
+        return "set NEXUS_HOME to a folder that can be written to and has some gigabytes free"
     if tier.single_uid:
         return _for_user_namespaces(failure)
     if os.geteuid() != 0:

@@ -1,6 +1,6 @@
 """The zygote: a clean, warmed-up process with one thread from which every machine is forked.
 
-``python -m nexus.local.isolation.zygote FD TIER`` gets one packet per machine on the socket FD: a byte that carries the
+It gets one packet per machine on its socket: a byte that carries the
 socket of the one who asks. It forks, and forgets. It holds no secrets, reaps keepers, and ends when the daemon's end of
 the socket is closed; machines go on.
 """
@@ -11,10 +11,9 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 
 from nexus.local.envd.run import warm_up
-from nexus.local.isolation import cgroups, keeper, syscalls, tiers, user_namespaces
+from nexus.local.isolation import cgroups, keeper, syscalls, user_namespaces
 from nexus.local.isolation.process_title import ProcessTitle
 from nexus.local.isolation.tiers import Tier
 
@@ -59,7 +58,3 @@ def _reap(_number: int, _frame: object) -> None:
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), tiers.by_name(sys.argv[2]))

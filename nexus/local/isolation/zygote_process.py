@@ -107,7 +107,7 @@ def _execute(tier: Tier, log: Path, orders: socket.socket) -> subprocess.Popen[b
     environment = {"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONPATH": _search_path()}
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "nexus.local.isolation.zygote", str(orders.fileno()), tier.name],
+            [sys.executable, "-m", "nexus.local.isolation.zygote_entry", str(orders.fileno()), tier.name],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

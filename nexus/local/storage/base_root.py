@@ -149,9 +149,11 @@ def build_base(target: Path, options: BaseOptions, host: Path = Path("/")) -> No
             _build_addition(scratch / name, name, options, host)
         _add_programs(scratch, options, host)
         scratch.rename(target)
-    except BaseException:
+    except BaseException as error:
         remove_tree(scratch)
-        raise
+        # Somebody else may have been faster: the doctor, or the engine beside it.
+        if not (isinstance(error, OSError) and target.exists()):
+            raise
 
 
 def refresh_resolver(base: Path, options: BaseOptions, host: Path = Path("/")) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from nexus.local.isolation import probe, remedies, tiers
+from nexus.local.isolation import lent_programs, probe, remedies, tiers
 from nexus.local.isolation.probe import NoIsolationError, diagnose, select_isolation
+from nexus.local.storage.file_systems import file_system_of
+from tests.local.isolation.workshop import Places
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 
@@ -32,14 +36,59 @@ async def test_a_tier_that_does_not_work_is_explained(tmp_path: Path) -> None:
         await select_isolation(blocked / "store", tmp_path / "rt", wanted="root")
 
 
-async def test_the_doctor_reports_what_works_and_leaves_nothing(tmp_path: Path, verdicts: dict[str, str]) -> None:
-    findings = {finding.name: finding for finding in await diagnose(tmp_path)}
+async def test_the_doctor_stops_at_the_first_tier_that_works(places: Places, verdicts: dict[str, str]) -> None:
+    before = sorted(places.store.iterdir())
+    started = time.perf_counter()
+    findings = {finding.name: finding for finding in await diagnose(places.store.parent)}
+    sys.stdout.write(f"the doctor took {time.perf_counter() - started:.1f} s\n")
+    working = [name for name, problem in verdicts.items() if not problem]
+    tried = [tier.name for tier in tiers.ALL if tier.name in findings]
+    assert tried == [tier.name for tier in tiers.ALL][: len(tried)]
+    assert [name for name in tried if findings[name].ok] == working[:1]
+    assert all(findings[name].detail for name in tried if not findings[name].ok)
+    assert {"limits", "pause", "bash", "python3", "pip3", "node", "npm", "git", "curl", "sudo"} <= set(findings)
+    if working:
+        assert "network" in findings
+    assert sorted(places.store.iterdir()) == before
+    assert not [left for left in places.store.glob("*/up/*") if "self-test" in left.name]
+
+
+async def test_the_doctor_tries_every_tier_when_asked(places: Places, verdicts: dict[str, str]) -> None:
+    findings = {finding.name: finding for finding in await diagnose(places.store.parent, every=True)}
+    assert {tier.name: findings[tier.name].ok for tier in tiers.ALL} == {
+        name: not problem for name, problem in verdicts.items()
+    }
+
+
+async def test_a_home_that_cannot_be_used_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    findings = {finding.name: finding for finding in await diagnose(tmp_path / "file" / "home")}
     for tier in tiers.ALL:
-        if tier.name in findings:
-            assert findings[tier.name].ok == (not verdicts[tier.name])
-    if not all(verdicts.values()):
-        assert {"network", "limits", "pause"} <= set(findings)
-    assert not list(tmp_path.iterdir())
+        assert not findings[tier.name].ok
+        assert findings[tier.name].detail
+
+
+async def test_file_systems_are_told_by_the_mount_a_path_is_on(tmp_path: Path) -> None:
+    mountinfo = tmp_path / "mountinfo"
+    mountinfo.write_text(
+        "1 0 0:1 / / rw - overlay overlay rw\n"
+        "2 1 0:2 / /var/lib\\040x rw - ext4 /dev/vda rw\n"
+        "3 1 0:3 / /var rw shared:1 - tmpfs tmpfs rw\n"
+    )
+    assert file_system_of(Path("/opt/x"), mountinfo) == "overlay"
+    assert file_system_of(Path("/var/other"), mountinfo) == "tmpfs"
+    assert file_system_of(Path("/var/lib x/home"), mountinfo) == "ext4"
+
+
+async def test_a_host_without_a_shell_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lent_programs, "_PATH", str(tmp_path))
+    missing = {finding.name: finding for finding in lent_programs.program_findings()}
+    assert not missing["npm"].ok
+    assert missing["npm"].remedy is not None
+    assert missing["npm"].remedy.endswith("npm")
+    assert missing["sudo"].ok
+    with pytest.raises(NoIsolationError, match="no bash"):
+        await select_isolation(tmp_path / "store", tmp_path / "rt")
 
 
 @pytest.mark.parametrize(

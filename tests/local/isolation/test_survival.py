@@ -96,8 +96,7 @@ async def test_a_supervisor_that_died_with_its_daemon_is_made_good_by_the_next(t
 
 async def test_a_machine_ends_with_its_keeper(workshop: Workshop) -> None:
     machine = await workshop.start()
-    launcher = _parent(machine.pid)
-    keeper = _parent(launcher)
+    keeper = _parent(machine.pid)
     pidfd = os.pidfd_open(machine.pid)
     os.kill(keeper, signal.SIGKILL)
 

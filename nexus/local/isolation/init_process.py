@@ -1,13 +1,11 @@
-"""Making one machine: the steps from a forked process to envd as its init.
+"""The machine's init: from a process forked by the keeper to envd.
 
-Two processes run this code. The *launcher*, child of the keeper, makes the namespaces, mounts the root and forks the
-*init*; afterwards it serves the machine's ports until the init ends. The init moves in, gives up its powers step by
-step, and becomes envd. Nothing may be imported on the way: soon the host's files are out of sight.
+It makes the namespaces, mounts the root, moves in, gives up its powers step by step, and becomes envd. Nothing may be
+imported on the way: soon the host's files are out of sight.
 
-Both report to the keeper on ``boot``, a socket of packets: ``{"init": pid}`` by the launcher, then by the init
-``{"settled": …}`` with the numbers of its egress descriptors, if it has any. The keeper puts the init into its control
-groups, takes the descriptors, and answers with one byte. ``{"ready": true}`` follows; a failure of either process is
-``{"error": sentence}``.
+It reports to the keeper on ``boot``, a socket of packets: first ``{"settled": …}`` with the numbers of its egress
+descriptors, if it has any. The keeper takes them, enters the machine's network, and answers with one byte.
+``{"ready": true}`` follows; a failure is ``{"error": sentence}``.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ import os
 import signal
 import socket
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -28,7 +26,6 @@ from nexus.local.envd.run import serve
 from nexus.local.isolation import (
     capabilities,
     mounts,
-    porter,
     rootless_filter,
     syscalls,
     tiers,
@@ -47,14 +44,13 @@ INIT_TITLE = "/usr/bin/envd"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """What the launcher has in hands: the request, the sockets it passes on, and where it is watched from."""
+    """What the init has in hands: the request, its sockets, and where to mount while its root is put together."""
 
     request: LaunchRequest
     stage: Path
     mapping: MappedNamespace | None
     boot: socket.socket
     envd: socket.socket
-    ports: socket.socket
     title: ProcessTitle
 
     @property
@@ -62,38 +58,62 @@ class Launch:
         return tiers.by_name(self.request.tier)
 
 
-def run_launcher(launch: Launch) -> NoReturn:
-    """The whole life of the launcher process."""
-    _exit_with(launch.boot, lambda: _launch(launch))
+def prepare_keeper(tier: Tier) -> None:
+    """Have the keeper's next child be the first process of a PID namespace.
 
-
-def _launch(launch: Launch) -> None:
-    _die_with_parent()
-    kept = {launch.boot.fileno(), launch.envd.fileno(), launch.ports.fileno()}
-    _close_descriptors(kept | ({launch.mapping.fd} if launch.mapping else set()))
-    _enter_namespaces(launch.tier)
-    network_here, network_there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    mounts.make_private()
-    root = _assemble(launch)
-    # Forgotten by the kernel at every change of ids.
-    _die_with_parent()
-    init = os.fork()
-    if init == 0:
-        network_here.close()
-        _exit_with(launch.boot, lambda: _become_init(launch, root, network_there))
-    network_there.close()
-    launch.envd.close()
-    _tell(launch.boot, {"init": init})
-    launch.boot.close()
-    _serve_ports(launch.ports, network_here, init)
-    os.waitpid(init, 0)
-
-
-def _enter_namespaces(tier: Tier) -> None:
-    """The user namespace first: for an ordinary user it is what permits the others."""
+    An ordinary user's keeper moves into a user namespace of the machine's, which is what permits all the others.
+    """
     if tier.single_uid:
         user_namespaces.enter_as_root()
-    syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS)
+    syscalls.unshare(syscalls.CLONE_NEWPID)
+
+
+def run_init(launch: Launch) -> NoReturn:
+    """The whole life of a machine's first process, in the child of a keeper that is prepared."""
+    status = 1
+    try:
+        _become_init(launch)
+        status = 0
+    except BaseException as error:
+        traceback.print_exc()
+        with contextlib.suppress(OSError):
+            _tell(launch.boot, {"error": f"{type(error).__name__}: {error}"})
+    finally:
+        # For good, so that no code of the parent runs twice.
+        os._exit(status)
+
+
+def _become_init(launch: Launch) -> None:
+    tier = launch.tier
+    _die_with_parent()
+    os.setsid()
+    kept = {launch.boot.fileno(), launch.envd.fileno()}
+    _close_descriptors(kept | ({launch.mapping.fd} if launch.mapping else set()))
+    syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS)
+    mounts.make_private()
+    root = _assemble(launch)
+    mounts.mount_proc(root, guard=not tier.mapped)
+    mounts.enter(root)
+    socket.sethostname(launch.request.hostname)
+    _enter_user_namespace(launch.mapping)
+    if launch.request.network != "host":
+        # Of the machine's own, owned by its user namespace so that its root may bind low ports.
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+        bring_up_loopback()
+    _become_root()
+    _write_hostname(launch.request.hostname)
+    _settle(launch)
+    _give_up_powers(tier)
+    if tier.single_uid:
+        rootless_filter.install()
+    if launch.request.self_test:
+        _test_root(tier)
+    launch.title.set(INIT_TITLE)
+    _close_descriptors(kept)
+    _tell(launch.boot, {"ready": True})
+    launch.boot.close()
+    config = dataclasses.replace(launch.request.envd, user_switch=tier.user_switch)
+    serve(config, launch.envd)
 
 
 def _assemble(launch: Launch) -> Path:
@@ -113,56 +133,10 @@ def _assemble(launch: Launch) -> Path:
     return plan.root
 
 
-def _serve_ports(listening: socket.socket, from_init: socket.socket, init: int) -> None:
-    """Follow the init into its network namespace, if it has one, and hand out connections from there."""
-    _, descriptors, _, _ = socket.recv_fds(from_init, 1, 1)
-    from_init.close()
-    for descriptor in descriptors:
-        syscalls.setns(descriptor, syscalls.CLONE_NEWNET)
-        os.close(descriptor)
-    porter.serve_until_end(listening, init)
-
-
-def _become_init(launch: Launch, root: Path, network: socket.socket) -> None:
-    tier = launch.tier
-    launch.ports.close()
-    os.setsid()
-    mounts.mount_proc(root, guard=not tier.mapped)
-    mounts.enter(root)
-    socket.sethostname(launch.request.hostname)
-    _enter_user_namespace(launch.mapping)
-    if launch.request.network != "host":
-        _enter_own_network(network)
-    network.close()
-    _become_root()
-    _write_hostname(launch.request.hostname)
-    _settle(launch)
-    _give_up_powers(tier)
-    if tier.single_uid:
-        rootless_filter.install()
-    if launch.request.self_test:
-        _test_root(tier)
-    launch.title.set(INIT_TITLE)
-    _close_descriptors({launch.boot.fileno(), launch.envd.fileno()})
-    _tell(launch.boot, {"ready": True})
-    launch.boot.close()
-    config = dataclasses.replace(launch.request.envd, user_switch=tier.user_switch)
-    serve(config, launch.envd)
-
-
 def _enter_user_namespace(mapping: MappedNamespace | None) -> None:
     if mapping is not None:
         syscalls.setns(mapping.fd, syscalls.CLONE_NEWUSER)
         mapping.close()
-
-
-def _enter_own_network(launcher: socket.socket) -> None:
-    """A network of the machine's own, owned by its user namespace so that its root may bind low ports."""
-    syscalls.unshare(syscalls.CLONE_NEWNET)
-    bring_up_loopback()
-    descriptor = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    socket.send_fds(launcher, [b"n"], [descriptor])
-    os.close(descriptor)
 
 
 def _become_root() -> None:
@@ -186,7 +160,7 @@ def _write_hostname(hostname: str) -> None:
 
 
 def _settle(launch: Launch) -> None:
-    """Wait until the keeper has done its part: control groups, and the supervisor of the network calls."""
+    """Wait until the keeper has done its part: the machine's network has its supervisor and its porter."""
     egress = _install_egress() if launch.request.network == "own" else None
     _tell(launch.boot, {"settled": dataclasses.asdict(egress) if egress else None})
     if os.read(launch.boot.fileno(), 1) != b"1":
@@ -249,17 +223,3 @@ def _close_descriptors(kept: Iterable[int]) -> None:
 def _tell(boot: socket.socket, message: dict[str, object]) -> None:
     # write(2), as sendmsg(2) may already have to wait for a supervisor.
     os.write(boot.fileno(), json.dumps(message).encode())
-
-
-def _exit_with(boot: socket.socket, life: Callable[[], None]) -> NoReturn:
-    """Run ``life`` and leave the process for good, so that no code of the parent runs twice."""
-    status = 1
-    try:
-        life()
-        status = 0
-    except BaseException as error:
-        traceback.print_exc()
-        with contextlib.suppress(OSError):
-            _tell(boot, {"error": f"{type(error).__name__}: {error}"})
-    finally:
-        os._exit(status)
