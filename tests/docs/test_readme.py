@@ -1,4 +1,4 @@
-"""The commands of the README, typed one after the other into a terminal, as by somebody who just cloned the repository."""
+"""The commands of the README, typed one after the other into a terminal, as by somebody who just cloned the project."""
 
 from __future__ import annotations
 
