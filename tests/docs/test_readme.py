@@ -18,13 +18,16 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 LEFT_OUT = {
     "make check",  # runs all tests, this one among them
 }
+PROMPTS = ("$ ", "> ")
 BLOCKS = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
 
 
 def commands() -> list[str]:
-    """All lines that begin with a prompt, in order."""
-    found = [line.removeprefix("$ ") for block in BLOCKS for line in block.splitlines() if line.startswith("$ ")]
-    return [line for line in found if line not in LEFT_OUT]
+    """All that is typed at a prompt, in order; a command may go on at further prompts."""
+    typed_lines = [
+        re.sub(r"^[$>] ", "", line) for block in BLOCKS for line in block.splitlines() if line[:2] in PROMPTS
+    ]
+    return [line for line in typed_lines if line not in LEFT_OUT]
 
 
 @pytest.fixture
