@@ -77,10 +77,18 @@ def source_reader(folder: Path) -> Callable[[str], Sequence[str] | None]:
     """Reads lines of the project's files for messages; None where that can't be done."""
 
     @functools.cache
-    def read(name: str) -> Sequence[str] | None:
-        root = folder if folder.is_dir() else folder.parent
+    def root() -> Path:
+        from nexus.manifest import find_project
+
         try:
-            return (root / name).read_text(encoding="utf-8").splitlines()
+            return find_project(folder).parent
+        except DiagnosticsError:
+            return folder
+
+    @functools.cache
+    def read(name: str) -> Sequence[str] | None:
+        try:
+            return (root() / name).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError):
             return None
 

@@ -20,6 +20,9 @@ EFFECTS: Final = {
     Effect.NONE: "",
 }
 _MOST_LINES: Final = 12
+_CONTEXT: Final = 12
+"""How many characters before a difference are shown with it."""
+_WHOLE: Final = 2000
 
 
 def new_field(diff: FieldDiff, width: int) -> Text:
@@ -69,8 +72,19 @@ def _change(before: Value, after: Value, width: int) -> Text:
     if (mark := _mark(before, after)) is not None:
         return Text.assemble((f"{mark[0]} ", mark[1])).append(_plain(before if mark[0] == "-" else after, width - 2))
     half = max((width - 3) // 2, 20)
-    left = _plain(before, half)
-    return Text(left).append(" → ", style="faint").append(_plain(after, max(width - 3 - len(left), half)))
+    left, right = _parting(_plain(before, _WHOLE), _plain(after, _WHOLE), half)
+    left = short_line(left, half)
+    return Text(left).append(" → ", style="faint").append(short_line(right, max(width - 3 - len(left), half)))
+
+
+def _parting(left: str, right: str, width: int) -> tuple[str, str]:
+    """Both texts from shortly before where they part, if they part where a line of ``width`` would not show it."""
+    pairs = enumerate(zip(left, right, strict=False))
+    common = next((index for index, (one, other) in pairs if one != other), 0)
+    skipped = common - _CONTEXT
+    if max(len(left), len(right)) <= width or skipped <= 0:
+        return left, right
+    return f"…{left[skipped:]}", f"…{right[skipped:]}"
 
 
 def _list_change(before: list[Value], after: list[Value], width: int) -> Text:

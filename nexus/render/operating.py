@@ -19,6 +19,7 @@ from nexus.render.values import duration, size
 STATUS_STYLES = {"running": "ok", "paused": "warning"}
 _SOURCES: Final = ("source", "stream", "event_type", "service", "logger")
 _SYSTEM: Final = "system"
+_LONGEST_FIELD: Final = 60
 LEVEL_STYLES = {"error": "error", "warn": "warning", "debug": "faint"}
 
 
@@ -172,6 +173,16 @@ def log_text(entry: LogEntry, *, timestamps: bool) -> Text:
     if timestamps:
         text.append(f"{moment(entry.time)} ", style="faint")
     text.append(f"{entry.level:<5} ", style=LEVEL_STYLES.get(entry.level, "faint"))
-    text.append(f"{_source(entry):<6} │ ", style="faint").append(entry.message.rstrip("\n"))
-    told = ", ".join(f"{name} {value}" for name, value in entry.fields.items() if name not in _SOURCES)
+    source = f"{_source(entry):<6} │ "
+    margin = " " * (len(text.plain) + len(source) - 2)
+    first, *more = entry.message.rstrip("\n").split("\n")
+    text.append(source, style="faint").append(first)
+    for line in more:
+        text.append(f"\n{margin}│ ", style="faint").append(line)
+    told = ", ".join(f"{name} {_one_line(value)}" for name, value in entry.fields.items() if name not in _SOURCES)
     return text.append(f"  ({told})", style="faint") if told and _source(entry) == _SYSTEM else text
+
+
+def _one_line(value: str) -> str:
+    text = " ".join(value.split())
+    return text if len(text) <= _LONGEST_FIELD else text[: _LONGEST_FIELD - 1] + "…"

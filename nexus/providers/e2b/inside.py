@@ -126,7 +126,7 @@ class Inside:
         except Exception as problem:
             raise _command_problem(problem, self.address, user, cwd) from problem
         done = False
-        feeding = None if stdin is None else asyncio.create_task(_feed(handle, stdin))
+        feeding = None if stdin is None else _Feeding(handle, stdin)
         try:
             result = await handle.wait()
             done = True
@@ -138,7 +138,7 @@ class Inside:
             raise errors.translate(problem, self.address) from problem
         finally:
             if feeding is not None:
-                feeding.cancel()
+                await feeding.end()
             if not done:
                 await handle.disconnect()
             if output is not None:
@@ -240,12 +240,35 @@ class Sandboxes:
         )
 
 
-async def _feed(handle: AsyncCommandHandle[Any], stdin: AsyncIterator[bytes]) -> None:
-    """Hand input to a command. One that has ended, or does not read, says so by how it ends, not here."""
-    with contextlib.suppress(Exception):
-        async for chunk in stdin:
-            await handle.send_stdin(chunk)
-        await handle.close_stdin()
+class _Feeding:
+    """Hands input to a command while it runs. One that has ended, or does not read, says so by how it ends."""
+
+    def __init__(self, handle: AsyncCommandHandle[Any], stdin: AsyncIterator[bytes]) -> None:
+        self._handle = handle
+        self._stdin = stdin
+        self._ended = asyncio.Event()
+        self._task = asyncio.create_task(self._feed())
+
+    async def end(self) -> None:
+        """The command has ended. Only the wait for input is given up: a request under way is let come to its end."""
+        self._ended.set()
+        await self._task
+
+    async def _feed(self) -> None:
+        with contextlib.suppress(Exception):
+            while (chunk := await self._next()) is not None:
+                await self._handle.send_stdin(chunk)
+            if not self._ended.is_set():
+                await self._handle.close_stdin()
+
+    async def _next(self) -> bytes | None:
+        """The next piece of input; None when there is no more, or nobody to take it."""
+        coming = asyncio.ensure_future(anext(self._stdin, None))
+        ended = asyncio.ensure_future(self._ended.wait())
+        done, waiting = await asyncio.wait((coming, ended), return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        return coming.result() if coming in done else None
 
 
 _NO_FOLDER: Final = re.compile(r"cwd '.*' does not exist")

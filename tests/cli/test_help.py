@@ -1,0 +1,67 @@
+"""What the command line says before it does anything, and how fast."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+
+import nexus as package
+from nexus.cli.main import COMMANDS, root, run
+
+HEAVY = ("rich", "e2b", "networkx", "yaml", "cel", "asyncio", "httpx", "starlette", "nexus.model", "nexus.kinds")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["pln"]])
+def test_nothing_heavy_is_imported_for_what_needs_nothing(arguments: list[str]) -> None:
+    program = (
+        "import sys; from nexus.cli.main import run; run(sys.argv[2:]); "
+        "loaded = [name for name in sys.argv[1].split(',') if name in sys.modules]; sys.exit(','.join(loaded) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, ",".join(HEAVY), *arguments], capture_output=True, text=True)
+    assert (done.returncode, done.stderr if arguments[0] != "pln" else "") == (0, "")
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"nexus, version {package.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("pln", "plan"), ("destory", "destroy"), ("outputs", "output"), ("log", "logs")]
+)
+def test_an_unknown_command_is_answered_with_the_nearest(
+    said: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([said]) == 2
+    assert f"No such command '{said}'. Did you mean '{meant}'?" in capsys.readouterr().err
+
+
+def commands() -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    context = click.Context(root)
+    for name in COMMANDS:
+        command = root.get_command(context, name)
+        found.append((name,))
+        if isinstance(command, click.Group):
+            found += [(name, below) for below in command.commands]
+    return found
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_and_every_option_is_explained(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*words, "-h"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"Usage: nexus {' '.join(words)}")
+    command: click.Command | None = root
+    for word in words:
+        assert isinstance(command, click.Group)
+        command = command.get_command(click.Context(command), word)
+    assert command is not None
+    assert command.help
+    unexplained = [item.name for item in command.params if isinstance(item, click.Option) and not item.help]
+    assert not unexplained
