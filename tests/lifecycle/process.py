@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
@@ -108,7 +109,9 @@ class Run:
         os.kill(self.pid, signal.SIGINT)
 
     def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
+        """Unless it has ended already."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
 
     def _code(self, limit: float) -> int | None:
         if isinstance(self._process, ForkServerProcess):

@@ -8,6 +8,7 @@ import io
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +16,16 @@ from e2b.api import encode_path_param
 from e2b.api.client.api.templates import (
     delete_templates_template_id,
     get_templates_aliases_alias,
+    get_templates_template_id,
     patch_v_2_templates_template_id,
 )
-from e2b.api.client.models import TemplateAliasResponse, TemplateUpdateRequest
+from e2b.api.client.models import (
+    TemplateAliasResponse,
+    TemplateBuild,
+    TemplateBuildStatus,
+    TemplateUpdateRequest,
+    TemplateWithBuilds,
+)
 from e2b.exceptions import BuildException
 from e2b.template.logger import LogEntry
 from e2b.template.main import TemplateBase, TemplateBuilder, TemplateClass
@@ -41,6 +49,8 @@ from nexus.providers.recording import record_after
 
 DEFAULT_TAG: Final = "default"
 _DEFAULT_USER: Final = "user"
+_LOOK_AGAIN: Final = 0.5
+_STARTS_WITHIN: Final = timedelta(seconds=30)
 _READY_AT_ONCE: Final = "sleep 1"
 
 
@@ -85,7 +95,10 @@ class TemplateHandler:
                     on_build_logs=log,
                 )
             except BuildException as problem:
-                raise _build_failure(problem, log, call) from problem
+                other = await _build_in_place_of_ours(self._world, spec)
+                if other is None:
+                    raise _build_failure(problem, log, call) from problem
+                return Result(self._built(call, spec, other.template_id, other.build_id), unchanged=True)
         return Result(self._built(call, spec, info.template_id, info.build_id))
 
     def _built(self, call: Call, spec: TemplateSpec, template_id: str, build_id: str) -> ResourceRecord:
@@ -171,6 +184,29 @@ async def find_build(world: World, name: str, tag: str) -> FoundBuild | None:
     tags = await world.connection.client.AsyncTemplate.get_tags(template_id)
     build_id = next((item.build_id for item in tags if item.tag == tag), None)
     return FoundBuild(template_id, build_id or "", ready=build_id is not None)
+
+
+async def _build_in_place_of_ours(world: World, spec: TemplateSpec) -> FoundBuild | None:
+    """The finished build of the same inputs that someone else, such as the apply of another project, has begun.
+
+    E2B cancels a build for a newer one of the same tags. None when there is none, or when it failed too.
+    """
+    while (found := await find_build(world, spec.name, spec.tag)) is not None and not found.ready:
+        response = await get_templates_template_id.asyncio_detailed(
+            encode_path_param(found.template_id), client=world.connection.api
+        )
+        if not any(_is_under_way(build, world.now()) for build in answer(response, TemplateWithBuilds).builds):
+            found = await find_build(world, spec.name, spec.tag)
+            break
+        await asyncio.sleep(_LOOK_AGAIN)
+    return found if found is not None and found.ready else None
+
+
+def _is_under_way(build: TemplateBuild, now: datetime) -> bool:
+    """One that waits is about to be started, unless whoever registered it is gone."""
+    if build.status is TemplateBuildStatus.WAITING:
+        return now - build.created_at < _STARTS_WITHIN
+    return build.status is TemplateBuildStatus.BUILDING
 
 
 async def delete_template(world: World, template_id: str, address: str) -> bool:
