@@ -15,6 +15,12 @@ from nexus.local import daemon
 from nexus.local.daemon import Endpoint
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="Write the golden files anew, to be looked at in the diff."
+    )
+
+
 @pytest.fixture(scope="session")
 def engine(request: pytest.FixtureRequest) -> Iterator[Endpoint]:
     """A running engine with its own home and the controls for tests; nothing of it is left after the session."""

@@ -109,7 +109,7 @@ def _text_change(before: str, after: str, width: int) -> Text:
         for line in difflib.unified_diff(before.splitlines(), after.splitlines(), n=1, lineterm="")
         if not line.startswith(("---", "+++", "@@"))
     ]
-    text = Text(f"{before.count(chr(10)) + 1} → {after.count(chr(10)) + 1} lines")
+    text = Text(f"{len(before.splitlines())} → {len(after.splitlines())} lines")
     for line in lines[:_MOST_LINES]:
         style = {"+": "create", "-": "delete"}.get(line[:1], "faint")
         text.append(f"\n  {short_line(line, width)}", style=style)

@@ -16,9 +16,8 @@ def short(value: Value, limit: int = LIMIT) -> str:
     """One line of at most ``limit`` characters; what is folded says how much there is."""
     text = _text(value)
     if "\n" in text:
-        lines = text.count("\n") + 1
-        first = text.split("\n", 1)[0]
-        text = f"{_cut(first, limit - 14)} … ({lines} lines)"
+        lines = text.splitlines()
+        text = f"{_cut(lines[0], limit - 14)} … ({plural(len(lines), 'line')})"
     return _cut(text, limit)
 
 

@@ -1,0 +1,132 @@
+"""Plans as people read them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from nexus.model.addresses import Address
+from nexus.model.changes import Action, Change, Effect, FieldDiff, Plan, PlanOptions
+from nexus.model.diagnostics import SourcePos, SourceRange
+from nexus.model.state import Target
+from nexus.model.values import UNKNOWN, Fingerprint, Value
+from nexus.render.plan import print_plan
+from tests.render.conftest import Compare, Screen
+
+
+def place(line: int) -> SourceRange:
+    return SourceRange("nexus.yaml", SourcePos(line, 3), SourcePos(line, 6))
+
+
+def field(path: str, before: Value, after: Value, effect: Effect = Effect.SETUP, note: str = "") -> FieldDiff:
+    return FieldDiff(path=path, before=before, after=after, effect=effect, note=note)
+
+
+CREATE = Change(
+    address=Address("sandbox", "web"),
+    action=Action.CREATE,
+    cause="not in state",
+    fields=(
+        field("template", None, "nexus-python:spec-0123456789ab", Effect.REPLACE),
+        field("env_vars", None, {"STAGE": "dev", "TOKEN": Fingerprint("aa"), "URL": UNKNOWN}),
+        field("packages", None, {"apt": [], "pip": ["six", "idna"], "npm": ["left-pad"]}),
+        field(
+            "uploads", None, [{"path": "/srv/app", "tree": "ab"}, {"path": "/etc/x", "tree": "cd"}], note="300 files"
+        ),
+        field("run_commands", None, ["make all", "make install PREFIX=/usr/local " + "X" * 80]),
+        field("startup_script", None, "echo one\necho two\n"),
+        field("ready", None, {"port": 8000, "timeout": 120}),
+    ),
+    source=place(9),
+)
+UPDATE = Change(
+    address=Address("sandbox", "api"),
+    action=Action.UPDATE,
+    cause="env_vars, packages, uploads, startup_script, network changed",
+    fields=(
+        field('env_vars["STAGE"]', "dev", "prod"),
+        field('env_vars["TOKEN"]', Fingerprint("aa"), Fingerprint("bb")),
+        field('env_vars["OLD"]', "gone", None),
+        field("packages.pip", ["six", "idna"], ["six", "attrs"]),
+        field('uploads["/srv/app"]', {"path": "/srv/app"}, {"path": "/srv/app"}, note="2 files added, 1 file changed"),
+        field('uploads["/srv/new"]', None, {"path": "/srv/new"}, note="1 file added"),
+        field("run_commands", ["a", "b"], ["b", "a"]),
+        field("startup_script", "set -e\necho one\necho two\n", "set -e\necho one\necho three\n"),
+        field("network.deny", [], ["10.0.0.0/8"], Effect.IN_PLACE),
+        field("timeout", 3600, 7200, Effect.IN_PLACE),
+    ),
+    source=place(20),
+)
+REPLACE = Change(
+    address=Address("sandbox", "db"),
+    action=Action.REPLACE,
+    cause="template changed",
+    data_loss=True,
+    fields=(
+        field('env_vars["A"]', "1", "2"),
+        field("template", "one:spec-1", UNKNOWN, Effect.REPLACE),
+    ),
+    source=place(31),
+)
+DELETE = Change(address=Address("sandbox", "old"), action=Action.DELETE, cause="not in the manifest any more")
+MANY = tuple(
+    Change(
+        address=Address("sandbox", "worker", str(number)),
+        action=Action.CREATE,
+        cause="not in state",
+        fields=(field("env_vars", None, {"N": str(number)}),),
+        source=place(40),
+    )
+    for number in range(12)
+)
+STEP = Change(
+    address=Address("step", "etl.load"),
+    action=Action.RUN,
+    cause="code changed",
+    fields=(field("code", "print(1)", "print(2)", Effect.RERUN),),
+    source=place(50),
+)
+PLAN = Plan(
+    project="shop",
+    environment="default",
+    target=Target("local", "engine"),
+    lineage="l",
+    base_serial=0,
+    changes=(CREATE, UPDATE, REPLACE, DELETE, *MANY, STEP),
+)
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_a_plan_of_everything(width: int, screen: Screen, golden: Compare) -> None:
+    console, stream = screen(width)
+    print_plan(console, PLAN)
+    golden(f"plan-{width}", stream.getvalue())
+
+
+def test_verbose_shows_every_instance_by_itself(screen: Screen) -> None:
+    console, stream = screen()
+    print_plan(console, PLAN, verbose=True)
+    assert all(f'sandbox.worker["{number}"]  create' in stream.getvalue() for number in range(12))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (PlanOptions(), "No changes. What is out there matches the manifest.\n"),
+        (PlanOptions(destroy=True), "Nothing to destroy.\n"),
+        (PlanOptions(targets=(Address("sandbox", "a"),)), "No changes in what was selected.\n"),
+    ],
+)
+def test_an_empty_plan_is_one_sentence(options: PlanOptions, says: str, screen: Screen) -> None:
+    console, stream = screen()
+    print_plan(console, replace(PLAN, changes=(), options=options))
+    assert stream.getvalue() == says
+
+
+def test_no_field_of_a_plan_is_wider_than_a_terminal(screen: Screen) -> None:
+    for width in (80, 100, 160):
+        console, stream = screen(width)
+        print_plan(console, PLAN)
+        fields = [line for line in stream.getvalue().splitlines() if line.startswith("      ")]
+        assert max(map(len, fields)) <= width
