@@ -73,7 +73,7 @@ def print_texts(console: Console, texts: Iterable[Text]) -> None:
     Without colours, and without a terminal's width to break lines at, rich adds nothing but time.
     """
     if console.color_system is None and console.soft_wrap:
-        console.file.writelines(f"{text.plain}\n" for text in texts)
+        console.file.write("".join(f"{text.plain}\n" for text in texts))
         return
     for text in texts:
         console.print(text)

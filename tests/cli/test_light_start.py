@@ -13,11 +13,11 @@ from nexus.cli.main import COMMANDS
 HEAVY = {"cel", "e2b", "httpx", "jsonschema", "networkx", "rich", "starlette", "yaml"}
 
 _SCRIPT = """
-import atexit, json, sys
-atexit.register(lambda: sys.stderr.write(json.dumps(sorted({name.partition(".")[0] for name in sys.modules}))))
-sys.argv = ["nexus", *sys.argv[1:]]
-from nexus.__main__ import main
-main()
+import json, sys
+from nexus.cli.main import run
+code = run(sys.argv[1:])
+sys.stderr.write(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+sys.exit(code)
 """
 
 
