@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -91,7 +92,12 @@ def _approval(*, auto_approve: bool, destroy: bool) -> Callable[[Plan], bool]:
         if auto_approve:
             return True
         question = "Delete all of this?" if destroy else "Do this?"
-        return click.confirm(question, default=False, err=True)
+        # The event loop's own handler waits for the loop to go on, and that waits for the answer.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return click.confirm(question, default=False, err=True)
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     return approve
 

@@ -48,13 +48,12 @@ def command(settings: Settings, every: bool, local: bool, as_json: bool) -> int:
 
 
 def engine_findings(home: Path, *, every: bool) -> list[Finding]:
-    """How well this machine isolates sandboxes: what a running engine uses, else (or for ``every``) tried for real."""
+    """How well this machine isolates sandboxes: tried for real, beside an engine that runs."""
     from nexus.local.isolation import tiers
     from nexus.local.isolation.probe import diagnose
     from nexus.render.findings import Finding
 
     running = _running_engine(home)
-    tier = None if running is None else str(running["tier"])
     ways = {tier.name for tier in tiers.ALL}
     tried = [
         Finding(
@@ -64,9 +63,12 @@ def engine_findings(home: Path, *, every: bool) -> list[Finding]:
             remedy=item.remedy or "",
             decides=item.name in ways,
         )
-        for item in asyncio.run(diagnose(home, every=every, in_use=tier))
+        for item in asyncio.run(diagnose(home, every=every))
     ]
-    detail = "not running; it starts by itself" if running is None else f"running at {running['apiURL']}"
+    if running is None:
+        detail = "not running; it starts by itself"
+    else:
+        detail = f"running at {running['apiURL']}, isolating by {running['tier']}"
     return [Finding(title="local engine", ok=True, detail=detail), _space(home), *tried]
 
 

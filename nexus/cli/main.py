@@ -57,7 +57,7 @@ def run(arguments: Sequence[str]) -> int:
         error.show(file=settings_free_errors)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
+        click.echo("\nInterrupted." if sys.stderr.isatty() else "Interrupted.", err=True)
         return 130
     except BrokenPipeError:
         # The reader went away (`nexus plan | head`): nothing more can be said, and that is no error of ours.
