@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from nexus.expressions import Path, parse_tree
+from nexus.expressions import Path, Places, parse_tree
 from nexus.graph.desired import Inputs, OutputSpec
 from nexus.kinds.base import Kind
 from nexus.model.addresses import KINDS, Address
@@ -34,6 +34,27 @@ class Block:
 
     def place(self, name: str) -> SourceRange | None:
         return self.field_sources.get(name, self.source)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FieldPlaces(Mapping[str, SourceRange]):
+    """Where the fields of a block stand. Looked up when asked for: most are only needed once something is wrong."""
+
+    places: Places
+    path: Path
+    fields: Collection[str]
+
+    def __getitem__(self, name: str) -> SourceRange:
+        place = self.places((*self.path, name)) if name in self.fields else None
+        if place is None:
+            raise KeyError(name)
+        return place
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self.fields if self.places((*self.path, name)) is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def read_blocks(inputs: Inputs, diagnostics: Diagnostics) -> dict[Address, Block]:
@@ -71,14 +92,13 @@ def _block(
     found = Diagnostics()
     parsed = {name: parse_tree(value, (*path, name), inputs.places, found) for name, value in fields.items()}
     diagnostics.extend(item.at(None, str(address)) for item in found)
-    places = {name: inputs.places((*path, name)) for name in fields}
     return Block(
         address=address,
         kind=kind,
         attributes={name: value for name, value in parsed.items() if name not in meta_names},
         meta={name: value for name, value in parsed.items() if name in meta_names and value is not None},
         source=inputs.places(path),
-        field_sources={name: place for name, place in places.items() if place is not None},
+        field_sources=FieldPlaces(inputs.places, path, fields),
     )
 
 
