@@ -2,10 +2,11 @@
 
     python benchmarks/plan_speed.py [--sizes 1000,10000] [--runs 3]
 
-Whole processes, in one run, one after the other: ``nexus plan`` and ``terraform plan``, first with nothing made (the
+Whole processes, in one run, by turns: ``nexus plan`` and ``terraform plan``, first with nothing made (the
 create plan), then with everything made (the no-op plan). nexus talks to a control plane that only remembers
 (`control_plane.py`) through the official SDK, listing included; Terraform plans built-in ``terraform_data`` resources,
 with no network at all. A command that needs longer than ``--limit`` seconds is stopped and counted with that.
+Before all that, how long ``nexus --help`` takes.
 """
 
 from __future__ import annotations
@@ -62,13 +63,16 @@ def seconds(command: list[str], folder: Path, environment: dict[str, str], limit
     return time.perf_counter() - begin
 
 
-def median(command: list[str], folder: Path, environment: dict[str, str], limit: float, runs: int) -> float:
-    taken: list[float] = []
+def medians(
+    commands: list[tuple[list[str], Path]], environment: dict[str, str], limit: float, runs: int
+) -> list[float]:
+    """The commands take turns, so that whatever else the machine does falls on all of them alike."""
+    taken: list[list[float]] = [[] for _ in commands]
     for _ in range(runs):
-        taken.append(seconds(command, folder, environment, limit))
-        if taken[-1] >= limit:
-            break
-    return statistics.median(taken)
+        for times, (command, folder) in zip(taken, commands, strict=True):
+            if not times or times[-1] < limit:
+                times.append(seconds(command, folder, environment, limit))
+    return [statistics.median(times) for times in taken]
 
 
 def free_port() -> int:
@@ -82,40 +86,47 @@ def row(name: str, ours: float, theirs: float, limit: float) -> None:
     print(f"{name:<32} nexus {ours:8.2f} s   terraform {least}{theirs:8.2f} s   ratio {least}{theirs / ours:6.1f}")
 
 
+def measure_help(runs: int) -> None:
+    (taken,) = medians([([*NEXUS, "--help"], Path.cwd())], dict(os.environ), 60.0, max(runs, 5))
+    print(f"{'nexus --help':<32} nexus {taken:8.2f} s")
+
+
 def compare(size: int, runs: int, limit: float, terraform: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         ours, theirs = Path(scratch) / "nexus", Path(scratch) / "terraform"
-        ours.mkdir(), theirs.mkdir()
+        ours.mkdir()
+        theirs.mkdir()
         nexus_project(ours, size)
         terraform_project(theirs, size)
         port = free_port()
         server = subprocess.Popen([sys.executable, str(Path(__file__).with_name("control_plane.py")), str(port)])
-        environment = os.environ | {
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "E2B_", "NEXUS_"))},
             "E2B_API_KEY": "e2b_" + "0" * 40,
             "E2B_API_URL": f"http://127.0.0.1:{port}",
             "NEXUS_TARGET": "e2b",
             "NEXUS_HOME": f"{scratch}/home",
+            "PYTHONPYCACHEPREFIX": f"{scratch}/bytecode",  # kept from run to run, as an installed program has it
             "CHECKPOINT_DISABLE": "1",
         }
+        ours_plan, theirs_plan = ([*NEXUS, "plan"], ours), ([terraform, "plan", "-input=false"], theirs)
         try:
             subprocess.run([terraform, "init"], cwd=theirs, env=environment, check=True, stdout=subprocess.DEVNULL)
-            plans = [*NEXUS, "plan"], [terraform, "plan", "-input=false"]
-            created = [
-                median(plan, where, environment, limit, runs) for plan, where in zip(plans, (ours, theirs), strict=True)
-            ]
+            subprocess.run([*NEXUS, "plan"], cwd=ours, env=environment, check=True, stdout=subprocess.DEVNULL)
+            created = medians([ours_plan, theirs_plan], environment, limit, runs)
             row(f"create plan of {size}", created[0], created[1], limit)
             applied = seconds([*NEXUS, "apply", "-y", "--parallelism", "64"], ours, environment, limit)
             if created[1] >= limit:
+                (alone,) = medians([ours_plan], environment, limit, runs)
                 print(
-                    f"{f'no-op plan of {size}':<32} nexus {median(plans[0], ours, environment, limit, runs):8.2f} s   "
+                    f"{f'apply of {size}':<32} nexus {applied:8.2f} s\n"
+                    f"{f'no-op plan of {size}':<32} nexus {alone:8.2f} s   "
                     "terraform not measured: its create plan took longer than the limit"
                 )
                 return
             built = seconds([terraform, "apply", "-auto-approve", "-input=false"], theirs, environment, limit * 4)
             row(f"apply of {size}", applied, built, limit * 4)
-            unchanged = [
-                median(plan, where, environment, limit, runs) for plan, where in zip(plans, (ours, theirs), strict=True)
-            ]
+            unchanged = medians([ours_plan, theirs_plan], environment, limit, runs)
             row(f"no-op plan of {size}", unchanged[0], unchanged[1], limit)
         finally:
             server.terminate()
@@ -131,6 +142,7 @@ def main() -> None:
     terraform = shutil.which("terraform")
     if terraform is None:
         sys.exit("terraform is not on PATH; this comparison needs it")
+    measure_help(options.runs)
     for size in map(int, options.sizes.split(",")):
         compare(size, options.runs, options.limit, terraform)
 
