@@ -1,6 +1,7 @@
 """The planner: pure, from (desired graph, state, observation, options) to changes for people and operations."""
 
 from nexus.planning.evaluate import Evaluated, Evaluation
+from nexus.planning.moves import moved
 from nexus.planning.planner import Planned, make_plan, plan
 from nexus.planning.request import PlanRequest
 from nexus.planning.saved import SavedPlan, format_saved, parse_saved, plan_from_json, plan_to_json
@@ -15,6 +16,7 @@ __all__ = [
     "difference",
     "format_saved",
     "make_plan",
+    "moved",
     "parse_saved",
     "plan",
     "plan_from_json",

@@ -17,6 +17,7 @@ from nexus.model.expressions import Expression, Raw
 from nexus.model.observation import Observation
 from nexus.model.state import State, Target
 from nexus.model.values import Value
+from nexus.planning import moved
 from nexus.providers.base import ProviderError
 from nexus.stores import commit, load
 from nexus.workflows.loading import Project
@@ -77,12 +78,20 @@ async def _known_state(
     _check_project(state, project)
     if not for_apply:
         notes = (_unresolved(),) if state.pending else ()
-        return state, (*loaded.diagnostics, *notes)
+        return moved(state, _moves(project)), (*loaded.diagnostics, *notes)
     _check_target(state, target)
     recovered = await recover(session.provider, state, session.clock.now())
-    if loaded.interrupted or recovered.state != state:
-        return await commit(session.backend, recovered.state), (*loaded.diagnostics, *recovered.diagnostics)
+    settled = moved(recovered.state, _moves(project))
+    if loaded.interrupted or settled != state:
+        return await commit(session.backend, settled), (*loaded.diagnostics, *recovered.diagnostics)
     return state, ()
+
+
+def _moves(project: Project) -> dict[Address, Address]:
+    """The manifest's section ``moved``: old addresses, and the new ones."""
+    section = project.manifest.values.get("moved")
+    moves = section.items() if isinstance(section, dict) else ()
+    return {Address.parse(old): Address.parse(str(new)) for old, new in moves}
 
 
 def _check_project(state: State, project: Project) -> None:

@@ -205,3 +205,31 @@ def test_a_new_name_is_a_new_sandbox(scenario: Scenario) -> None:
     scenario.expect_no_changes()
     scenario.expect_live("sandbox.crate")
     assert scenario.id_of("sandbox.crate") != first
+
+
+def test_moved_keeps_what_has_another_name_now(scenario: Scenario) -> None:
+    manifest = """
+sandboxes: {alpha: {count: 2, timeout: 10m}, user: {timeout: 10m, depends_on: [sandbox.alpha]}}
+pipelines: {p: {steps: {s: {sandbox: user, run: echo ran >> /home/user/log}}}}
+"""
+    scenario.write(manifest)
+    scenario.apply().expect(0)
+    ids = {found[0].sandbox_id for found in scenario.live().values()}
+    renamed = manifest.replace("alpha", "beta").replace("{s:", "{t:")
+    scenario.write(f"moved: {{sandbox.alpha: sandbox.beta, step.p.s: step.p.t}}\n{renamed}")
+    assert scenario.actions() == {}
+    scenario.apply().expect(0)
+    scenario.write(renamed)
+    scenario.expect_no_changes()
+    assert {found[0].sandbox_id for found in scenario.live().values()} == ids
+    assert scenario.inside("sandbox.user", "cat /home/user/log") == "ran"
+    scenario.destroy().expect(0)
+    scenario.expect_nothing_left()
+
+
+def test_a_volume_cannot_be_moved(scenario: Scenario) -> None:
+    scenario.write("volumes: {disk: {}}")
+    scenario.apply().expect(0)
+    scenario.write("moved: {volume.disk: volume.drive}\nvolumes: {drive: {}}")
+    assert "cannot-move" in scenario.apply().expect(1).stderr
+    assert len(scenario.volumes()) == 1
