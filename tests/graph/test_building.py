@@ -278,7 +278,7 @@ def test_text_form_is_deterministic() -> None:
 
 
 def test_ten_thousand_instances_build_quickly() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     graph = well(
         """
 sandboxes:
@@ -288,4 +288,4 @@ sandboxes:
     )
     assert len(graph.resources) == 10_001
     assert len(graph.dag.order()) == 10_001
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5

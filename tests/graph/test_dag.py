@@ -46,12 +46,12 @@ def test_reduction_drops_what_longer_paths_imply() -> None:
 
 
 def test_thirty_thousand_nodes_in_a_chain_are_fast() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     dag = Dag({number: [number - 1] if number else [] for number in range(30_000)})
     assert dag.order() == list(range(30_000))
     assert not dag.cycles()
     assert len(dag.with_needs([29_999])) == 30_000
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 @given(st.dictionaries(st.integers(0, 8), st.lists(st.integers(0, 8), max_size=3), max_size=9))

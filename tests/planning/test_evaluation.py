@@ -108,9 +108,9 @@ sandboxes:
 """
     made = World()
     request = made.request(manifest)
-    began = time.perf_counter()
+    began = time.process_time()
     planned = make_plan(request)
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
     assert len(planned.plan.changes) == 10_001
     records: dict[Address, ResourceRecord] = {}
     for address in request.graph.dag.order():
@@ -129,6 +129,6 @@ sandboxes:
         )
     made.state = replace(made.state, resources=records)
     request = made.request(manifest)
-    began = time.perf_counter()
+    began = time.process_time()
     assert make_plan(request).plan.is_empty
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
