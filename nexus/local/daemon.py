@@ -19,7 +19,7 @@ from pathlib import Path
 
 import nexus
 from nexus.local.presence import Presence, is_held, one_at_a_time, read_presence
-from nexus.local.settings import HOST, Settings, create_settings, is_engine_home, load_settings, nexus_version
+from nexus.local.settings import HOST, Settings, create_settings, is_engine_home, load_settings
 from nexus.local.storage.removal import remove_tree
 
 START_LIMIT = 90.0
@@ -61,14 +61,14 @@ class Endpoint:
 def ensure_running(home: Path, *, test_controls: bool = False) -> Endpoint:
     """The engine of ``home``, started if it is not running. Safe to call from several processes at once.
 
-    A daemon of another version of nexus is replaced; its sandboxes go on. ``test_controls`` starts one with a movable
-    clock and scripted failures. Raises DaemonError.
+    A daemon of another version of nexus, or of changed code, is replaced; its sandboxes go on. ``test_controls`` starts
+    one with a movable clock and scripted failures. Raises DaemonError.
     """
     home = home.absolute()
     create_settings(home)
     with one_at_a_time(home):
         presence = read_presence(home)
-        if presence is not None and presence.version != nexus_version():
+        if presence is not None and not presence.runs_this_code():
             _stop(home, presence, kill_sandboxes=False)
             presence = None
         if presence is None:

@@ -22,6 +22,7 @@ from nexus.local.control_plane.template_wire import TemplateWire
 from nexus.local.edge.forwards import ForwardTable
 from nexus.local.edge.open_streams import OpenStreams
 from nexus.local.edge.server import Edge
+from nexus.local.identity import nexus_version
 from nexus.local.isolation.base import Isolation
 from nexus.local.routing import Forwards, SandboxDirectory
 from nexus.local.sandboxes.booting import Booter, Readiness
@@ -34,7 +35,7 @@ from nexus.local.sandboxes.records import SandboxRecords
 from nexus.local.sandboxes.recovery import recover
 from nexus.local.sandboxes.service import SandboxService, Tenancy
 from nexus.local.sandboxes.volumes import GUEST_UID, VolumeRegistry
-from nexus.local.settings import HOST, Settings, nexus_version
+from nexus.local.settings import HOST, Settings
 
 # The envd whose behaviour ours has; SDKs choose what they ask for by it.
 ENVD_VERSION = "0.6.13"

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nexus.local.documents import read_document, write_document
-from nexus.local.settings import Settings, nexus_version
+from nexus.local.identity import code_mark, nexus_version
+from nexus.local.settings import Settings
 
 
 class HomeLockedError(Exception):
@@ -19,17 +20,26 @@ class HomeLockedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presence:
-    """A daemon that is up. ``birth`` is its start in the kernel's ticks: a pid alone may be another's by now."""
+    """A daemon that is up.
+
+    ``birth`` is its start in the kernel's ticks: a pid alone may be another's by now. ``version`` and ``code`` say what
+    it runs (see :mod:`nexus.local.identity`).
+    """
 
     pid: int
     birth: str
     version: str
+    code: str
     home: Path
 
     @classmethod
     def of_this_process(cls, settings: Settings) -> Presence:
         pid = os.getpid()
-        return cls(pid=pid, birth=birth_of(pid) or "", version=nexus_version(), home=settings.home)
+        return cls(pid=pid, birth=birth_of(pid) or "", version=nexus_version(), code=code_mark(), home=settings.home)
+
+    def runs_this_code(self) -> bool:
+        """Whether it is the same nexus as this process."""
+        return (self.version, self.code) == (nexus_version(), code_mark())
 
     def is_alive(self) -> bool:
         return birth_of(self.pid) == self.birth
@@ -70,7 +80,8 @@ def one_at_a_time(home: Path) -> Iterator[None]:
 
 def write_presence(presence: Presence) -> None:
     """Say that the daemon is ready."""
-    write_document(_note(presence.home), {"pid": presence.pid, "birth": presence.birth, "version": presence.version})
+    known = {"pid": presence.pid, "birth": presence.birth, "version": presence.version, "code": presence.code}
+    write_document(_note(presence.home), known)
 
 
 def read_presence(home: Path) -> Presence | None:
@@ -80,8 +91,10 @@ def read_presence(home: Path) -> Presence | None:
     except ValueError:
         return None
     match document:
-        case {"pid": int(pid), "birth": str(birth), "version": str(version)}:
-            presence = Presence(pid=pid, birth=birth, version=version, home=home)
+        case {"pid": int(pid), "birth": str(birth), "version": str(version), **more}:
+            # The code was not noted by the first versions; they are others than this one in any case.
+            code = str(more.get("code", ""))
+            presence = Presence(pid=pid, birth=birth, version=version, code=code, home=home)
             return presence if presence.is_alive() else None
         case _:
             return None

@@ -24,6 +24,7 @@ from nexus.local.app import create_app
 from nexus.local.control_plane.faults import DroppableProtocol
 from nexus.local.documents import clear_leftovers
 from nexus.local.engine import Engine, EngineOptions
+from nexus.local.identity import code_mark
 from nexus.local.isolation.probe import NoIsolationError, select_isolation
 from nexus.local.presence import HomeLockedError, Presence, hold_home, write_presence
 from nexus.local.sandboxes.service import Tenancy
@@ -48,6 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m nexus.local", description="Run the local engine's daemon.")
     parser.add_argument("--home", type=Path, required=True)
     home: Path = parser.parse_args(arguments).home.absolute()
+    # Before anything changes: the mark is of what has been imported.
+    code_mark()
     try:
         options = options_from(os.environ)
         settings = create_settings(home)

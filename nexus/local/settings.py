@@ -21,7 +21,6 @@ FORMAT = 1
 HOST = "127.0.0.1"
 # Below the kernel's ephemeral range, so that outgoing connections do not take the ports between two starts.
 _PORT_RANGE = range(21000, 30000)
-_DISTRIBUTION = "nexus-e2b"
 
 
 class SettingsError(Exception):
@@ -188,13 +187,3 @@ def free_ports(count: int) -> list[int]:
         if len(found) == count:
             return found
     raise SettingsError(f"no free ports between {_PORT_RANGE.start} and {_PORT_RANGE.stop}")
-
-
-def nexus_version() -> str:
-    """The installed version of nexus; ``0+source`` when it runs from a source tree that was never installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(_DISTRIBUTION)
-    except PackageNotFoundError:
-        return "0+source"

@@ -25,6 +25,7 @@ from typing import NoReturn
 from nexus.local.envd.run import serve
 from nexus.local.isolation import (
     capabilities,
+    cgroup_filter,
     mounts,
     rootless_filter,
     syscalls,
@@ -87,6 +88,8 @@ def _become_init(launch: Launch) -> None:
     tier = launch.tier
     _die_with_parent()
     os.setsid()
+    # Keys of the host's people (Kerberos, encrypted folders) hang on the session.
+    syscalls.join_new_session_keyring()
     kept = {launch.boot.fileno(), launch.envd.fileno()}
     _close_descriptors(kept | ({launch.mapping.fd} if launch.mapping else set()))
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS)
@@ -167,8 +170,10 @@ def _settle(launch: Launch) -> None:
         raise OSError("the network supervisor did not take this machine")
     if egress:
         egress.close()
-    # Only now, so that the machine's groups are the root of what it sees of groups.
-    syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+    if not launch.tier.single_uid:
+        # Only now, so that the machine's groups are the root of what it sees of groups. A namespace that belongs to the
+        # machine's root would let it mount them, and there it is the owner of the daemon's own.
+        syscalls.unshare(syscalls.CLONE_NEWCGROUP)
 
 
 def _install_egress() -> EgressHandles:
@@ -178,6 +183,8 @@ def _install_egress() -> EgressHandles:
 
 
 def _give_up_powers(tier: Tier) -> None:
+    if not tier.mapped:
+        cgroup_filter.install()
     capabilities.limit_to(tier.capabilities)
     if not tier.single_uid:
         syscalls.prctl(syscalls.PR_SET_SECUREBITS, 0)

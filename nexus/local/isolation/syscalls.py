@@ -6,6 +6,7 @@ Thin and typed; nothing here knows what a machine is. Every failure is an ``OSEr
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
 from typing import Final
@@ -53,6 +54,9 @@ SECBIT_NO_SETUID_FIXUP: Final = 1 << 2
 
 MOUNT_DATA_LIMIT: Final = 4096
 """The kernel takes one page of mount options, terminator included, and cuts the rest off without an error."""
+
+_KEYCTL: Final = {"x86_64": 250, "aarch64": 219}
+_KEYCTL_JOIN_SESSION_KEYRING: Final = 1
 
 # The same on every architecture.
 _OPEN_TREE: Final = 428
@@ -194,6 +198,15 @@ def install_filter(code: bytes) -> None:
     number = _number(_SECCOMP_BY_MACHINE, "seccomp")
     result = _syscall(number, ctypes.c_uint(_SECCOMP_SET_MODE_FILTER), ctypes.c_uint(0), ctypes.byref(program))
     _checked(result, "seccomp")
+
+
+def join_new_session_keyring() -> None:
+    """Leave the session keyring of whoever started the daemon for an empty one. Kernels without keys have none."""
+    try:
+        _checked(_syscall(_number(_KEYCTL, "keyctl"), ctypes.c_int(_KEYCTL_JOIN_SESSION_KEYRING), None), "keyctl")
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EPERM):
+            raise
 
 
 def clear_environment() -> None:

@@ -20,6 +20,7 @@ from e2b.sandbox.sandbox_api import SandboxState
 
 from nexus.local import daemon
 from nexus.local.daemon import Endpoint
+from nexus.local.identity import code_mark
 from nexus.local.isolation import tiers
 from nexus.local.isolation.namespaces import NamespaceIsolation
 from nexus.local.presence import is_held, read_presence, write_presence
@@ -79,6 +80,32 @@ def test_daemon_of_another_version_is_replaced_and_sandboxes_go_on(engine_home: 
     second = daemon.ensure_running(engine_home)
     assert second.pid != first.pid
     assert sandbox.commands.run("echo on").stdout == "on\n"
+    presence = read_presence(engine_home)
+    assert presence is not None
+    write_presence(replace(presence, code="of an edited checkout"))
+    third = daemon.ensure_running(engine_home)
+    assert third.pid != second.pid
+    assert daemon.ensure_running(engine_home).pid == third.pid
+    assert sandbox.commands.run("echo on").stdout == "on\n"
+
+
+def test_a_change_of_any_module_changes_the_mark_of_the_code(tmp_path: Path) -> None:
+    def mark() -> str:
+        return code_mark.__wrapped__(tmp_path)
+
+    (tmp_path / "room").mkdir()
+    module = tmp_path / "room" / "module.py"
+    module.write_text("x = 1")
+    first = mark()
+    assert mark() == first
+    (tmp_path / "room" / "module.pyc").write_text("compiled")
+    assert mark() == first
+    module.write_text("x = 12")
+    second = mark()
+    os.utime(module, (1, 1))
+    third = mark()
+    module.rename(tmp_path / "module.py")
+    assert len({first, second, third, mark()}) == 4
 
 
 def test_crash_leaves_sandboxes_usable_and_their_time_runs_on(engine_home: Path) -> None:
