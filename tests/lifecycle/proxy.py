@@ -149,6 +149,8 @@ def _read_body(head: bytes, stream: IO[bytes]) -> Iterator[bytes]:
     if fields.get(b"transfer-encoding", b"").lower() == b"chunked":
         while True:
             size = stream.readline()
+            if not size:
+                raise ConnectionError("the client is gone")
             length = int(size.split(b";")[0], 16)
             yield size + stream.read(length + 2)
             if not length:
