@@ -68,21 +68,16 @@ class _Observer:
                 self._world.connection, scope(self._state.project, self._state.environment)
             )
         }
-        await self._each(records, lambda record: self._sandbox(record, listed.get(record.id)))
+        for record in records:
+            if record.id in listed:
+                self.found[record.uid] = _seen(listed[record.id])
+        await self._each([record for record in records if record.id not in listed], self._unlisted)
 
-    async def _sandbox(self, record: ResourceRecord, info: SandboxInfo | None) -> Observed:
-        if info is None:
-            try:
-                info = await self._world.connection.client.AsyncSandbox.get_info(record.id)
-            except SandboxNotFoundException:
-                return Observed(id=record.id, presence=self._absence(record))
-        running = info.state is SandboxState.RUNNING
-        return Observed(
-            id=record.id,
-            presence=Presence.RUNNING if running else Presence.PAUSED,
-            expires_at=timestamp(info.end_at) if running else None,
-            facts={"metadata": users_own(info.metadata)},
-        )
+    async def _unlisted(self, record: ResourceRecord) -> Observed:
+        try:
+            return _seen(await self._world.connection.client.AsyncSandbox.get_info(record.id))
+        except SandboxNotFoundException:
+            return Observed(id=record.id, presence=self._absence(record))
 
     def _absence(self, record: ResourceRecord) -> Presence:
         over = record.expires_at is not None and moment_of(record.expires_at) <= self._world.now()
@@ -157,6 +152,16 @@ class _Observer:
                 address=diagnostic.address,
             )
         )
+
+
+def _seen(info: SandboxInfo) -> Observed:
+    running = info.state is SandboxState.RUNNING
+    return Observed(
+        id=info.sandbox_id,
+        presence=Presence.RUNNING if running else Presence.PAUSED,
+        expires_at=timestamp(info.end_at) if running else None,
+        facts={"metadata": users_own(info.metadata)},
+    )
 
 
 def _is_users(tag: str) -> bool:
