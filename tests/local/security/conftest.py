@@ -140,3 +140,11 @@ def _add_key(marker: str) -> None:
     if number is not None:
         name = marker.encode()
         ctypes.CDLL(None).syscall(number, b"user", name, name, ctypes.c_size_t(len(name)), _SESSION_KEYRING)
+
+
+@pytest.fixture
+def clean_sandbox(engine: Endpoint) -> Iterator[Sandbox]:
+    """A sandbox of the session's engine."""
+    sandbox = Sandbox.create(**sdk(engine))
+    yield sandbox
+    sandbox.kill()
