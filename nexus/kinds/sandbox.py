@@ -50,7 +50,6 @@ class SandboxSpec:
     volumes: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[str, int] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
-    alerts: Mapping[str, int] = field(default_factory=dict)
 
 
 class SandboxKind:
@@ -83,7 +82,6 @@ class SandboxKind:
             "volumes": block.take("volumes", lambda value: read_volumes(value, context.spec.each)),
             "ports": block.take("ports"),
             "metadata": block.take("metadata"),
-            "alerts": block.take("alerts"),
         }
         _check_lifetime(found, block)
         return found
@@ -123,7 +121,6 @@ class SandboxKind:
             volumes=_texts(attributes["volumes"]),
             ports=_numbers(attributes["ports"]),
             metadata=_texts(attributes["metadata"]),
-            alerts=_numbers(attributes["alerts"]),
         )
 
 

@@ -87,16 +87,6 @@ def read_metadata(value: Value) -> Value:
     return found
 
 
-def read_alerts(value: Value) -> Value:
-    found: dict[str, Value] = {}
-    for name, item in mapping(value).items():
-        with within(name):
-            one_of("cpu", "memory", "disk")(name)
-            found[name] = inside(item, integer(1, 100))
-    return found
-
-
-_PERCENT = {"type": "integer", "minimum": 1, "maximum": 100}
 FIELDS = table(
     ADDRESS,
     *with_meta(
@@ -189,18 +179,6 @@ FIELDS = table(
             },
             description="Labels that E2B keeps with it. Keys that begin with nexus. are nexus' own.",
             effect=Effect.REPLACE,
-            default={},
-        ),
-        Field(
-            name="alerts",
-            read=read_alerts,
-            schema={
-                "type": "object",
-                "properties": {name: _PERCENT for name in ("cpu", "memory", "disk")},
-                "additionalProperties": False,
-                "examples": [{"cpu": 90, "memory": 90, "disk": 80}],
-            },
-            description="Percentages of use above which status and drift warn.",
             default={},
         ),
     ),
