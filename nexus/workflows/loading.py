@@ -55,9 +55,11 @@ def load(request: LoadRequest) -> Project:
     found = Diagnostics()
     read = manifest.read(request.path)
     found.extend(read.diagnostics)
-    found.extend(schema.check(read))
     variables = _variables(read, request, found)
-    found.raise_if_errors()
+    is_sound = not found.has_errors
+    found.extend(schema.check(read))
+    if not is_sound:  # references in a text that was not read whole would only mislead
+        found.raise_if_errors()
     files = ProjectFiles(read.root)
     desired = graph.build(
         Inputs(
@@ -70,7 +72,8 @@ def load(request: LoadRequest) -> Project:
             environment=request.process,
         )
     )
-    found.extend(desired.diagnostics)
+    told = {item.range for item in found}
+    found.extend(item for item in desired.diagnostics if item.range is None or item.range not in told)
     found.raise_if_errors()
     return Project(
         root=read.root,
