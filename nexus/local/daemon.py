@@ -19,7 +19,14 @@ from pathlib import Path
 
 import nexus
 from nexus.local.presence import Presence, is_held, one_at_a_time, read_presence
-from nexus.local.settings import HOST, Settings, create_settings, is_engine_home, load_settings
+from nexus.local.settings import (
+    CERTIFICATE_VARIABLES,
+    HOST,
+    Settings,
+    create_settings,
+    is_engine_home,
+    load_settings,
+)
 from nexus.local.storage.removal import remove_tree
 
 START_LIMIT = 90.0
@@ -29,7 +36,7 @@ _REQUEST_LIMIT = 60.0
 # What the daemon and its machines need of the caller's environment. Anything else, credentials above all, stays out.
 _PASSED_ON = (
     *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_DATA_HOME"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+    *CERTIFICATE_VARIABLES,
     *("NEXUS_LOCAL_FAULTS", "NEXUS_LOCAL_MAX_TIMEOUT", "NEXUS_ISOLATION"),
 )
 

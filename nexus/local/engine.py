@@ -35,7 +35,7 @@ from nexus.local.sandboxes.records import SandboxRecords
 from nexus.local.sandboxes.recovery import recover
 from nexus.local.sandboxes.service import SandboxService, Tenancy
 from nexus.local.sandboxes.volumes import GUEST_UID, VolumeRegistry
-from nexus.local.settings import HOST, Settings
+from nexus.local.settings import CERTIFICATE_VARIABLES, HOST, Settings
 
 # The envd whose behaviour ours has; SDKs choose what they ask for by it.
 ENVD_VERSION = "0.6.13"
@@ -194,8 +194,11 @@ class Engine:
 
 def guest_environment(host: Mapping[str, str]) -> Mapping[str, str]:
     """What guests have to know of the host: certificate bundles that lie in ``/etc``, which they have a copy of."""
-    names = ("SSL_CERT_FILE", "SSL_CERT_DIR", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
-    return {name: host[name] for name in names if host.get(name, "").startswith(("/etc/", "/usr/"))}
+    return {
+        name: host[name]
+        for name in CERTIFICATE_VARIABLES
+        if os.path.normpath(host.get(name, "")).startswith(("/etc/", "/usr/"))
+    }
 
 
 def _resident_bytes() -> int:

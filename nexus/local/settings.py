@@ -22,6 +22,18 @@ HOST = "127.0.0.1"
 # Below the kernel's ephemeral range, so that outgoing connections do not take the ports between two starts.
 _PORT_RANGE = range(21000, 30000)
 
+# Where programs look for certificate authorities; hosts behind a proxy of their own set them.
+CERTIFICATE_VARIABLES = (
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "PIP_CERT",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "GIT_SSL_CAINFO",
+    "AWS_CA_BUNDLE",
+)
+
 
 class SettingsError(Exception):
     """The home folder cannot be used as it is."""

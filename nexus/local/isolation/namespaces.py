@@ -151,6 +151,7 @@ class NamespaceIsolation:
 
     async def discard(self, machine_id: str) -> None:
         await asyncio.to_thread(layers.discard_upper, self._store, machine_id)
+        await asyncio.to_thread(self._clear_up_after, RuntimeFolder.of(self._runtime, checked_name(machine_id)))
 
     async def has_layer(self, layer_id: str) -> bool:
         return self._store.layer(layer_id).is_dir()
@@ -213,6 +214,12 @@ class NamespaceIsolation:
         build_base(base, options)
         if not self._is_guest:
             refresh_resolver(base, options)
+
+    def _clear_up_after(self, folder: RuntimeFolder) -> None:
+        """What a keeper removes itself, unless it was killed."""
+        if folder.path.exists():
+            folder.remove()
+            cgroups.remove_empty_groups(cgroups.find_hierarchies(), group_prefix(self._store.path) + folder.machine_id)
 
     def _clear_up(self, running: Sequence[str]) -> None:
         """Remove what a killed engine or a restarted host left behind."""
