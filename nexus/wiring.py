@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from nexus.executor import SystemClock
 from nexus.model.diagnostics import DiagnosticsError, error
-from nexus.model.values import reveal
+from nexus.model.values import Value, reveal
 from nexus.providers.operating import Operator
 from nexus.stores import LockInfo, local_backend
 from nexus.workflows.loading import Project
@@ -95,9 +95,12 @@ async def open_session(
 
 
 @asynccontextmanager
-async def open_operator(choice: Choice, environment: Mapping[str, str]) -> AsyncIterator[Operator]:
+async def open_operator(
+    choice: Choice, environment: Mapping[str, str], secrets: Iterable[Value] = ()
+) -> AsyncIterator[Operator]:
     """Commands on live sandboxes of what was chosen. Starts the local engine when it is that."""
-    provider = open_provider(choice, environment)
+    texts = [str(reveal(value)) for value in secrets]
+    provider = open_provider(choice, environment, secrets=lambda: texts)
     try:
         yield provider.operator
     finally:

@@ -25,10 +25,14 @@ def on_live(
     local: bool,
     work: Callable[[Place, Operator], Awaitable[T]],
     say_target: bool = False,
+    hide_secrets: bool = False,
 ) -> T:
-    """Run ``work`` where the command line stands, inside of a project or not. Ctrl-C cancels it."""
+    """Run ``work`` where the command line stands, inside of a project or not. Ctrl-C cancels it.
+
+    ``hide_secrets`` takes the project's secrets, as far as they can be had, out of logs.
+    """
     from nexus.wiring import choose_target, open_operator
-    from nexus.workflows.operating import check_target, find_place
+    from nexus.workflows.operating import available_secrets, check_target, find_place
 
     async def run() -> T:
         task = asyncio.current_task()
@@ -40,7 +44,8 @@ def on_live(
         if say_target:
             where = f"project {place.project}, environment {place.environment}" if place.project else "no project"
             click.echo(f"Target: {choice.kind} ({choice.because}), {where}", err=True)
-        async with open_operator(choice, settings.environment) as operator:
+        secrets = available_secrets(place, settings.environment) if hide_secrets else ()
+        async with open_operator(choice, settings.environment, secrets) as operator:
             return await work(place, operator)
 
     try:

@@ -78,5 +78,5 @@ def command(
             async for entry in follow_logs(operator, found, least, logs.entries, now):
                 show(entry)
 
-    on_live(settings, environment, local=local, work=work)
+    on_live(settings, environment, local=local, work=work, hide_secrets=True)
     return 0

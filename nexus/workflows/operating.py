@@ -7,15 +7,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from nexus import manifest
+from nexus.manifest import Manifest
 from nexus.model.addresses import Address
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
 from nexus.model.state import State
 from nexus.model.suggestions import did_you_mean
+from nexus.model.values import Value
 from nexus.providers.base import Gone, ProviderError
 from nexus.providers.failures import SANDBOX_NOT_FOUND
 from nexus.providers.operating import Executed, Execution, Operator
@@ -31,8 +33,14 @@ class Place:
 
     project: str = ""
     environment: str = ""
-    provider_settings: Mapping[str, object] = field(default_factory=dict)
+    manifest: Manifest | None = None
     state: State | None = None
+
+    @property
+    def provider_settings(self) -> Mapping[str, object]:
+        """The section ``provider`` as written."""
+        section = None if self.manifest is None else self.manifest.values.get("provider")
+        return section if isinstance(section, dict) else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +67,15 @@ async def find_place(folder: Path, environment: str) -> Place:
     except DiagnosticsError:
         # A manifest that can't be read now must not keep anybody from looking at what it made.
         return Place(project=state.project, environment=environment, state=state)
-    section = read.values.get("provider")
-    return Place(
-        project=read.project or state.project,
-        environment=environment,
-        provider_settings=section if isinstance(section, dict) else {},
-        state=state,
-    )
+    return Place(project=read.project or state.project, environment=environment, manifest=read, state=state)
+
+
+def available_secrets(place: Place, process: Mapping[str, str]) -> tuple[Value, ...]:
+    """The project's secrets that can be had right now; nobody is told of the others."""
+    if place.manifest is None:
+        return ()
+    values, _ = manifest.resolve_secrets(place.manifest, process)
+    return tuple(values.values())
 
 
 async def find_sandbox(place: Place, operator: Operator, text: str) -> Sandbox:

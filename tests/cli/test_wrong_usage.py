@@ -86,7 +86,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("list --sort-by size", 2, "--sort-by"),
         ("logs web -n 0", 2, "--lines"),
         ("validate -e prod -C x", 2, "No such option"),
-        ("-C wrong validate", 1, "2 errors in all"),
+        ("-C wrong validate", 1, "3 errors in all"),
     ],
 )
 def test_a_wrong_line_is_answered(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from nexus.providers.e2b import errors, metadata
 from nexus.providers.e2b.accounts import list_sandboxes
 from nexus.providers.e2b.inside import ROOT, Inside
 from nexus.providers.e2b.jobs import Job, collect, run_job
+from nexus.providers.e2b.redaction import Redactor
 from nexus.providers.e2b.rest import answer
 from nexus.providers.e2b.step import RUNNERS
 from nexus.providers.e2b.urls import url_of
@@ -32,10 +33,11 @@ T = TypeVar("T")
 
 
 class E2BOperator:
-    """One instance shares the connection of a provider."""
+    """One instance shares the connection of a provider. ``secrets`` are taken out of logs."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, secrets: Callable[[], Iterable[str]]) -> None:
         self._world = world
+        self._secrets = secrets
 
     async def list(self, labels: Mapping[str, str]) -> Sequence[LiveSandbox]:
         return [_live(info) for info in await _told(list_sandboxes(self._world.connection, labels))]
@@ -87,12 +89,13 @@ class E2BOperator:
         response = await _told(request, sandbox_id)
         if response.status_code == 404:
             raise errors.gone(sandbox_id)
+        shown = Redactor(self._secrets()).text
         entries = [
             LogEntry(
                 time=entry.timestamp,
                 level=entry.level.value,
-                message=entry.message,
-                fields={name: str(value) for name, value in entry.fields.additional_properties.items()},
+                message=shown(entry.message),
+                fields={name: shown(str(value)) for name, value in entry.fields.additional_properties.items()},
             )
             for entry in answer(response, SandboxLogsV2Response, sandbox_id).logs
         ]

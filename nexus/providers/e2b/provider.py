@@ -70,7 +70,7 @@ class E2BProvider:
     @property
     def operator(self) -> E2BOperator:
         """Commands on live sandboxes, over the same connection."""
-        return E2BOperator(self._world)
+        return E2BOperator(self._world, self._secrets)
 
     async def identity(self) -> Target:
         with_key = self._connection.client.AsyncSandbox.list(limit=1)
