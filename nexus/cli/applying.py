@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nexus.model.changes import Plan, PlanOptions
     from nexus.model.events import Event, Sink
     from nexus.workflows.applying import Applied
+    from nexus.workflows.loading import Project
     from nexus.workflows.session import Session
 
 PARTLY_APPLIED = 3
@@ -37,22 +38,28 @@ def run_apply(
     var_texts: tuple[str, ...],
     var_files: tuple[Path, ...],
     local: bool,
-    options: PlanOptions,
+    options: PlanOptions | Callable[[Project], PlanOptions],
     auto_approve: bool,
     parallelism: int,
     lock_timeout: float,
     as_json: bool,
     verbose: bool,
 ) -> int:
-    """Load, plan under the lock, ask, do, and say how it ended. Returns the exit code."""
+    """Load, plan under the lock, ask, do, and say how it ended. Returns the exit code.
+
+    ``options`` may depend on the project.
+    """
     from nexus.workflows.applying import ApplyRequest, apply
     from nexus.workflows.planning import read_saved
 
     saved = None if planfile is None else read_saved(_absolute(planfile))
     if saved is not None:
-        _refuse_options_beside(options, var_texts, var_files)
+        _refuse_values_beside(var_texts, var_files)
         environment = saved.plan.environment
     project = load_project(settings, environment, var_texts, var_files, saved=saved)
+    chosen = options(project) if callable(options) else options
+    if saved is not None:
+        _refuse_selection_beside(chosen)
     if not auto_approve and saved is None and (as_json or not sys.stdin.isatty()):
         raise DiagnosticsError(
             error(
@@ -68,8 +75,8 @@ def run_apply(
             return await apply(
                 project,
                 session,
-                ApplyRequest(options=options, saved=saved, parallelism=parallelism, lock_timeout=lock_timeout),
-                approve=_approval(auto_approve=auto_approve or saved is not None, destroy=options.destroy),
+                ApplyRequest(options=chosen, saved=saved, parallelism=parallelism, lock_timeout=lock_timeout),
+                approve=_approval(auto_approve=auto_approve or saved is not None, destroy=chosen.destroy),
                 sink=sink,
                 bind_interrupt=on_interrupt,
             )
@@ -82,9 +89,14 @@ def _absolute(path: Path) -> Path:
     return path if path.is_absolute() else Path.cwd() / path
 
 
-def _refuse_options_beside(options: PlanOptions, var_texts: Sequence[str], var_files: Sequence[Path]) -> None:
-    if options.targets or options.excludes or options.replace or var_texts or var_files:
-        raise click.UsageError("A saved plan is applied as it is: no variables and no selection beside it.")
+def _refuse_values_beside(var_texts: Sequence[str], var_files: Sequence[Path]) -> None:
+    if var_texts or var_files:
+        raise click.UsageError("A saved plan is applied as it is: no variables beside it.")
+
+
+def _refuse_selection_beside(options: PlanOptions) -> None:
+    if options.targets or options.excludes or options.replace:
+        raise click.UsageError("A saved plan is applied as it is: no selection beside it.")
 
 
 def _approval(*, auto_approve: bool, destroy: bool) -> Callable[[Plan], bool]:

@@ -18,6 +18,7 @@ COMMANDS = {
     "validate": ("nexus.cli.validate", "Check the manifest, without touching a network"),
     "plan": ("nexus.cli.plan", "Show what apply would do"),
     "apply": ("nexus.cli.apply", "Make what is out there match the manifest"),
+    "run": ("nexus.cli.run", "Run the steps of a pipeline, with what they need"),
     "destroy": ("nexus.cli.destroy", "Delete everything the manifest made"),
     "output": ("nexus.cli.output", "Show the project's outputs"),
     "show": ("nexus.cli.show", "Show the state, or a saved plan"),
