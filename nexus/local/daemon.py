@@ -186,8 +186,9 @@ def _start(home: Path, *, test_controls: bool) -> Presence:
 
 def _environment(*, test_controls: bool) -> dict[str, str]:
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    # A source tree that is not installed has to be found from the daemon's folder too.
-    passed["PYTHONPATH"] = str(Path(nexus.__file__).parent.parent)
+    # A source tree that is not installed has to be found from the daemon's folder too, and what it needs beside it.
+    search = [str(Path(nexus.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+    passed["PYTHONPATH"] = os.pathsep.join(filter(None, search))
     if test_controls:
         passed["NEXUS_LOCAL_FAULTS"] = "1"
     return passed

@@ -60,6 +60,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (SettingsError, HomeLockedError, NoIsolationError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except OSError as error:
+        _log.exception("the engine cannot go on")
+        sys.stderr.write(f"the engine in {home} cannot go on: {error}\n")
+        return 1
     return 0
 
 

@@ -147,10 +147,18 @@ def load_settings(home: Path) -> Settings | None:
 
 
 def create_settings(home: Path) -> Settings:
-    """Load the engine at ``home``, or make one: folder, identity, key and free ports."""
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if existing := load_settings(home):
-        return existing
+    """Load the engine at ``home``, or make one: folder, identity, key and free ports. Raises SettingsError."""
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return load_settings(home) or _new_settings(home)
+    except OSError as error:
+        raise SettingsError(
+            f"the engine's home {home} cannot be used ({error.strerror}); set NEXUS_HOME to a folder of yours with some "
+            "gigabytes free"
+        ) from error
+
+
+def _new_settings(home: Path) -> Settings:
     api_port, sandbox_port, forward_port = free_ports(3)
     settings = Settings(
         home=home,

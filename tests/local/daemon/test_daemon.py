@@ -241,6 +241,14 @@ def test_start_that_fails_says_why(engine_home: Path, monkeypatch: pytest.Monkey
         Sandbox.create(timeout=61, **sdk(endpoint))
 
 
+def test_home_that_cannot_be_used_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match=r"cannot be used \(Not a directory\); set NEXUS_HOME"):
+        daemon.ensure_running(tmp_path / "file" / "home")
+    with pytest.raises(SettingsError, match="set NEXUS_HOME"):
+        daemon.ensure_running(Path("/proc/nexus"))
+
+
 def test_newer_format_is_refused_by_name(engine_home: Path) -> None:
     (engine_home / "engine.json").write_text('{"format": 99}')
     with pytest.raises(SettingsError, match="newer nexus"):
