@@ -153,8 +153,8 @@ def create_settings(home: Path) -> Settings:
         return load_settings(home) or _new_settings(home)
     except OSError as error:
         raise SettingsError(
-            f"the engine's home {home} cannot be used ({error.strerror}); set NEXUS_HOME to a folder of yours with some "
-            "gigabytes free"
+            f"the engine's home {home} cannot be used ({error.strerror}); "
+            "set NEXUS_HOME to a folder of yours with some gigabytes free"
         ) from error
 
 
