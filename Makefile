@@ -24,7 +24,7 @@ lint:
 	$(BIN)/lint-imports --no-cache
 
 test:
-	$(BIN)/pytest $(TESTS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(TESTS)
 
 catalogue: $(BIN)/pytest ## build every template of the catalogue, the large ones too, and use each
 	$(BIN)/pytest -m "catalogue or not catalogue" tests/catalogue

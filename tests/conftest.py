@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,10 @@ import pytest
 
 from nexus.local import daemon
 from nexus.local.daemon import Endpoint
+
+
+# A run in the background is started with Ctrl-C ignored, and every process of its tests would be too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import urllib.request
@@ -13,9 +14,10 @@ import pytest
 from nexus.local.daemon import Endpoint
 from nexus.model.changes import Verb
 from nexus.model.state import Intent, State
-from nexus.providers.base import Certainty, ProviderError
+from nexus.providers.base import Certainty, Found, ProviderError
 from nexus.providers.e2b import E2BProvider, error_code
 from tests.providers.conftest import Make
+from tests.providers.subject import Subject
 
 pytestmark = pytest.mark.engine
 Script = Callable[..., None]
@@ -40,6 +42,15 @@ def faults(engine: Endpoint) -> Iterator[Script]:
 CREATE = {"method": "POST", "path": "/v2/sandboxes$"}
 
 
+async def found_of(provider: E2BProvider, web: Subject, intent: Intent) -> tuple[Found, ...]:
+    """What a create has made, once it can be seen: a list may omit a sandbox that is just starting."""
+    state = State(lineage="l", project=web.project)
+    async with asyncio.timeout(20):
+        while not (found := (await provider.find(state, [intent]))[intent.key]):
+            await asyncio.sleep(0.05)
+    return found
+
+
 async def test_a_lost_answer_is_of_unknown_effect_and_the_same_key_finds_the_sandbox(
     make: Make, provider: E2BProvider, faults: Script
 ) -> None:
@@ -49,7 +60,7 @@ async def test_a_lost_answer_is_of_unknown_effect_and_the_same_key_finds_the_san
         await web.do(Verb.CREATE, key="lost-answer")
     assert caught.value.certainty is Certainty.UNKNOWN
     intent = Intent(key="lost-answer", address=web.address, verb="create", uid=web.uid)
-    (found,) = (await provider.find(State(lineage="l", project=web.project), [intent]))["lost-answer"]
+    (found,) = await found_of(provider, web, intent)
     await web.do(Verb.CREATE, key="lost-answer")
     assert web.record.id == found.id
     assert len(await provider.operator.list({"nexus.project": web.project})) == 1

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from nexus.kinds.step_fields import Language
+from nexus.local import daemon
+from nexus.local.daemon import Endpoint
 from nexus.model.changes import Verb
 from nexus.providers.base import Gone, ProviderError
 from nexus.providers.e2b import E2BProvider, error_code
@@ -81,7 +83,7 @@ async def test_lists_and_looks_know_whose_a_sandbox_is(operator: Operator, web: 
     assert (await operator.look(web.record.id)).expires_at == listed.expires_at
 
 
-async def test_pause_resume_extend_and_kill(operator: Operator, web: Subject) -> None:
+async def test_pause_resume_extend_and_kill(operator: Operator, web: Subject, engine: Endpoint) -> None:
     assert await operator.pause(web.record.id)
     assert not await operator.pause(web.record.id)
     with pytest.raises(ProviderError) as caught:
@@ -92,7 +94,9 @@ async def test_pause_resume_extend_and_kill(operator: Operator, web: Subject) ->
     assert error_code(caught.value.diagnostic) == "SANDBOX_NOT_RUNNING"
     await operator.resume(web.record.id, 600)
     await operator.set_timeout(web.record.id, 3000)
-    left = (await operator.look(web.record.id)).expires_at - datetime.now(UTC)
+    # The engine's own time: other tests may have moved it.
+    now = datetime.fromisoformat(str((daemon.status(engine.home) or {})["now"]))
+    left = (await operator.look(web.record.id)).expires_at - now
     assert timedelta(seconds=2900) < left <= timedelta(seconds=3001)
     assert await operator.kill(web.record.id)
     assert not await operator.kill(web.record.id)
