@@ -15,7 +15,6 @@ import pytest
 from nexus.local import daemon
 from nexus.local.daemon import Endpoint
 
-
 # A run in the background is started with Ctrl-C ignored, and every process of its tests would be too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

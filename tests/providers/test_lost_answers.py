@@ -46,7 +46,7 @@ async def found_of(provider: E2BProvider, web: Subject, intent: Intent) -> tuple
     """What a create has made, once it can be seen: a list may omit a sandbox that is just starting."""
     state = State(lineage="l", project=web.project)
     async with asyncio.timeout(20):
-        while not (found := (await provider.find(state, [intent]))[intent.key]):
+        while not (found := (await provider.find(state, [intent]))[intent.key]):  # noqa: ASYNC110 - asks a server
             await asyncio.sleep(0.05)
     return found
 
