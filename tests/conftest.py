@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def engine(request: pytest.FixtureRequest) -> Iterator[Endpoint]:
     """A running engine with its own home and the controls for tests; nothing of it is left after the session."""
+    with session_engine(request) as endpoint:
+        yield endpoint
+
+
+@contextmanager
+def session_engine(request: pytest.FixtureRequest) -> Iterator[Endpoint]:
+    """What the fixture ``engine`` is, for a folder whose tests need one apart: because they move its clock."""
     home = Path(tempfile.mkdtemp(prefix="nexus-engine-"))
     try:
         yield daemon.ensure_running(home, test_controls=True)

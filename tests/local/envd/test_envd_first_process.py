@@ -105,7 +105,8 @@ def test_the_identity_of_the_sandbox_lies_in_files(first: Sandbox) -> None:
 def test_commands_have_default_signals_a_session_and_a_raised_oom_score(first: Sandbox) -> None:
     status = first.commands.run("grep -E 'Sig(Blk|Ign)' /proc/self/status").stdout.split()
     assert int(status[1], 16) == 0
-    assert int(status[3], 16) == 0
+    # Signals 32 and 33 are the C library's own: what started the tests may have left them ignored, and nobody may care.
+    assert int(status[3], 16) & ~(0b11 << 31) == 0
     assert first.commands.run("cat /proc/self/oom_score_adj").stdout == "100\n"
     session, own = first.commands.run("ps -o sid= -p $$; echo $$").stdout.split()
     assert session == own
