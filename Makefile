@@ -41,6 +41,7 @@ $(BIN)/python:
 
 $(BIN)/nexus: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m compileall -q nexus
 	@touch $@
 
 $(BIN)/pytest: $(BIN)/nexus pyproject.toml
