@@ -71,7 +71,9 @@ async def _known_state(
 ) -> tuple[State, tuple[Diagnostic, ...]]:
     fresh = State(lineage=lineage, project=project.name, environment=project.environment, target=target)
     loaded = await load(session.backend, fresh)
-    state = loaded.state if loaded.state.target is not None else replace(loaded.state, target=target)
+    # A state that knows of nothing is nowhere yet, or not any more.
+    is_nowhere = loaded.state.is_empty or loaded.state.target is None
+    state = replace(loaded.state, target=target) if is_nowhere else loaded.state
     damage = state.verify()
     if damage:
         raise DiagnosticsError(damage)

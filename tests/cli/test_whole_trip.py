@@ -182,3 +182,20 @@ def test_the_doctors_and_the_engine_tell_how_it_is(nexus: Nexus) -> None:
         "export E2B_API_KEY",
     }
     assert nexus.ok("local", "logs", "-n", "1").out
+
+
+def test_what_was_destroyed_may_be_made_again_on_another_target(nexus: Nexus) -> None:
+    nexus.write("sandboxes: {a: {template: base}}\n")
+    nexus.ok("apply", "-y")
+    nexus.ok("destroy", "-y")
+    path = nexus.folder / ".nexus" / "default" / "state.json"
+    state = json.loads(path.read_text())
+    state["target"]["account"] = "local-0123456789abcdef"
+    path.write_text(json.dumps(state))
+    nexus.ok("apply", "-y")
+    assert nexus("plan", "--detailed-exitcode").code == 0
+    other = path.read_text().replace(json.loads(path.read_text())["target"]["account"], "local-0123456789abcdef")
+    kept = path.read_text()
+    path.write_text(other)
+    assert "error[target-mismatch]" in nexus("plan").err
+    path.write_text(kept)
