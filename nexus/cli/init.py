@@ -9,6 +9,7 @@ import click
 
 import nexus
 from nexus.cli.failures import guarded
+from nexus.cli.recipes import write_recipe
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import DiagnosticsError, error
 
@@ -26,7 +27,8 @@ _README = "README.md"  # speaks of the example, and a project usually has its ow
 def command(settings: Settings, example: str, list_only: bool, name: str | None) -> int:
     """Begin a project in this folder from EXAMPLE.
 
-    Writes the example's files, an editor line for the schema, and a .gitignore. Existing files are never overwritten.
+    Writes the example's files, an editor line for the schema, a .gitignore, and a recipe for continuous integration
+    (GitHub Actions). Existing files are never overwritten.
     """
     if list_only:
         for folder in _examples():
@@ -36,6 +38,7 @@ def command(settings: Settings, example: str, list_only: bool, name: str | None)
     settings.folder.mkdir(parents=True, exist_ok=True)
     written = _copy(source, settings.folder)
     _adapt(settings.folder, source, name or settings.folder.name)
+    write_recipe(settings.folder)
     click.echo(f"Began a project from «{source.name}» in {settings.folder}: {', '.join(sorted(written))}")
     click.echo("Next: nexus plan, then nexus apply")
     return 0

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cli.conftest import Nexus, Ran, check
 
@@ -199,3 +200,13 @@ def test_what_was_destroyed_may_be_made_again_on_another_target(nexus: Nexus) ->
     path.write_text(other)
     assert "error[target-mismatch]" in nexus("plan").err
     path.write_text(kept)
+
+
+def test_the_recipe_for_continuous_integration_works(nexus: Nexus) -> None:
+    nexus.ok("init", "--name", "recipe")
+    recipe = yaml.safe_load((nexus.folder / ".github" / "workflows" / "nexus.yml").read_text())
+    lines = [step.get("run", "") for step in recipe["jobs"]["manifest"]["steps"]]
+    commands = [line.partition("nexus ")[2].split() for line in lines if "nexus " in line]
+    assert [command[0] for command in commands] == ["validate", "apply", "plan", "destroy"]
+    for command in commands:
+        nexus.ok(*command)
