@@ -42,6 +42,7 @@ class TestEnvironment:
         assert await inside(web, "echo ${STAGE-unset}") == "unset\n"
         assert "env" not in web.record.setup
 
+    @pytest.mark.usefixtures("accounts_apart")
     async def test_only_root_and_the_sandboxes_user_can_read_later_values(self, make: Make, inside: Inside) -> None:
         web = await up(make("sandbox.web").declare(env_vars={"KEY": "a"}))
         web.declare(env_vars={"KEY": secret("rotated-secret")})
@@ -142,6 +143,7 @@ class TestUploads:
         await web.do(Verb.UPLOAD, "uploads")
         assert count == 3
 
+    @pytest.mark.usefixtures("accounts_apart")
     async def test_folders_that_exist_keep_their_owner_and_new_ones_belong_to_the_user(
         self, make: Make, inside: Inside
     ) -> None:
@@ -249,6 +251,7 @@ class TestCommands:
             await running
         assert asyncio.all_tasks() <= before
 
+    @pytest.mark.usefixtures("accounts_apart")
     async def test_the_text_of_a_command_is_in_no_command_line(self, make: Make, inside: Inside) -> None:
         web = await up(
             make("sandbox.web").declare(

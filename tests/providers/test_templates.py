@@ -30,6 +30,7 @@ async def sandbox_of(make: Make, template: Subject, name: str = "web") -> Subjec
     return web
 
 
+@pytest.mark.usefixtures("accounts_apart")
 async def test_a_build_holds_everything_that_is_declared(make: Make, inside: Inside) -> None:
     files = MemoryFiles(
         folders={"lib": {"a.py": b"A = 1\n", "bin/tool": b"#!/bin/sh\necho tool\n"}}, modes={"bin/tool": 0o755}

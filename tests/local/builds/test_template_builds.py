@@ -52,6 +52,7 @@ def build(template: Any, name: str, api: dict[str, Any], **more: Any) -> list[st
     return messages
 
 
+@pytest.mark.usefixtures("accounts_apart")
 def test_every_instruction_leaves_its_mark(clean_engine: Endpoint, api: dict[str, Any], context: Path) -> None:
     template = (
         Template(file_context_path=context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -52,6 +53,9 @@ async def test_node_fetches_and_resolves(machines, index_url):
       fetch(url).then(r => console.log(r.status, error === null && found.length > 0));
     });
     """
+    outside = await asyncio.create_subprocess_exec("node", "-e", script, index_url, stderr=asyncio.subprocess.DEVNULL)
+    if await outside.wait() != 0:
+        pytest.skip("node can't fetch on this host either")
     inside = await machines.start(["node", "-e", script, index_url])
     assert await inside.output() == "200 true"
 
