@@ -75,6 +75,8 @@ class FailureReason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
+    """``source_sandbox`` is the sandbox that a snapshot was taken of; None for what steps have made."""
+
     id: str
     template_id: str
     status: BuildStatus
@@ -86,6 +88,7 @@ class Build:
     finished_at: datetime | None = None
     result: BuildResult | None = None
     reason: FailureReason | None = None
+    source_sandbox: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +99,23 @@ class TagAssignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """``tags`` point at finished builds only."""
+    """``tags`` point at finished builds only. Snapshots are templates too; ``alias`` None is one without a name."""
 
     id: str
-    alias: str
+    alias: str | None
     public: bool
     created_at: datetime
     updated_at: datetime
     tags: Mapping[str, TagAssignment] = field(default_factory=dict)
     spawn_count: int = 0
     last_spawned_at: datetime | None = None
+    is_snapshot: bool = False
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        return () if self.alias is None else (self.alias,)
+
+    @property
+    def name(self) -> str:
+        """What people call it: the alias, or the id where there is none."""
+        return self.alias or self.id

@@ -59,6 +59,11 @@ class TemplateRecords:
         await asyncio.to_thread(remove_document, self._builds / f"{build_id}.json")
         self.log_file(build_id).unlink(missing_ok=True)
 
+    def forget_build(self, build_id: str) -> None:
+        """Remove a build that belongs to no template, before anything else uses the records."""
+        remove_document(self._builds / f"{build_id}.json")
+        self.log_file(build_id).unlink(missing_ok=True)
+
     async def _write(self, path: Path, document: Mapping[str, object]) -> None:
         async with self._writing[path]:
             await asyncio.to_thread(write_document, path, document)
@@ -88,6 +93,7 @@ def _encode_template(template: Template) -> dict[str, object]:
         "tags": {tag: [item.build_id, item.at.isoformat()] for tag, item in template.tags.items()},
         "spawn_count": template.spawn_count,
         "last_spawned_at": _moment_text(template.last_spawned_at),
+        "is_snapshot": template.is_snapshot,
     }
 
 
@@ -96,13 +102,14 @@ def _decode_template(document: Mapping[str, object]) -> Template:
     assert isinstance(tags, dict)
     return Template(
         id=str(document["id"]),
-        alias=str(document["alias"]),
+        alias=_optional_text(document["alias"]),
         public=bool(document["public"]),
         created_at=_moment(document["created_at"]),
         updated_at=_moment(document["updated_at"]),
         tags={tag: TagAssignment(str(item[0]), _moment(item[1])) for tag, item in tags.items()},
         spawn_count=int(str(document["spawn_count"])),
         last_spawned_at=_optional_moment(document["last_spawned_at"]),
+        is_snapshot=bool(document.get("is_snapshot", False)),
     )
 
 
@@ -120,6 +127,7 @@ def _encode_build(build: Build) -> dict[str, object]:
         "finished_at": _moment_text(build.finished_at),
         "result": None if build.result is None else _encode_result(build.result),
         "reason": None if build.reason is None else {"message": build.reason.message, "step": build.reason.step},
+        "source_sandbox": build.source_sandbox,
     }
 
 
@@ -141,6 +149,7 @@ def _decode_build(document: Mapping[str, object]) -> Build:
             if isinstance(reason, dict)
             else None
         ),
+        source_sandbox=_optional_text(document.get("source_sandbox")),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import string
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -31,18 +31,27 @@ class TemplateRegistry:
         self._records = records
         self._templates: dict[str, Template] = {}
         self._builds: dict[str, Build] = {}
+        self.spawn_total = 0
+        """Sandboxes started since the daemon began, of ``base`` too."""
 
     def open(self) -> None:
         self._templates = {template.id: template for template in self._records.load_templates()}
-        self._builds = {
-            build.id: build for build in self._records.load_builds() if build.template_id in self._templates
-        }
+        for build in self._records.load_builds():
+            if build.template_id in self._templates:
+                self._builds[build.id] = build
+            else:
+                # A crash between the two records of a new snapshot, or of a deleted template.
+                self._records.forget_build(build.id)
 
     # Looking up
 
     def templates(self) -> list[Template]:
-        """The engine's own templates, newest first; ``base`` is not among them."""
-        return sorted(self._templates.values(), key=lambda template: (template.created_at, template.id), reverse=True)
+        """The templates that were built, newest first; ``base`` and snapshots are not among them."""
+        return _newest_first(template for template in self._templates.values() if not template.is_snapshot)
+
+    def snapshots(self) -> list[Template]:
+        """The templates that are snapshots of sandboxes, newest first."""
+        return _newest_first(template for template in self._templates.values() if template.is_snapshot)
 
     def find(self, reference: str) -> Template:
         """By id or alias, whatever the tag. Raises NotFoundError."""
@@ -67,6 +76,14 @@ class TemplateRegistry:
 
     def all_builds(self) -> list[Build]:
         return list(self._builds.values())
+
+    def needed_layers(self) -> Iterator[str]:
+        """The layers of builds that a tag points at; sandboxes can be made of no others."""
+        for template in self._templates.values():
+            for assignment in template.tags.values():
+                build = self._builds.get(assignment.build_id)
+                if build is not None and build.result is not None:
+                    yield from build.result.layers
 
     def latest_ready(self, template: Template) -> Build | None:
         """The build that sandboxes use: that of the default tag, else the newest finished one."""
@@ -116,11 +133,12 @@ class TemplateRegistry:
 
     def note_use(self, template_id: str, at: datetime) -> None:
         """Counted in memory; written with the template's next change or at the end of the daemon."""
+        self.spawn_total += 1
         if (template := self._templates.get(template_id)) is not None:
             self._templates[template_id] = replace(template, spawn_count=template.spawn_count + 1, last_spawned_at=at)
 
     async def save_counts(self) -> None:
-        for template in self.templates():
+        for template in list(self._templates.values()):
             await self._records.write_template(template)
 
     # Changing
@@ -132,9 +150,44 @@ class TemplateRegistry:
         existing = self._by_name(alias)
         if existing is not None:
             return existing
-        template = Template(id=_new_id(), alias=alias, public=False, created_at=now, updated_at=now)
+        template = Template(id=new_template_id(), alias=alias, public=False, created_at=now, updated_at=now)
         await self.save(template)
         return template
+
+    async def add_snapshot(self, alias: str | None, build: Build) -> Template:
+        """A finished snapshot under its tags: a new template, or one more build of the template called ``alias``.
+
+        ``build`` names the template it is for, unless ``alias`` says otherwise. On disk the build comes first: what a
+        crash leaves of it alone is swept away at the next start.
+        """
+        while True:
+            template = self._snapshot_template(alias, build)
+            build = replace(build, template_id=template.id)
+            await self._records.write_build(build)
+            # Meanwhile another request may have made, changed or deleted the template.
+            template = self._snapshot_template(alias, build)
+            if template.id == build.template_id:
+                break
+        self._builds[build.id] = build
+        tags = {**template.tags, **{tag: TagAssignment(build.id, build.created_at) for tag in build.tags}}
+        changed = replace(template, tags=tags, updated_at=build.created_at)
+        await self.save(changed)
+        return changed
+
+    def _snapshot_template(self, alias: str | None, build: Build) -> Template:
+        """The template a snapshot goes to: the one called ``alias``, else a new one with the id that ``build`` names."""
+        existing = None if alias is None else self._by_name(alias)
+        if existing is not None:
+            self._refuse_base(existing)
+            return existing
+        return Template(
+            id=build.template_id,
+            alias=alias,
+            public=False,
+            created_at=build.created_at,
+            updated_at=build.created_at,
+            is_snapshot=True,
+        )
 
     async def save(self, template: Template) -> None:
         self._templates[template.id] = template
@@ -200,10 +253,14 @@ class ReservedTemplateError(EngineError):
     status = 403
 
 
+def _newest_first(templates: Iterable[Template]) -> list[Template]:
+    return sorted(templates, key=lambda template: (template.created_at, template.id), reverse=True)
+
+
 def bootable_of(template: Template, build: Build) -> Bootable:
     result = build.result
     if result is None:
-        raise NotFoundError(f"template '{template.alias}' has no finished build")
+        raise NotFoundError(f"template '{template.name}' has no finished build")
     return Bootable(
         template_id=template.id,
         build_id=build.id,
@@ -260,7 +317,7 @@ def _base_build_id() -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{BASE}.nexus.local"))
 
 
-def _new_id() -> str:
+def new_template_id() -> str:
     return "".join(secrets.choice(_ID_LETTERS) for _ in range(20))
 
 

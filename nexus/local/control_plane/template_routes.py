@@ -15,18 +15,25 @@ from nexus.local.builds.build_log import BuildLogEntry
 from nexus.local.builds.model import Template
 from nexus.local.builds.references import check_tag
 from nexus.local.builds.registry import TemplateRegistry
-from nexus.local.builds.service import BuildService
+from nexus.local.builds.service import BuildRequest, BuildService
 from nexus.local.clock import Clock
+from nexus.local.control_plane.account_routes import demand_access_token
 from nexus.local.control_plane.bodies import query_milliseconds, query_number, read_fields
 from nexus.local.control_plane.guards import UPLOAD_PREFIX
 from nexus.local.control_plane.paging import page
-from nexus.local.control_plane.template_requests import parse_registration, parse_start
+from nexus.local.control_plane.template_requests import (
+    parse_registration,
+    parse_registration_v1,
+    parse_registration_v2,
+    parse_start,
+)
 from nexus.local.control_plane.template_wire import TemplateWire, build_entry
 from nexus.local.errors import ForbiddenError, InvalidRequestError
 from nexus.local.sandboxes.logbook import check_level, severity
 from nexus.local.sandboxes.service import SandboxService
 
 _MAX_LOGS = 100
+_NO_REGISTRY = "the local engine takes no images that were built elsewhere; build with a current SDK or CLI"
 _UPLOAD_LIFETIME = timedelta(hours=1)
 
 
@@ -58,6 +65,8 @@ class TemplateRoutes:
         build = f"{one}/builds/{{build_id}}"
         return [
             Route("/v3/templates", self.register, methods=["POST"]),
+            Route("/v2/templates", self.register_v2, methods=["POST"]),
+            Route("/templates", self.register_v1, methods=["POST"]),
             Route("/v2/templates", self.list_templates, methods=["GET"]),
             Route("/templates", self.list_all, methods=["GET"]),
             Route("/templates/tags", self.assign_tags, methods=["POST"]),
@@ -68,6 +77,8 @@ class TemplateRoutes:
             Route(f"{build}/status", self.status, methods=["GET"]),
             Route(f"{build}/logs", self.logs, methods=["GET"]),
             Route(f"{one}/tags", self.tags, methods=["GET"]),
+            Route(build, self.start_v1, methods=["POST"]),
+            Route(one, self.register_again_v1, methods=["POST"]),
             Route(one, self.get, methods=["GET"]),
             Route(one, self.delete, methods=["DELETE"]),
             Route(one, self.update_v1, methods=["PATCH"]),
@@ -78,6 +89,22 @@ class TemplateRoutes:
     async def register(self, request: Request) -> Response:
         template, build = await self._builds.register(parse_registration(await read_fields(request)))
         return JSONResponse(self._wire.registered(template, build), status_code=202)
+
+    async def register_v2(self, request: Request) -> Response:
+        return await self._register_older(parse_registration_v2(await read_fields(request)))
+
+    async def register_v1(self, request: Request) -> Response:
+        demand_access_token(request)
+        return await self._register_older(parse_registration_v1(await read_fields(request)))
+
+    async def register_again_v1(self, request: Request) -> Response:
+        demand_access_token(request)
+        template = self._find(request)
+        return await self._register_older(parse_registration_v1(await read_fields(request), template.alias))
+
+    async def _register_older(self, asked: BuildRequest) -> Response:
+        template, build = await self._builds.register(asked)
+        return JSONResponse({**self._template(template), "buildID": build.id}, status_code=202)
 
     async def list_templates(self, request: Request) -> Response:
         shown, headers = page(request, self._registry.templates(), lambda template: template.id)
@@ -100,14 +127,14 @@ class TemplateRoutes:
         template = self._find(request)
         if (state := self._sandboxes.uses_template(template.id)) is not None:
             raise InvalidRequestError(
-                f"cannot delete template '{template.alias}' because there are {state.value} sandboxes using it"
+                f"cannot delete template '{template.name}' because there are {state.value} sandboxes using it"
             )
         await self._builds.cancel_all_of(template)
         await self._registry.delete(template)
         return Response(status_code=204)
 
     async def update(self, request: Request) -> Response:
-        return JSONResponse({"names": [(await self._update(request)).alias]})
+        return JSONResponse({"names": list((await self._update(request)).aliases)})
 
     async def update_v1(self, request: Request) -> Response:
         await self._update(request)
@@ -149,6 +176,12 @@ class TemplateRoutes:
     async def start(self, request: Request) -> Response:
         spec = parse_start(await read_fields(request))
         await self._builds.start(self._find(request), request.path_params["build_id"], spec)
+        return Response(status_code=202)
+
+    async def start_v1(self, request: Request) -> Response:
+        """The client believes that it has pushed an image, for which there is no registry here: the build fails."""
+        demand_access_token(request)
+        await self._builds.refuse(self._find(request), request.path_params["build_id"], _NO_REGISTRY)
         return Response(status_code=202)
 
     async def status(self, request: Request) -> Response:

@@ -23,8 +23,8 @@ class TemplateWire:
             "templateID": template.id,
             "buildID": build.id,
             "public": template.public,
-            "names": [template.alias],
-            "aliases": [template.alias],
+            "names": list(template.aliases),
+            "aliases": list(template.aliases),
             "tags": list(build.tags),
         }
 
@@ -39,8 +39,8 @@ class TemplateWire:
             "memoryMB": latest.memory_mb if latest else DEFAULT_MEMORY,
             "diskSizeMB": self.disk_size_mb,
             "public": template.public,
-            "aliases": [template.alias],
-            "names": [template.alias],
+            "aliases": list(template.aliases),
+            "names": list(template.aliases),
             "createdAt": wire_time(template.created_at),
             "updatedAt": wire_time(template.updated_at),
             "createdBy": None,
