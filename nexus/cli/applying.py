@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import click
 
 from nexus.cli.failures import print_events, report, show_diagnostics, source_reader
-from nexus.cli.running import in_session, load_project, on_interrupt
+from nexus.cli.options import RunOptions
+from nexus.cli.running import in_session, load_project, on_interrupt, seconds
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
 
@@ -32,18 +33,10 @@ INTERRUPTED = 130
 
 def run_apply(
     settings: Settings,
-    *,
-    planfile: Path | None,
-    environment: str,
-    var_texts: tuple[str, ...],
-    var_files: tuple[Path, ...],
-    local: bool,
+    run: RunOptions,
     options: PlanOptions | Callable[[Project], PlanOptions],
-    auto_approve: bool,
-    parallelism: int,
-    lock_timeout: float,
-    as_json: bool,
-    verbose: bool,
+    *,
+    planfile: Path | None = None,
 ) -> int:
     """Load, plan under the lock, ask, do, and say how it ended. Returns the exit code.
 
@@ -52,37 +45,56 @@ def run_apply(
     from nexus.workflows.applying import ApplyRequest, apply
     from nexus.workflows.planning import read_saved
 
+    patience = seconds(run.lock_timeout)
     saved = None if planfile is None else read_saved(_absolute(planfile))
+    environment = run.environment
     if saved is not None:
-        _refuse_values_beside(var_texts, var_files)
+        _refuse_values_beside(run.var_texts, run.var_files)
         environment = saved.plan.environment
-    project = load_project(settings, environment, var_texts, var_files, saved=saved)
+    project = load_project(settings, environment, run.var_texts, run.var_files, saved=saved)
     chosen = options(project) if callable(options) else options
     if saved is not None:
         _refuse_selection_beside(chosen)
-    if not auto_approve and saved is None and (as_json or not sys.stdin.isatty()):
-        raise DiagnosticsError(
-            error(
-                "not-approved",
-                "Nobody is there to approve the plan",
-                detail="Questions are only asked on a terminal, and never together with --json.",
-                hint="add --auto-approve, or apply a saved plan: nexus plan --out FILE, then nexus apply FILE",
-            )
-        )
+    if not run.auto_approve and saved is None:
+        require_a_person(as_json=run.as_json, instead="nexus plan --out FILE, then nexus apply FILE")
 
     async def work(session: Session) -> Applied:
-        with _listening(settings, as_json=as_json, verbose=verbose) as sink:
+        with _listening(settings, as_json=run.as_json, verbose=run.verbose) as sink:
             return await apply(
                 project,
                 session,
-                ApplyRequest(options=chosen, saved=saved, parallelism=parallelism, lock_timeout=lock_timeout),
-                approve=_approval(auto_approve=auto_approve or saved is not None, destroy=chosen.destroy),
+                ApplyRequest(options=chosen, saved=saved, parallelism=run.parallelism, lock_timeout=patience),
+                approve=_approval(auto_approve=run.auto_approve or saved is not None, destroy=chosen.destroy),
                 sink=sink,
                 bind_interrupt=on_interrupt,
             )
 
-    applied = in_session(settings, project, local=local, quiet=as_json, work=work)
-    return _close(settings, applied, as_json=as_json)
+    applied = in_session(settings, project, local=run.local, quiet=run.as_json, work=work)
+    return _close(settings, applied, as_json=run.as_json)
+
+
+def require_a_person(*, as_json: bool, instead: str = "") -> None:
+    """Raises DiagnosticsError where nobody can be asked. ``instead`` is another way than --auto-approve."""
+    if not as_json and sys.stdin.isatty():
+        return
+    raise DiagnosticsError(
+        error(
+            "not-approved",
+            "Nobody is there to approve this",
+            detail="Questions are only asked on a terminal, and never together with --json.",
+            hint="add --auto-approve" + (f", or apply a saved plan: {instead}" if instead else ""),
+        )
+    )
+
+
+def confirm(question: str) -> bool:
+    """Ask on the terminal, with Ctrl-C as everywhere else."""
+    # The event loop's own handler waits for the loop to go on, and that waits for the answer.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return click.confirm(question, default=False, err=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _absolute(path: Path) -> Path:
@@ -101,15 +113,7 @@ def _refuse_selection_beside(options: PlanOptions) -> None:
 
 def _approval(*, auto_approve: bool, destroy: bool) -> Callable[[Plan], bool]:
     def approve(plan: Plan) -> bool:  # noqa: ARG001 - it has been shown already
-        if auto_approve:
-            return True
-        question = "Delete all of this?" if destroy else "Do this?"
-        # The event loop's own handler waits for the loop to go on, and that waits for the answer.
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            return click.confirm(question, default=False, err=True)
-        finally:
-            signal.signal(signal.SIGINT, before)
+        return auto_approve or confirm("Delete all of this?" if destroy else "Do this?")
 
     return approve
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -99,16 +101,55 @@ def apply_options(function: F) -> F:
             verbose_option,
             click.option("-y", "--auto-approve", is_flag=True, help="Do not ask."),
             click.option(
-                "--parallelism", type=click.IntRange(1, 256), default=10, show_default=True, help="Operations at once."
+                "--parallelism",
+                type=click.IntRange(1, 256),
+                help="Operations at once; 10 where neither this nor the manifest's provider section says.",
             ),
-            click.option(
-                "--lock-timeout",
-                default="0s",
-                show_default=True,
-                metavar="DURATION",
-                help="How long to wait for another apply to end, such as 5m.",
-            ),
+            lock_timeout_option,
         )
     ):
         function = option(function)
     return function
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What was said on the command line about a run that plans and applies. ``lock_timeout`` is a duration's text.
+
+    ``parallelism`` is None where nothing was said: then the manifest's ``provider`` section decides.
+    """
+
+    environment: str
+    var_texts: tuple[str, ...]
+    var_files: tuple[Path, ...]
+    local: bool
+    auto_approve: bool
+    parallelism: int | None
+    lock_timeout: str
+    as_json: bool
+    verbose: bool
+
+
+def run_options(function: Callable[..., int]) -> Callable[..., int]:
+    """The options of every command that plans and applies, given to ``function`` as one :class:`RunOptions`.
+
+    Has to be the innermost decorator; ``function`` takes Settings, the options, and then what is its own.
+    """
+    names = [field.name for field in fields(RunOptions)]
+
+    @functools.wraps(function)
+    def gathered(settings: object, **given: Any) -> int:
+        run = RunOptions(**{name: given.pop(name) for name in names})
+        return function(settings, run, **given)
+
+    return project_options(target_options(apply_options(json_option("events, one a line,")(gathered))))
+
+
+def lock_timeout_option(function: F) -> F:
+    return click.option(
+        "--lock-timeout",
+        default="0s",
+        show_default=True,
+        metavar="DURATION",
+        help="How long to wait for another run to end, such as 5m.",
+    )(function)

@@ -4,7 +4,16 @@ from nexus.planning.evaluate import Evaluated, Evaluation
 from nexus.planning.moves import moved
 from nexus.planning.planner import Planned, make_plan, plan
 from nexus.planning.request import PlanRequest
-from nexus.planning.saved import SavedPlan, format_saved, parse_saved, plan_from_json, plan_to_json
+from nexus.planning.saved import (
+    SavedPlan,
+    diagnostic_to_json,
+    format_saved,
+    operation_to_json,
+    parse_saved,
+    plan_from_json,
+    plan_to_json,
+    public_plan,
+)
 from nexus.planning.staleness import difference
 
 __all__ = [
@@ -13,12 +22,15 @@ __all__ = [
     "PlanRequest",
     "Planned",
     "SavedPlan",
+    "diagnostic_to_json",
     "difference",
     "format_saved",
     "make_plan",
     "moved",
+    "operation_to_json",
     "parse_saved",
     "plan",
     "plan_from_json",
     "plan_to_json",
+    "public_plan",
 ]

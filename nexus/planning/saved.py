@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from nexus.model.addresses import Address, AddressError
 from nexus.model.changes import PLAN_VERSION, Action, Change, Effect, FieldDiff, Operation, Plan, PlanOptions, Verb
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, Severity, SourcePos, SourceRange, error
 from nexus.model.state import Target
-from nexus.model.values import from_json, to_json
+from nexus.model.values import Value, from_json, to_json
 
 Json = dict[str, object]
+Encode = Callable[[Value], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +44,13 @@ def format_saved(plan: Plan) -> str:
 
 def plan_to_json(plan: Plan) -> Json:
     """The document without its digest."""
+    document = public_plan(plan, to_json)
+    document["operations"] = [
+        {**operation_to_json(operation), "uid": operation.uid or None, "force": operation.force}
+        for operation in plan.operations
+    ]
     return {
-        "format_version": plan.version,
-        "project": plan.project,
-        "environment": plan.environment,
-        "target": {"kind": plan.target.kind, "account": plan.target.account},
-        "changes": [_change(change) for change in plan.changes],
-        "operations": [_operation(operation) for operation in plan.operations],
-        "summary": plan.summary,
-        "diagnostics": [_diagnostic(item) for item in plan.diagnostics],
+        **document,
         "lineage": plan.lineage,
         "base_serial": plan.base_serial,
         "options": _options(plan.options),
@@ -59,25 +58,40 @@ def plan_to_json(plan: Plan) -> Json:
     }
 
 
-def _change(change: Change) -> Json:
+def public_plan(plan: Plan, encode: Encode) -> Json:
+    """What a saved plan and the one that readers get have in common. ``encode`` gives values their form."""
+    return {
+        "format_version": plan.version,
+        "project": plan.project,
+        "environment": plan.environment,
+        "target": {"kind": plan.target.kind, "account": plan.target.account},
+        "changes": [change_to_json(change, encode) for change in plan.changes],
+        "operations": [operation_to_json(operation) for operation in plan.operations],
+        "summary": plan.summary,
+        "diagnostics": [diagnostic_to_json(item) for item in plan.diagnostics],
+    }
+
+
+def change_to_json(change: Change, encode: Encode) -> Json:
+    source = change.source
     return {
         "address": str(change.address),
         "kind": change.address.kind,
         "action": change.action.value,
         "cause": change.cause,
         "data_loss": change.data_loss,
-        "fields": [_field(diff) for diff in change.fields],
+        "fields": [_field(diff, encode) for diff in change.fields],
         "source": None
-        if change.source is None
-        else {"file": change.source.file, "line": change.source.start.line, "column": change.source.start.column},
+        if source is None
+        else {"file": source.file, "line": source.start.line, "column": source.start.column},
     }
 
 
-def _field(diff: FieldDiff) -> Json:
+def _field(diff: FieldDiff, encode: Encode) -> Json:
     return {
         "path": diff.path,
-        "before": to_json(diff.before),
-        "after": to_json(diff.after),
+        "before": encode(diff.before),
+        "after": encode(diff.after),
         "effect": diff.effect.value,
         "unknown": diff.unknown,
         "sensitive": diff.sensitive,
@@ -85,7 +99,7 @@ def _field(diff: FieldDiff) -> Json:
     }
 
 
-def _operation(operation: Operation) -> Json:
+def operation_to_json(operation: Operation) -> Json:
     return {
         "id": operation.id,
         "verb": operation.verb.value,
@@ -93,12 +107,10 @@ def _operation(operation: Operation) -> Json:
         "unit": operation.unit or None,
         "needs": list(operation.needs),
         "cause": operation.cause,
-        "uid": operation.uid or None,
-        "force": operation.force,
     }
 
 
-def _diagnostic(item: Diagnostic) -> Json:
+def diagnostic_to_json(item: Diagnostic) -> Json:
     place = item.range
     return {
         "severity": item.severity.value,

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, assert_never
 
+from nexus import planning
 from nexus.model.addresses import Address
-from nexus.model.changes import Change, FieldDiff, Operation, Plan
-from nexus.model.diagnostics import Diagnostic, Severity, SourcePos, SourceRange
+from nexus.model.changes import Operation, Plan
+from nexus.model.diagnostics import Diagnostic, Severity
 from nexus.model.events import (
     ApplyFinished,
     ApplyStarted,
@@ -27,6 +28,7 @@ from nexus.model.events import (
 )
 from nexus.model.state import OutputRecord, ResourceRecord, State
 from nexus.model.values import Fingerprint, Sensitive, Unknown, Value
+from nexus.planning import diagnostic_to_json
 from nexus.providers.failures import error_code
 from nexus.render.values import SENSITIVE
 
@@ -50,18 +52,6 @@ def value_to_json(value: Value) -> object:
             return value
 
 
-def diagnostic_to_json(diagnostic: Diagnostic) -> Json:
-    return {
-        "severity": diagnostic.severity.value,
-        "code": diagnostic.code,
-        "summary": diagnostic.summary,
-        "detail": diagnostic.detail,
-        "hint": diagnostic.hint,
-        "address": diagnostic.address or None,
-        "range": None if diagnostic.range is None else _range(diagnostic.range),
-    }
-
-
 def diagnostics_to_json(diagnostics: Iterable[Diagnostic]) -> list[Json]:
     return [diagnostic_to_json(diagnostic) for diagnostic in diagnostics]
 
@@ -83,31 +73,7 @@ def validation_to_json(diagnostics: Sequence[Diagnostic], *, valid: bool) -> Jso
 
 
 def plan_to_json(plan: Plan) -> Json:
-    return {
-        "format_version": FORMAT_VERSION,
-        "project": plan.project,
-        "environment": plan.environment,
-        "target": {"kind": plan.target.kind, "account": plan.target.account},
-        "changes": [change_to_json(change) for change in plan.changes],
-        "operations": [{**_operation(op), "needs": list(op.needs), "cause": op.cause} for op in plan.operations],
-        "summary": plan.summary,
-        "diagnostics": diagnostics_to_json(plan.diagnostics),
-    }
-
-
-def change_to_json(change: Change) -> Json:
-    source = change.source
-    return {
-        "address": str(change.address),
-        "kind": change.address.kind,
-        "action": change.action.value,
-        "cause": change.cause,
-        "data_loss": change.data_loss,
-        "fields": [_field(diff) for diff in change.fields],
-        "source": None
-        if source is None
-        else {"file": source.file, "line": source.start.line, "column": source.start.column},
-    }
+    return planning.public_plan(plan, value_to_json)
 
 
 def outputs_to_json(outputs: Mapping[str, OutputRecord]) -> Json:
@@ -202,29 +168,5 @@ def _changes(changes: Mapping[Address, Outcome]) -> Json:
 
 
 def _operation(operation: Operation) -> Json:
-    return {
-        "id": operation.id,
-        "verb": operation.verb.value,
-        "address": str(operation.address),
-        "unit": operation.unit or None,
-    }
-
-
-def _field(diff: FieldDiff) -> Json:
-    return {
-        "path": diff.path,
-        "before": value_to_json(diff.before),
-        "after": value_to_json(diff.after),
-        "effect": diff.effect.value,
-        "unknown": diff.unknown,
-        "sensitive": diff.sensitive,
-        "note": diff.note,
-    }
-
-
-def _range(place: SourceRange) -> Json:
-    return {"file": place.file, "start": _position(place.start), "end": _position(place.end)}
-
-
-def _position(position: SourcePos) -> Json:
-    return {"line": position.line, "column": position.column}
+    whole = planning.operation_to_json(operation)
+    return {name: whole[name] for name in ("id", "verb", "address", "unit")}

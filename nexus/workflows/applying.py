@@ -34,11 +34,14 @@ class BindInterrupt(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyRequest:
-    """``lock_timeout`` in seconds. A ``saved`` plan is applied exactly, or refused; its options then hold."""
+    """``lock_timeout`` in seconds. A ``saved`` plan is applied exactly, or refused; its options then hold.
+
+    ``parallelism`` None leaves it to the manifest.
+    """
 
     options: PlanOptions = field(default_factory=PlanOptions)
     saved: SavedPlan | None = None
-    parallelism: int = 10
+    parallelism: int | None = None
     lock_timeout: float = 0.0
 
 
@@ -76,7 +79,16 @@ async def apply(
             return await _settle(session, draft)
         if not approve(draft.plan):
             return Applied(plan=draft.plan, approved=False)
-        return await _carry_out(session, draft, request, sink, bind_interrupt)
+        return await _carry_out(session, await _grounded(session, draft), request, sink, bind_interrupt)
+
+
+async def _grounded(session: Session, draft: Draft) -> Draft:
+    """The draft on a state that is written: a journal can only continue one that is."""
+    if not draft.survey.unwritten:
+        return draft
+    state = await commit(session.backend, draft.survey.state)
+    survey = replace(draft.survey, state=state, unwritten=False)
+    return replace(draft, survey=survey, plan=replace(draft.plan, base_serial=state.serial))
 
 
 @asynccontextmanager
@@ -92,7 +104,7 @@ async def _settle(session: Session, draft: Draft) -> Applied:
     """Nothing to do out there; outputs may still read differently than they did."""
     state = draft.survey.state
     outputs, notes = _outputs(draft, state)
-    if outputs != state.outputs:
+    if outputs != state.outputs or draft.survey.unwritten:
         await commit(session.backend, replace(state, outputs=outputs))
     return Applied(plan=draft.plan, approved=True, outputs=outputs, diagnostics=notes)
 
@@ -110,7 +122,7 @@ async def _carry_out(
         sink,
         ids=session.ids,
         clock=session.clock,
-        limits=Limits(concurrency=request.parallelism),
+        limits=Limits(concurrency=request.parallelism or Limits().concurrency),
     )
     bind_interrupt(executor.interrupt)
     async with explained():
