@@ -8,6 +8,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
 from nexus.local.clock import AdjustableClock
+from nexus.local.control_plane.account_routes import AccountRoutes
 from nexus.local.control_plane.engine_routes import EngineRoutes, TestControlRoutes
 from nexus.local.control_plane.faults import FaultRule, Faults
 from nexus.local.control_plane.guards import Guards
@@ -27,7 +28,9 @@ def create_app(engine: Engine) -> ASGIApp:
         routes = [*TestControlRoutes(engine.clock, rules).routes(), *routes]
     router = Router(routes=routes, redirect_slashes=False)
     handlers = {EngineError: on_engine_error, HTTPException: on_http_error}
-    app: ASGIApp = Guards(BugReporter(ExceptionMiddleware(router, handlers)), engine.settings.api_key)
+    app: ASGIApp = Guards(
+        BugReporter(ExceptionMiddleware(router, handlers)), engine.settings.api_key, engine.settings.access_token
+    )
     return Faults(app, rules) if engine.options.test_controls else app
 
 
@@ -45,4 +48,5 @@ def _routes(engine: Engine) -> list[Route]:
     )
     volumes = VolumeRoutes(engine.volumes, engine.sandboxes, engine.sandbox_wire)
     own = EngineRoutes(engine.status, lambda kill: engine.request_shutdown(kill), engine.forwards.open)
-    return [*own.routes(), *sandboxes.routes(), *templates.routes(), *volumes.routes()]
+    accounts = AccountRoutes(engine.settings, engine.team_metrics, engine.clock)
+    return [*own.routes(), *accounts.routes(), *sandboxes.routes(), *templates.routes(), *volumes.routes()]

@@ -34,6 +34,7 @@ from nexus.local.sandboxes.pausing import Pauser
 from nexus.local.sandboxes.records import SandboxRecords
 from nexus.local.sandboxes.recovery import recover
 from nexus.local.sandboxes.service import SandboxService, Tenancy
+from nexus.local.sandboxes.team_metrics import TeamMetrics
 from nexus.local.sandboxes.volumes import GUEST_UID, VolumeRegistry
 from nexus.local.settings import CERTIFICATE_VARIABLES, HOST, Settings
 
@@ -95,6 +96,7 @@ class Engine:
             clock=self.clock,
             tenancy=self.options.tenancy,
         )
+        self.team_metrics = TeamMetrics(self.clock.now())
         self._evictor = Evictor(fleet, self.clock, self.sandboxes.expire)
         self.sandboxes.on_lifetime_change = self._evictor.wake
 
@@ -189,6 +191,8 @@ class Engine:
             silent = await sampler.sample(live for live in self.sandboxes.fleet if live.is_running)
             for live in silent:
                 await self.sandboxes.forget_if_dead(live)
+            running = sum(live.is_running for live in self.sandboxes.fleet)
+            self.team_metrics.add(self.clock.now(), running, self.registry.spawn_total)
             await asyncio.sleep(INTERVAL)
 
 

@@ -59,6 +59,11 @@ class Settings:
         return f"http://{HOST}:{self.sandbox_port}"
 
     @property
+    def access_token(self) -> str:
+        """What older clients show instead of the API key, and what a few operations ask for."""
+        return f"sk_e2b_{self.token('access', 'user')[:40]}"
+
+    @property
     def store(self) -> Path:
         """Everything the isolation keeps: base, layers, what sandboxes write."""
         return self.home / "store"

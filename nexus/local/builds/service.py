@@ -92,6 +92,13 @@ class BuildService:
         self._logs[build.id] = log
         self._running[build.id] = asyncio.create_task(self._run(building, spec, log), name=f"build-{build.id}")
 
+    async def refuse(self, template: Template, build_id: str, message: str) -> None:
+        """Let a registered build fail instead of starting it."""
+        build = self._registry.build(template.id, build_id)
+        if build.status is not BuildStatus.WAITING:
+            raise InvalidRequestError("build is not in waiting state")
+        await self._fail(build, FailureReason(message=message))
+
     async def cancel_all_of(self, template: Template) -> None:
         for build in self._registry.builds_of(template.id):
             await self._cancel(build.id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 from nexus.local.builds.model import BuildSpec, Step
 from nexus.local.builds.service import DEFAULT_CPU, DEFAULT_MEMORY, BuildRequest
 from nexus.local.control_plane.bodies import Fields
@@ -17,6 +19,25 @@ def parse_registration(fields: Fields) -> BuildRequest:
     return BuildRequest(
         name=name,
         tags=fields.texts("tags") or (),
+        cpu_count=fields.number("cpuCount", DEFAULT_CPU),
+        memory_mb=fields.number("memoryMB", DEFAULT_MEMORY),
+    )
+
+
+def parse_registration_v2(fields: Fields) -> BuildRequest:
+    """The form of SDKs before 2.6: one name, no tags."""
+    return _sized(fields, fields.required_text("alias"))
+
+
+def parse_registration_v1(fields: Fields, name: str | None = None) -> BuildRequest:
+    """The form of CLIs that built images themselves; ``name`` is the template's when it is built again."""
+    fields.required_text("dockerfile")
+    return _sized(fields, name or fields.text("alias") or f"template-{secrets.token_hex(4)}")
+
+
+def _sized(fields: Fields, name: str) -> BuildRequest:
+    return BuildRequest(
+        name=name,
         cpu_count=fields.number("cpuCount", DEFAULT_CPU),
         memory_mb=fields.number("memoryMB", DEFAULT_MEMORY),
     )
