@@ -26,13 +26,18 @@ from nexus.workflows.session import Session
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Survey:
-    """One frozen picture of the outside. Never printed: ``secrets`` are in it."""
+    """One frozen picture of the outside. Never printed: ``secrets`` are in it.
+
+    ``unwritten`` says that ``state`` is not the stored one: what is ``moved`` in the manifest lies at its new address
+    already. An apply writes it once it has been approved: until then, a saved plan is still for the state it was made for.
+    """
 
     state: State
     target: Target
     observation: Observation
     secrets: Mapping[str, Value]
     diagnostics: tuple[Diagnostic, ...] = ()
+    unwritten: bool = False
 
 
 @asynccontextmanager
@@ -51,8 +56,9 @@ async def survey(project: Project, session: Session, options: PlanOptions, *, li
     """
     async with explained():
         target = await session.provider.identity()
-        state, notes = await _known_state(project, session, target, lineage, for_apply=for_apply)
-        _check_target(state, target)
+        known, notes = await _known_state(project, session, target, lineage, for_apply=for_apply)
+        _check_target(known, target)
+        state = moved(known, _moves(project))
         wanted = {} if options.destroy else _catalogue(project)
         observation = await session.provider.observe(state, wanted) if options.refresh else Observation(complete=False)
     secrets, missing = _secrets(project, destroy=options.destroy, demanded=for_apply)
@@ -63,6 +69,7 @@ async def survey(project: Project, session: Session, options: PlanOptions, *, li
         observation=observation,
         secrets=secrets,
         diagnostics=(*notes, *missing),
+        unwritten=state is not known,
     )
 
 
@@ -80,12 +87,11 @@ async def _known_state(
     _check_project(state, project)
     if not for_apply:
         notes = (_unresolved(),) if state.pending else ()
-        return moved(state, _moves(project)), (*loaded.diagnostics, *notes)
+        return state, (*loaded.diagnostics, *notes)
     _check_target(state, target)
     recovered = await recover(session.provider, state, session.clock.now())
-    settled = moved(recovered.state, _moves(project))
-    if loaded.interrupted or settled != state:
-        return await commit(session.backend, settled), (*loaded.diagnostics, *recovered.diagnostics)
+    if loaded.interrupted or recovered.state != state:
+        return await commit(session.backend, recovered.state), (*loaded.diagnostics, *recovered.diagnostics)
     return state, ()
 
 

@@ -227,6 +227,20 @@ pipelines: {p: {steps: {s: {sandbox: user, run: echo ran >> /home/user/log}}}}
     scenario.expect_nothing_left()
 
 
+def test_a_plan_saved_while_something_is_to_be_moved_is_applied(scenario: Scenario) -> None:
+    scenario.write("sandboxes: {alpha: {timeout: 10m, metadata: {v: '1'}}, other: {timeout: 10m}}")
+    scenario.apply().expect(0)
+    kept = scenario.id_of("sandbox.other")
+    scenario.write(
+        "moved: {sandbox.other: sandbox.kept}\n"
+        "sandboxes: {alpha: {timeout: 10m, metadata: {v: '2'}}, kept: {timeout: 10m}}"
+    )
+    scenario.run("plan", "--out", str(scenario.folder / "saved")).expect(0)
+    scenario.apply(str(scenario.folder / "saved")).expect(0)
+    scenario.expect_no_changes()
+    assert kept in {found[0].sandbox_id for found in scenario.live().values()}
+
+
 def test_a_volume_cannot_be_moved(scenario: Scenario) -> None:
     scenario.write("volumes: {disk: {}}")
     scenario.apply().expect(0)
