@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,7 +203,7 @@ class _Loading:
         except (ValueError, NotImplementedError) as problem:
             self._diagnostics.add(error("invalid-value", f"{pattern} is not a glob: {problem}", range=place))
             return
-        files = [path for path in found if path.is_file()]
+        files = [path for path in found if os.path.isfile(path)]  # noqa: PTH113 - pathlib raises for impossible names
         if not files and is_glob:
             self._diagnostics.add(warning("include-matches-nothing", f"No file matches {pattern}", range=place))
         elif not files and not self._is_inside(found[0]):
