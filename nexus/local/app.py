@@ -9,10 +9,13 @@ from starlette.types import ASGIApp
 
 from nexus.local.clock import AdjustableClock
 from nexus.local.control_plane.account_routes import AccountRoutes
-from nexus.local.control_plane.engine_routes import EngineRoutes, TestControlRoutes
-from nexus.local.control_plane.faults import FaultRule, Faults
+from nexus.local.control_plane.control_routes import ClockRoutes, ControlRoutes
+from nexus.local.control_plane.engine_routes import EngineRoutes
+from nexus.local.control_plane.faults import Faults
 from nexus.local.control_plane.guards import Guards
+from nexus.local.control_plane.rate_limits import RateLimits
 from nexus.local.control_plane.sandbox_routes import SandboxRoutes
+from nexus.local.control_plane.secret_routes import SecretRoutes
 from nexus.local.control_plane.template_routes import TemplateRoutes
 from nexus.local.control_plane.volume_routes import VolumeRoutes
 from nexus.local.control_plane.wire_errors import BugReporter, on_engine_error, on_http_error
@@ -21,17 +24,15 @@ from nexus.local.errors import EngineError
 
 
 def create_app(engine: Engine) -> ASGIApp:
-    """The application of ``engine``: guards in front of the routes, and scripted failures around all in tests."""
-    routes = _routes(engine)
-    rules: list[FaultRule] = []
+    """The application of ``engine``: failures on purpose around all, then guards, then rates, then the routes."""
+    routes = [*ControlRoutes(engine.faults, engine.quotas).routes(), *_routes(engine)]
     if isinstance(engine.clock, AdjustableClock):
-        routes = [*TestControlRoutes(engine.clock, rules).routes(), *routes]
+        routes = [*ClockRoutes(engine.clock).routes(), *routes]
     router = Router(routes=routes, redirect_slashes=False)
     handlers = {EngineError: on_engine_error, HTTPException: on_http_error}
-    app: ASGIApp = Guards(
-        BugReporter(ExceptionMiddleware(router, handlers)), engine.settings.api_key, engine.settings.access_token
-    )
-    return Faults(app, rules) if engine.options.test_controls else app
+    app: ASGIApp = RateLimits(BugReporter(ExceptionMiddleware(router, handlers)), engine.quotas)
+    app = Guards(app, engine.settings.api_key, engine.settings.access_token)
+    return Faults(app, engine.faults, engine.mishaps)
 
 
 def _routes(engine: Engine) -> list[Route]:
@@ -47,6 +48,15 @@ def _routes(engine: Engine) -> list[Route]:
         token=engine.settings.token,
     )
     volumes = VolumeRoutes(engine.volumes, engine.sandboxes, engine.sandbox_wire)
+    secrets = SecretRoutes(engine.secrets)
     own = EngineRoutes(engine.status, lambda kill: engine.request_shutdown(kill), engine.forwards.open)
     accounts = AccountRoutes(engine.settings, engine.team_metrics, engine.clock)
-    return [*own.routes(), *accounts.routes(), *sandboxes.routes(), *templates.routes(), *volumes.routes()]
+    return [
+        *own.routes(),
+        *accounts.routes(),
+        *sandboxes.routes(),
+        *templates.routes(),
+        *volumes.routes(),
+        *volume_content.routes(),
+        *secrets.routes(),
+    ]

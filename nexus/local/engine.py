@@ -19,23 +19,30 @@ from nexus.local.clock import AdjustableClock, Clock, SystemClock
 from nexus.local.control_plane.creating import Creator
 from nexus.local.control_plane.sandbox_wire import SandboxWire, wire_time
 from nexus.local.control_plane.template_wire import TemplateWire
+from nexus.local.edge.faults import EdgeFaults
 from nexus.local.edge.forwards import ForwardTable
 from nexus.local.edge.open_streams import OpenStreams
 from nexus.local.edge.server import Edge
+from nexus.local.faults.model import FaultScript
 from nexus.local.identity import nexus_version
 from nexus.local.isolation.base import Isolation
+from nexus.local.limits.documents import shown_limits
+from nexus.local.limits.model import Limits
+from nexus.local.limits.quotas import Quotas
 from nexus.local.routing import Forwards, SandboxDirectory
 from nexus.local.sandboxes.booting import Booter, Readiness
 from nexus.local.sandboxes.eviction import Evictor
 from nexus.local.sandboxes.fleet import Fleet
 from nexus.local.sandboxes.idempotency import IdempotencyLedger
 from nexus.local.sandboxes.metrics import INTERVAL, Sampler
+from nexus.local.sandboxes.mishaps import Mishaps
 from nexus.local.sandboxes.pausing import Pauser
 from nexus.local.sandboxes.records import SandboxRecords
 from nexus.local.sandboxes.recovery import recover
-from nexus.local.sandboxes.service import SandboxService, Tenancy
+from nexus.local.sandboxes.service import SandboxService
 from nexus.local.sandboxes.team_metrics import TeamMetrics
 from nexus.local.sandboxes.volumes import GUEST_UID, VolumeRegistry
+from nexus.local.secrets import SecretRegistry, Vault
 from nexus.local.settings import CERTIFICATE_VARIABLES, HOST, Settings
 
 # The envd whose behaviour ours has; SDKs choose what they ask for by it.
@@ -46,9 +53,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:
-    """How an engine runs. ``test_controls`` adds a movable clock and scripted failures."""
+    """How an engine runs. ``test_controls`` makes its clock movable."""
 
-    tenancy: Tenancy = field(default_factory=Tenancy)
+    limits: Limits = field(default_factory=Limits)
     readiness: Readiness = field(default_factory=Readiness)
     test_controls: bool = False
 
@@ -62,6 +69,8 @@ class Engine:
         self.isolation = isolation
         self.clock: Clock = AdjustableClock() if options.test_controls else SystemClock()
         self.started_at = self.clock.now()
+        self.faults = FaultScript()
+        self.quotas = Quotas(options.limits, self.clock)
         self._make_sandboxes()
         self._make_templates()
         self._make_edge()
@@ -75,6 +84,8 @@ class Engine:
         self._template_records = TemplateRecords(settings.records)
         self.registry = TemplateRegistry(self._template_records)
         single_uid = self.isolation.tier.startswith("rootless")
+        self.vault = Vault(settings.api_key)
+        self.secrets = SecretRegistry(settings.records / "secrets", self.vault, self.clock)
         self.volumes = VolumeRegistry(settings.volumes, None if single_uid else GUEST_UID)
         self.ledger = IdempotencyLedger(settings.records / "idempotency", self.clock)
         self.booter = Booter(
@@ -94,9 +105,10 @@ class Engine:
             templates=self.registry,
             volumes=self.volumes,
             clock=self.clock,
-            tenancy=self.options.tenancy,
+            quotas=self.quotas,
         )
         self.team_metrics = TeamMetrics(self.clock.now())
+        self.mishaps = Mishaps(self.sandboxes)
         self._evictor = Evictor(fleet, self.clock, self.sandboxes.expire)
         self.sandboxes.on_lifetime_change = self._evictor.wake
 
@@ -108,7 +120,7 @@ class Engine:
     def _make_edge(self) -> None:
         streams = OpenStreams()
         directory = SandboxDirectory(self.sandboxes, self.settings.token)
-        self._edge = Edge(directory, streams)
+        self._edge = Edge(directory, streams, EdgeFaults(self.faults, self.mishaps))
         self._forward_table = ForwardTable(directory, streams, port=self.settings.forward_port)
         self.forwards = Forwards(self._forward_table, self.sandboxes, self.settings.records / "forwards.json")
         self.sandboxes.on_leave = self._cut_streams
@@ -132,7 +144,7 @@ class Engine:
         ``written`` lists the machines, alive or not, whose files are in the store.
         """
         self.settings.records.mkdir(parents=True, exist_ok=True)
-        for part in (self._sandbox_records, self._template_records, self.registry, self.volumes, self.ledger):
+        for part in (self._sandbox_records, self._template_records, self.registry, self.volumes, self.secrets, self.ledger):
             part.open()
         self.archives.open()
         await recover(self.sandboxes.fleet, self.isolation, self._sandbox_records, written)
@@ -180,7 +192,16 @@ class Engine:
             "disk": {"freeBytes": disk.free, "totalBytes": disk.total},
             "memory": {"daemonBytes": _resident_bytes()},
             "testControls": self.options.test_controls,
+            "limits": shown_limits(self.quotas.limits),
+            **self._shown_faults(),
         }
+
+    def _shown_faults(self) -> Mapping[str, object]:
+        """Only when there are any: they are easily forgotten."""
+        counts = self.faults.counts()
+        if not counts:
+            return {}
+        return {"faults": {"rules": len(counts), "struck": sum(count.struck for count in counts)}}
 
     async def _cut_streams(self, sandbox_id: str) -> None:
         self._edge.drop(sandbox_id)

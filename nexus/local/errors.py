@@ -49,5 +49,11 @@ class UnsupportedError(EngineError):
     status = 501
 
 
+class TooManyError(EngineError):
+    """As many as the account may have; clients wait until some are gone."""
+
+    status = 429
+
+
 class BusyError(EngineError):
     status = 503

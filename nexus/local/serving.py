@@ -26,8 +26,8 @@ from nexus.local.documents import clear_leftovers
 from nexus.local.engine import Engine, EngineOptions
 from nexus.local.identity import code_mark
 from nexus.local.isolation.probe import NoIsolationError, select_isolation
+from nexus.local.limits.model import Limits
 from nexus.local.presence import HomeLockedError, Presence, hold_home, write_presence
-from nexus.local.sandboxes.service import Tenancy
 from nexus.local.settings import HOST, Settings, SettingsError, create_settings, with_new_ports
 
 _LOG_BYTES, _LOG_FILES = 5 * 1024 * 1024, 3
@@ -88,7 +88,7 @@ async def _serve(engine: Engine, listening: socket.socket) -> None:
     server = _Server(
         uvicorn.Config(
             create_app(engine),
-            http=DroppableProtocol if engine.options.test_controls else "h11",
+            http=DroppableProtocol,
             loop="asyncio",
             ws="none",
             lifespan="off",
@@ -111,12 +111,12 @@ async def _serve(engine: Engine, listening: socket.socket) -> None:
 
 
 def options_from(environment: Mapping[str, str]) -> EngineOptions:
-    """``NEXUS_LOCAL_MAX_TIMEOUT`` (seconds) bounds lifetimes; ``NEXUS_LOCAL_FAULTS`` adds the controls for tests."""
+    """``NEXUS_LOCAL_MAX_TIMEOUT`` (seconds) bounds lifetimes; ``NEXUS_LOCAL_FAULTS`` makes the clock movable."""
     longest = environment.get("NEXUS_LOCAL_MAX_TIMEOUT")
     if longest is not None and not (longest.isdecimal() and int(longest) > 0):
         raise SettingsError(f"NEXUS_LOCAL_MAX_TIMEOUT must be a number of seconds, not {longest!r}")
     return EngineOptions(
-        tenancy=Tenancy(max_timeout=int(longest)) if longest else Tenancy(),
+        limits=Limits(max_timeout=int(longest)) if longest else Limits(),
         test_controls=environment.get("NEXUS_LOCAL_FAULTS", "") not in ("", "0"),
     )
 

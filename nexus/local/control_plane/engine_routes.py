@@ -1,4 +1,4 @@
-"""``/nexus``: what this engine offers beyond E2B's API: status, shutdown, per-port addresses, controls for tests."""
+"""``/nexus``: what this engine offers beyond E2B's API: status, shutdown, per-port addresses."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from nexus.local.clock import AdjustableClock
-from nexus.local.control_plane.bodies import read_fields, read_json
-from nexus.local.control_plane.faults import FaultRule, parse_rules
-from nexus.local.control_plane.sandbox_wire import wire_time
+from nexus.local.control_plane.bodies import read_fields
 from nexus.local.errors import InvalidRequestError, UnsupportedError
 
 # E2B's API knows these; better a clear word than a 404, which clients take for a missing object.
@@ -61,31 +58,3 @@ class EngineRoutes:
             raise InvalidRequestError("port must be a number between 1 and 65535")
         url = await self._open_forward(request.path_params["sandbox_id"], port)
         return JSONResponse({"url": url}, status_code=201)
-
-
-class TestControlRoutes:
-    """Only part of an engine that was started for tests."""
-
-    __test__ = False
-
-    def __init__(self, clock: AdjustableClock, rules: list[FaultRule]) -> None:
-        self._clock = clock
-        self._rules = rules
-
-    def routes(self) -> list[Route]:
-        return [
-            Route("/nexus/clock", self.advance, methods=["POST"]),
-            Route("/nexus/faults", self.set_faults, methods=["POST"]),
-        ]
-
-    async def advance(self, request: Request) -> Response:
-        """``{advance: seconds}`` moves time forward; answers with the engine's time."""
-        seconds = (await read_fields(request)).number("advance", 0)
-        if seconds < 0:
-            raise InvalidRequestError("time only moves forward")
-        return JSONResponse({"now": wire_time(self._clock.advance(seconds))})
-
-    async def set_faults(self, request: Request) -> Response:
-        """Replace all rules; an empty list ends the failures."""
-        self._rules[:] = parse_rules(await read_json(request))
-        return Response(status_code=204)

@@ -1,58 +1,31 @@
-"""Scripted failures of the control plane, for tests of clients and of nexus itself.
-
-Only part of an engine that was started with ``NEXUS_LOCAL_FAULTS`` set.
-"""
+"""Failures on purpose in the control plane: ASGI middleware that carries out what the script says of each request."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from nexus.local.errors import InvalidRequestError
+from nexus.local.faults.endings import Ending, end_now, ending
+from nexus.local.faults.model import Action, FaultRule, FaultScript, Surface
 
 # The control itself, and what the daemon's own client needs, cannot be made to fail.
 _EXEMPT = "/nexus/"
 _ABORT = "nexus.abort"
-_SHAPE = "a rule needs method, path and an action of status, drop or delay"
-
-
-@dataclass(slots=True, kw_only=True)
-class FaultRule:
-    """One failure, for the ``nth`` request (from 1; None: every one) whose method and path match.
-
-    ``status`` answers instead of the engine; ``drop`` lets the engine do the work and then closes the connection
-    without an answer; ``delay`` answers normally, ``milliseconds`` later.
-    """
-
-    method: str
-    path: re.Pattern[str]
-    action: Literal["status", "drop", "delay"]
-    nth: int | None = 1
-    status: int = 500
-    milliseconds: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    seen: int = 0
-
-    def strikes(self, method: str, path: str) -> bool:
-        if self.method not in ("*", method) or self.path.search(path) is None:
-            return False
-        self.seen += 1
-        return self.nth is None or self.seen == self.nth
+_OF_SANDBOX = re.compile(r"/sandboxes/(i[a-z0-9]+)")
 
 
 class Faults:
-    """ASGI middleware that carries out the rules of the moment."""
+    """ASGI middleware. ``end`` ends sandboxes under their clients."""
 
-    def __init__(self, app: ASGIApp, rules: Sequence[FaultRule]) -> None:
+    def __init__(self, app: ASGIApp, script: FaultScript, end: Ending) -> None:
         self._app = app
-        self._rules = rules
+        self._script = script
+        self._end = end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         rule = self._matching(scope)
@@ -60,22 +33,39 @@ class Faults:
             await self._app(scope, receive, send)
             return
         match rule.action:
-            case "status":
-                body = {"code": rule.status, "message": "scripted failure"}
-                await JSONResponse(body, status_code=rule.status, headers=rule.headers)(scope, receive, send)
-            case "delay":
-                await asyncio.sleep(rule.milliseconds / 1000)
+            case Action.STATUS:
+                await asyncio.sleep(rule.seconds)
+                response = JSONResponse(rule.body, status_code=rule.status, headers=dict(rule.headers))
+                await response(scope, receive, send)
+            case Action.DELAY:
+                await asyncio.sleep(rule.seconds)
                 await self._app(scope, receive, send)
-            case "drop":
-                await self._app(scope, receive, _swallow)
+            case Action.RESET:
+                await asyncio.sleep(rule.seconds)
                 await _close_connection(scope, receive)
+            case Action.DROP:
+                await self._app(scope, receive, _swallow)
+                await asyncio.sleep(rule.seconds)
+                await _close_connection(scope, receive)
+            case Action.VANISH | Action.EXPIRE:
+                await self._ending(rule, scope, receive, send)
 
     def _matching(self, scope: Scope) -> FaultRule | None:
         if scope["type"] != "http" or scope["path"].startswith(_EXEMPT):
             return None
-        # Every rule counts the request, also when an earlier one strikes.
-        struck = [rule for rule in self._rules if rule.strikes(scope["method"], scope["path"])]
-        return struck[0] if struck else None
+        return self._script.strike(Surface.API, scope["method"], scope["path"])
+
+    async def _ending(self, rule: FaultRule, scope: Scope, receive: Receive, send: Send) -> None:
+        """End the sandbox that the path names, or else the one that the answer tells of."""
+        if (named := _OF_SANDBOX.search(scope["path"])) is not None:
+            async with ending(rule, named[1], self._end):
+                await self._app(scope, receive, send)
+            return
+        answer = _Recorded(send)
+        await self._app(scope, receive, answer)
+        if (made := answer.sandbox_id()) is not None:
+            await asyncio.sleep(rule.seconds)
+            await end_now(rule, made, self._end)
 
 
 class DroppableProtocol(H11Protocol):
@@ -92,6 +82,27 @@ class DroppableProtocol(H11Protocol):
         self.app = app
 
 
+class _Recorded:
+    """Passes an answer on and keeps a copy of its body."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._body = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.body":
+            self._body += message.get("body", b"")
+        await self._send(message)
+
+    def sandbox_id(self) -> str | None:
+        try:
+            body = json.loads(self._body)
+        except ValueError:
+            return None
+        found = body.get("sandboxID") if isinstance(body, dict) else None
+        return found if isinstance(found, str) else None
+
+
 async def _close_connection(scope: Scope, receive: Receive) -> None:
     scope["extensions"][_ABORT]()
     while (await receive())["type"] != "http.disconnect":
@@ -100,52 +111,3 @@ async def _close_connection(scope: Scope, receive: Receive) -> None:
 
 async def _swallow(_message: Message) -> None:
     return
-
-
-def parse_rules(value: object) -> list[FaultRule]:
-    """Rules from the body of ``POST /nexus/faults``: ``[{method, path, action, nth?, status?, ms?, headers?}]``."""
-    if not isinstance(value, list):
-        raise InvalidRequestError("a list of rules is expected")
-    return [_parse_rule(item) for item in value]
-
-
-def _parse_rule(value: object) -> FaultRule:
-    match value:
-        case dict() as fields if isinstance(fields.get("headers", {}), dict):
-            return _rule_of(fields)
-        case _:
-            raise InvalidRequestError(_SHAPE)
-
-
-def _rule_of(fields: dict[str, object]) -> FaultRule:
-    match fields:
-        case {"method": str(method), "path": str(path), "action": "status" | "drop" | "delay" as action}:
-            return FaultRule(
-                method=method.upper(),
-                path=_pattern(path),
-                action=action,
-                nth=_optional_number(fields, "nth", 1),
-                status=_optional_number(fields, "status", 500) or 500,
-                milliseconds=_optional_number(fields, "ms", 0) or 0,
-                headers={str(key): str(text) for key, text in _mapping(fields.get("headers")).items()},
-            )
-        case _:
-            raise InvalidRequestError(_SHAPE)
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise InvalidRequestError(f"path is not a regular expression: {error}") from error
-
-
-def _optional_number(value: Mapping[str, object], key: str, default: int) -> int | None:
-    found = value.get(key, default)
-    if found is not None and (not isinstance(found, int) or isinstance(found, bool)):
-        raise InvalidRequestError(f"{key} must be a whole number")
-    return found
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, dict) else {}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,7 @@ class Answer:
 
     status: int
     body: dict[str, object]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def render(self, user_agent: str) -> tuple[str, bytes]:
         """Content type and content: a page for browsers, JSON for programs."""

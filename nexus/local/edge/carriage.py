@@ -17,12 +17,16 @@ class CutShortError(Exception):
 
 
 class Carriage:
-    """Connects to the machine and carries the request; :meth:`cut` may come at any time."""
+    """Connects to the machine and carries the request; :meth:`cut` may come at any time.
 
-    def __init__(self, client: Peer, request: h11.Request, *, host: bytes) -> None:
+    With ``lose_answer`` the request is done, but its answer never arrives.
+    """
+
+    def __init__(self, client: Peer, request: h11.Request, *, host: bytes, lose_answer: bool = False) -> None:
         self._client = client
         self._request = request
         self._host = host
+        self._lose_answer = lose_answer
         self._connecting: asyncio.Task[UpstreamPeer] | None = None
         self._upstream: UpstreamPeer | None = None
         self._is_cut = False
@@ -31,7 +35,8 @@ class Carriage:
         """Raises OSError when ``connect`` does, UpstreamFailedError, or :class:`CutShortError`."""
         self._upstream = await self._connect(connect)
         try:
-            await Exchange(self._client, self._upstream, self._request, host=self._host).run()
+            exchange = Exchange(self._client, self._upstream, self._request, host=self._host)
+            await exchange.run(lose_answer=self._lose_answer)
         except UpstreamFailedError as error:
             if self._is_cut:
                 raise CutShortError from error

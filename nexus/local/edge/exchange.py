@@ -32,17 +32,20 @@ class Exchange:
         self._host = host
         self._client_gone = False
 
-    async def run(self) -> None:
+    async def run(self, *, lose_answer: bool = False) -> None:
         """Carry request and response. Raises :class:`UpstreamFailedError` while nothing has been answered yet.
 
-        Afterwards the client's h11 state says whether its connection can carry another request.
+        Afterwards the client's h11 state says whether its connection can carry another request. ``lose_answer`` cuts
+        the client's connection when the machine answers.
         """
         if self._client.writer.transport.is_closing():
             return
         body = asyncio.create_task(self._carry_request())
         try:
             response = await self._first_response()
-            if isinstance(response, h11.InformationalResponse):
+            if lose_answer:
+                self._client.abort()
+            elif isinstance(response, h11.InformationalResponse):
                 await _stop(body)
                 await self._switch_protocols(response)
             else:

@@ -18,6 +18,7 @@ from nexus.local.edge.answers import Answer
 from nexus.local.edge.carriage import Carriage, CutShortError
 from nexus.local.edge.directory import Directory, InTransitionError, Route
 from nexus.local.edge.exchange import UpstreamFailedError
+from nexus.local.edge.faults import EdgeFaults, Strike
 from nexus.local.edge.open_streams import OpenStreams
 from nexus.local.edge.peers import READ_SIZE, Peer, UpstreamPeer
 from nexus.local.envd.access import AccessDeniedError
@@ -41,11 +42,14 @@ class RequestHeaders:
 
 
 class Edge:
-    """Routes requests to machines by what ``directory`` knows."""
+    """Routes requests to machines by what ``directory`` knows; ``faults`` lets some of them fail on purpose."""
 
-    def __init__(self, directory: Directory, streams: OpenStreams | None = None) -> None:
+    def __init__(
+        self, directory: Directory, streams: OpenStreams | None = None, faults: EdgeFaults | None = None
+    ) -> None:
         self._directory = directory
         self.streams = streams or OpenStreams()
+        self._faults = faults
         self._connections: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
@@ -123,6 +127,18 @@ class Edge:
         """Carry the request to its machine, or say what to answer instead."""
         method, url = request.method.decode("ascii"), request.target.decode("latin-1")
         target = target_of(method, url, headers, self._directory)
+        if self._faults is None:
+            return await self._forward_to(target, client, request, headers, Strike())
+        async with self._faults.around(method, url, target) as strike:
+            if strike.reset:
+                client.abort()
+                return None
+            return strike.answer or await self._forward_to(target, client, request, headers, strike)
+
+    async def _forward_to(
+        self, target: Target, client: Peer, request: h11.Request, headers: RequestHeaders, strike: Strike
+    ) -> Answer | None:
+        url = request.target.decode("latin-1")
         try:
             route = await self._directory.find(target.sandbox_id)
         except InTransitionError:
@@ -133,10 +149,13 @@ class Edge:
             return answers.plain(404, "not found")
         if target.port != ENVD_PORT and (refusal := _check_traffic(route, headers)) is not None:
             return refusal
-        return await self._carry(client, request, route, target)
+        return await self._carry(client, request, route, target, strike)
 
-    async def _carry(self, client: Peer, request: h11.Request, route: Route, target: Target) -> Answer | None:
-        carriage = Carriage(client, request, host=_host_header(request, route, target))
+    async def _carry(
+        self, client: Peer, request: h11.Request, route: Route, target: Target, strike: Strike
+    ) -> Answer | None:
+        host = _host_header(request, route, target)
+        carriage = Carriage(client, request, host=host, lose_answer=strike.lose_answer)
         # Registered before anything is awaited, so that a kill or pause from now on ends this request too.
         with self.streams.carrying(target.sandbox_id, carriage.cut):
             try:
@@ -192,7 +211,7 @@ async def _refuse(client: Peer, answer: Answer, user_agent: str) -> None:
         return
     whole = await _read_small_body(client)
     content_type, content = answer.render(user_agent)
-    headers = [("Content-Type", content_type), ("Content-Length", str(len(content)))]
+    headers = [("Content-Type", content_type), ("Content-Length", str(len(content))), *answer.headers.items()]
     if not whole:
         headers.append(("Connection", "close"))
     await client.send(h11.Response(status_code=answer.status, headers=headers))

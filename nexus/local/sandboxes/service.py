@@ -6,16 +6,19 @@ import logging
 import secrets
 import string
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from nexus.local.clock import Clock
 from nexus.local.errors import ConflictError, InvalidRequestError
 from nexus.local.isolation.base import Isolation
+from nexus.local.limits.quotas import Quotas
 from nexus.local.sandboxes.booting import Booter
 from nexus.local.sandboxes.fleet import Fleet, LiveSandbox, unknown_sandbox
 from nexus.local.sandboxes.listing import SandboxPage, SandboxQuery, page_of
 from nexus.local.sandboxes.model import (
+    Bootable,
     NetworkSettings,
     PauseMode,
     SandboxRecord,
@@ -30,14 +33,6 @@ from nexus.local.sandboxes.volumes import VolumeRegistry
 AUTO_RESUME_FLOOR = 300
 _ID_LETTERS = string.ascii_lowercase + string.digits
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tenancy:
-    """What this engine grants: the longest life of a sandbox, in seconds, and how many may run at once."""
-
-    max_timeout: int = 24 * 3600
-    max_sandboxes: int = 1000
 
 
 class SandboxService:
@@ -57,7 +52,7 @@ class SandboxService:
         templates: TemplateSource,
         volumes: VolumeRegistry,
         clock: Clock,
-        tenancy: Tenancy,
+        quotas: Quotas,
     ) -> None:
         self.fleet = fleet
         self._isolation = isolation
@@ -67,7 +62,7 @@ class SandboxService:
         self._templates = templates
         self._volumes = volumes
         self._clock = clock
-        self._tenancy = tenancy
+        self._quotas = quotas
         self.on_leave: Callable[[str], Awaitable[None]] = _nothing
         self.on_gone: Callable[[str], Awaitable[None]] = _nothing
         self.on_lifetime_change: Callable[[], None] = lambda: None
@@ -83,7 +78,10 @@ class SandboxService:
         self._check_timeout(request.timeout)
         bootable = self._templates.resolve(request.template)
         self._volumes.locate(request.volume_mounts)
-        self._check_room()
+        with self._room():
+            return await self._start(request, sandbox_id, bootable)
+
+    async def _start(self, request: SandboxRequest, sandbox_id: str, bootable: Bootable) -> SandboxRecord:
         now = self._clock.now()
         record = SandboxRecord(
             id=sandbox_id,
@@ -256,7 +254,7 @@ class SandboxService:
         self.on_lifetime_change()
 
     async def _resume(self, live: LiveSandbox, seconds: int, *, reboot: bool) -> None:
-        with live.in_transition("resuming"):
+        with self._room(), live.in_transition("resuming"):
             await self._pauser.resume(live, self._clock, seconds=seconds, reboot=reboot)
         self.on_lifetime_change()
 
@@ -272,25 +270,17 @@ class SandboxService:
         await self._records.write(live.record)
 
     def _end_from_now(self, record: SandboxRecord, seconds: int) -> datetime:
-        latest = record.started_at + timedelta(seconds=self._tenancy.max_timeout)
+        latest = record.started_at + timedelta(seconds=self._quotas.max_timeout)
         return min(self._clock.now() + timedelta(seconds=seconds), latest)
 
     def _check_timeout(self, seconds: int) -> None:
-        if seconds > self._tenancy.max_timeout:
-            hours = self._tenancy.max_timeout / 3600
+        if seconds > self._quotas.max_timeout:
+            hours = self._quotas.max_timeout / 3600
             raise InvalidRequestError(f"Timeout cannot be greater than {hours:g} hours")
 
-    def _check_room(self) -> None:
-        running = sum(live.is_running for live in self.fleet)
-        if running >= self._tenancy.max_sandboxes:
-            raise TooManySandboxesError(self._tenancy.max_sandboxes)
-
-
-class TooManySandboxesError(ConflictError):
-    status = 429
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"you have reached the maximum number of concurrent E2B sandboxes ({limit})")
+    def _room(self) -> AbstractContextManager[None]:
+        """Room for one sandbox more, held while it starts. Raises TooManyError."""
+        return self._quotas.starting(sum(live.is_running for live in self.fleet))
 
 
 def new_sandbox_id() -> str:
@@ -301,4 +291,4 @@ async def _nothing(_sandbox_id: str) -> None:
     return
 
 
-__all__ = ["SandboxService", "Tenancy", "TooManySandboxesError", "new_sandbox_id"]
+__all__ = ["SandboxService", "new_sandbox_id"]
