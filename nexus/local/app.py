@@ -17,6 +17,7 @@ from nexus.local.control_plane.rate_limits import RateLimits
 from nexus.local.control_plane.sandbox_routes import SandboxRoutes
 from nexus.local.control_plane.secret_routes import SecretRoutes
 from nexus.local.control_plane.template_routes import TemplateRoutes
+from nexus.local.control_plane.volume_content_routes import VolumeContentRoutes
 from nexus.local.control_plane.volume_routes import VolumeRoutes
 from nexus.local.control_plane.wire_errors import BugReporter, on_engine_error, on_http_error
 from nexus.local.engine import Engine
@@ -49,6 +50,7 @@ def _routes(engine: Engine) -> list[Route]:
     )
     volumes = VolumeRoutes(engine.volumes, engine.sandboxes, engine.sandbox_wire)
     secrets = SecretRoutes(engine.secrets)
+    volume_content = VolumeContentRoutes(engine.volumes.files, engine.settings.token)
     own = EngineRoutes(engine.status, lambda kill: engine.request_shutdown(kill), engine.forwards.open)
     accounts = AccountRoutes(engine.settings, engine.team_metrics, engine.clock)
     return [

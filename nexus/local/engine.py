@@ -144,7 +144,14 @@ class Engine:
         ``written`` lists the machines, alive or not, whose files are in the store.
         """
         self.settings.records.mkdir(parents=True, exist_ok=True)
-        for part in (self._sandbox_records, self._template_records, self.registry, self.volumes, self.secrets, self.ledger):
+        for part in (
+            self._sandbox_records,
+            self._template_records,
+            self.registry,
+            self.volumes,
+            self.secrets,
+            self.ledger,
+        ):
             part.open()
         self.archives.open()
         await recover(self.sandboxes.fleet, self.isolation, self._sandbox_records, written)

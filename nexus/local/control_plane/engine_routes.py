@@ -9,11 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from nexus.local.control_plane.bodies import read_fields
-from nexus.local.errors import InvalidRequestError, UnsupportedError
-
-# E2B's API knows these; better a clear word than a 404, which clients take for a missing object.
-_NOT_OFFERED = ("/secrets", "/secrets/{rest:path}", "/volumecontent/{rest:path}")
-_ALL = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+from nexus.local.errors import InvalidRequestError
 
 Status = Callable[[], Awaitable[Mapping[str, object]]]
 Shutdown = Callable[[bool], None]
@@ -34,7 +30,6 @@ class EngineRoutes:
             Route("/nexus/status", self.status, methods=["GET"]),
             Route("/nexus/shutdown", self.shutdown, methods=["POST"]),
             Route("/sandboxes/{sandbox_id}/forwards", self.forward, methods=["POST"]),
-            *(Route(path, self.not_offered, methods=_ALL) for path in _NOT_OFFERED),
         ]
 
     async def health(self, _request: Request) -> Response:
@@ -48,9 +43,6 @@ class EngineRoutes:
         kill_sandboxes = (await read_fields(request)).flag("killSandboxes")
         self._shutdown(kill_sandboxes)
         return Response(status_code=202)
-
-    async def not_offered(self, request: Request) -> Response:
-        raise UnsupportedError(f"the local engine does not offer {request.url.path.split('/')[1]}")
 
     async def forward(self, request: Request) -> Response:
         port = (await read_fields(request)).optional_number("port")

@@ -1,4 +1,4 @@
-"""``/volumes``: the names and ids of volumes. Their content is reached through the sandboxes that mount them."""
+"""``/volumes``: the names and ids of volumes. What is in them is ``volume_content_routes.py``."""
 
 from __future__ import annotations
 

@@ -13,9 +13,13 @@ from pathlib import Path
 from nexus.local.documents import clear_leftovers, read_document, remove_document, write_document
 from nexus.local.errors import InvalidRequestError, NotFoundError
 from nexus.local.sandboxes.model import VolumeMount
+from nexus.local.storage.removal import remove_tree
+from nexus.local.volumes import NotedOwnership, RealOwnership, VolumeContent
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 GUEST_UID = 1000
+# Holds what is being removed from volumes; like all folders without a record it is emptied when the engine opens.
+_TRASH = ".trash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,11 @@ class VolumeRegistry:
     def content(self, volume: Volume) -> Path:
         return self._folder / volume.id
 
+    def files(self, volume_id: str) -> VolumeContent:
+        """The content of a volume, to be worked on from outside of sandboxes. Raises as :meth:`get` does."""
+        ownership = NotedOwnership() if self._owner is None else RealOwnership()
+        return VolumeContent(self.content(self.get(volume_id)), self._folder / _TRASH, ownership)
+
     def locate(self, mounts: Iterable[VolumeMount]) -> Mapping[str, Path]:
         """Host folders by the path inside. All problems are reported in one InvalidRequestError, as E2B does."""
         problems: list[str] = []
@@ -111,7 +120,7 @@ class VolumeRegistry:
 
     def _erase(self, volume: Volume) -> None:
         remove_document(self._record(volume))
-        shutil.rmtree(self.content(volume), ignore_errors=True)
+        remove_tree(self.content(volume))
 
     def _record(self, volume: Volume) -> Path:
         return self._folder / f"{volume.id}.json"
@@ -120,7 +129,7 @@ class VolumeRegistry:
         """A crash between the folder and the record, or between record and folder at removal, leaves a folder."""
         for path in self._folder.iterdir():
             if path.is_dir() and path.name not in self._volumes:
-                shutil.rmtree(path, ignore_errors=True)
+                remove_tree(path)
 
 
 def _path_problem(path: str, taken: Mapping[str, Path]) -> str | None:
