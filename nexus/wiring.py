@@ -22,7 +22,8 @@ from nexus.model.values import Value, reveal
 from nexus.providers.operating import Operator
 from nexus.stores import LockInfo, local_backend
 from nexus.workflows.loading import Project
-from nexus.workflows.session import Session
+from nexus.workflows.outputs import backend_of
+from nexus.workflows.session import Session, Stores
 
 if TYPE_CHECKING:
     from nexus.providers.e2b import E2BProvider
@@ -92,6 +93,11 @@ async def open_session(
         )
     finally:
         await provider.aclose()
+
+
+def open_stores(folder: Path, environment: str) -> Stores:
+    """What is remembered of the project at ``folder`` (or above it), to be changed. Needs no valid manifest."""
+    return Stores(backend=backend_of(folder, environment), holder=_holder)
 
 
 @asynccontextmanager
@@ -178,7 +184,13 @@ def _holder(operation: str) -> LockInfo:
     from datetime import UTC, datetime
 
     since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return LockInfo(holder=f"{_user()}@{socket.gethostname()}", pid=os.getpid(), operation=operation, since=since)
+    return LockInfo(
+        holder=f"{_user()}@{socket.gethostname()}",
+        pid=os.getpid(),
+        operation=operation,
+        since=since,
+        id=new_id()[:12],
+    )
 
 
 def _user() -> str:

@@ -22,7 +22,7 @@ COMMANDS = {
     "destroy": ("nexus.cli.destroy", "Delete everything the manifest made"),
     "output": ("nexus.cli.output", "Show the project's outputs"),
     "show": ("nexus.cli.show", "Show the state, or a saved plan"),
-    "state": ("nexus.cli.state", "Look into the state"),
+    "state": ("nexus.cli.state", "Look into the state, or mend it"),
     "list": ("nexus.cli.list", "List sandboxes"),
     "exec": ("nexus.cli.exec", "Run a command or code in a sandbox"),
     "logs": ("nexus.cli.logs", "Show the logs of a sandbox"),

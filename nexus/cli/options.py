@@ -153,3 +153,9 @@ def lock_timeout_option(function: F) -> F:
         metavar="DURATION",
         help="How long to wait for another run to end, such as 5m.",
     )(function)
+
+
+def yes_option(function: F) -> F:
+    return click.option("-y", "--yes", is_flag=True, help="Do not ask; questions are only asked on a terminal.")(
+        function
+    )

@@ -1,4 +1,4 @@
-"""``nexus state …``: a look into what is remembered."""
+"""``nexus state …``: a look into what is remembered; the commands that change it are in modules of their own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nexus.cli import state_editing
 from nexus.cli.failures import guarded
 from nexus.cli.options import ADDRESS, environment_option, json_option
 from nexus.cli.settings import Settings
@@ -66,3 +67,13 @@ def _read(settings: Settings, environment: str) -> State:
     from nexus.workflows.outputs import backend_of, read_state
 
     return asyncio.run(read_state(backend_of(settings.folder, environment)))
+
+
+for _editing in (
+    state_editing.move,
+    state_editing.remove,
+    state_editing.pull,
+    state_editing.push,
+    state_editing.unlock,
+):
+    command.add_command(_editing)

@@ -10,22 +10,30 @@ from typing import Final
 from nexus.executor.clock import Clock, sleep_unless
 from nexus.executor.pacing import CreateRate, Limits, Random, backoff
 from nexus.model.changes import Verb
-from nexus.model.diagnostics import Diagnostic, warning
+from nexus.model.diagnostics import Diagnostic, DiagnosticsError, warning
 from nexus.model.state import Intent, State
 from nexus.providers.base import Call, Certainty, Gone, LimitReached, Provider, ProviderError, Result
 from nexus.providers.recording import record_after
+from nexus.stores.base import Lock
 
 _NOT_TO_BE_REPEATED: Final = (Verb.RUN_COMMAND, Verb.RUN_STEP)
 """Verbs that may have had half of their effect: nobody but the user knows whether they may run twice."""
 
 
-class CallFailedError(Exception):
-    """No further attempt will be made. ``in_doubt``: one of them may have had its effect nevertheless."""
+LOCK_LOST: Final = "the lock was lost"
 
-    def __init__(self, failure: ProviderError, in_doubt: bool) -> None:
+
+class CallFailedError(Exception):
+    """No further attempt will be made. ``in_doubt``: one of them may have had its effect nevertheless.
+
+    ``halt`` says why nothing else may be begun either, "" where it may.
+    """
+
+    def __init__(self, failure: ProviderError, in_doubt: bool, halt: str = "") -> None:
         super().__init__(str(failure))
         self.failure = failure
         self.in_doubt = in_doubt
+        self.halt = halt
 
 
 @dataclass(slots=True)
@@ -48,6 +56,12 @@ class Caller:
     rate: CreateRate
     stopping: asyncio.Event
     warn: Callable[[Diagnostic], None]
+    lock: Lock | None = None
+
+    async def verify_lock(self) -> None:
+        """To be asked before every effect. Raises DiagnosticsError when another run may be at work instead of us."""
+        if self.lock is not None:
+            await self.lock.verify()
 
     async def make(self, call: Call, intent: Intent, state: Callable[[], State]) -> Result:
         """Raises CallFailedError when it can't be made. ``state`` tells the provider whose objects to look for."""
@@ -64,6 +78,11 @@ class Caller:
                 delay = self._delay(call, failure, tries)
                 if delay is None or await self._pause(call, failure, delay):
                     raise CallFailedError(failure, tries.in_doubt) from failure
+                try:
+                    await self.verify_lock()
+                except DiagnosticsError as lost:
+                    why = ProviderError(lost.diagnostics[0], Certainty.PERMANENT)
+                    raise CallFailedError(why, tries.in_doubt, LOCK_LOST) from lost
             else:
                 if creates and tries.in_doubt and result.record is not None:
                     await self._keep_only(result.record.id, intent, state())

@@ -10,7 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from nexus.executor.calling import Caller
+from nexus.executor.calling import LOCK_LOST, Caller
 from nexus.executor.clock import Clock, SystemClock, sleep_unless
 from nexus.executor.pacing import CreateRate, Limits, Random
 from nexus.executor.performing import Ending, Performer
@@ -33,7 +33,7 @@ from nexus.model.events import (
 )
 from nexus.model.state import State
 from nexus.providers.base import Provider
-from nexus.stores.base import Header, Journal
+from nexus.stores.base import Header, Journal, Lock
 from nexus.stores.fold import Folding
 
 _DONE = (Outcome.SUCCEEDED, Outcome.UNCHANGED)
@@ -41,7 +41,10 @@ _WORST_FIRST = (Outcome.FAILED, Outcome.CANCELLED, Outcome.SKIPPED, Outcome.SUCC
 
 
 class Executor:
-    """Applies one plan. ``ids`` gives a new unique text at each call: uids and keys are made of them."""
+    """Applies one plan. ``ids`` gives a new unique text at each call: uids and keys are made of them.
+
+    ``lock`` is held by the caller; once it is lost, nothing new is begun.
+    """
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class Executor:
         chance: Random = random.random,
         limits: Limits | None = None,
         estimate: Estimate = usual_estimate,
+        lock: Lock | None = None,
     ) -> None:
         self._provider = provider
         self._journal = journal
@@ -63,6 +67,7 @@ class Executor:
         self._chance = chance
         self._limits = limits or Limits()
         self._estimate = estimate
+        self._lock = lock
         self._interrupts = 0
         self._walk: _Walk | None = None
 
@@ -70,7 +75,8 @@ class Executor:
         """Apply ``plan`` to what ``state`` tells. Failures are outcomes, never raised.
 
         Raises DiagnosticsError when nothing could be begun: the plan was made for another state, or is damaged, or the
-        journal can't be written. The journal is left for the caller to clear, by committing the state.
+        journal can't be written, or the lock was lost meanwhile. The journal is left for the caller to clear, by
+        committing the state.
         """
         _check_base(plan, state)
         stopping = asyncio.Event()
@@ -87,11 +93,13 @@ class Executor:
             rate=rate,
             stopping=stopping,
             warn=walk.warn,
+            lock=self._lock,
         )
         folding = Folding(state)
         performer = Performer(
             plan, folding, self._journal, caller, resolve=resolve, files=files, ids=self._ids, emit=walk.emit
         )
+        await caller.verify_lock()
         if plan.operations:
             await self._journal.start(Header.of(state))
         self._walk = walk
@@ -194,6 +202,7 @@ class _Walk:
             interrupted=self._interrupted,
             seconds=self._seconds,
             bugs=tuple(self._bugs),
+            lock_lost=self._halted == LOCK_LOST,
         )
 
     # ---- starting
@@ -256,7 +265,7 @@ class _Walk:
         if ending.bug is not None:
             self._bugs.append(ending.bug)
         if ending.halt:
-            self._halted = "the journal can't be written"
+            self._halted = ending.halt
             self._stopping.set()
         if ending.limit:
             self._full = True

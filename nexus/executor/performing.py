@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from nexus.executor.calling import Caller, CallFailedError
+from nexus.executor.calling import LOCK_LOST, Caller, CallFailedError
 from nexus.executor.clock import timestamp
 from nexus.executor.results import Resolve, Resolved
 from nexus.kinds.base import SourceFiles
@@ -26,15 +26,17 @@ from nexus.stores.fold import UNRECORDED, Folding
 _MAKES_ANEW: Final = (Verb.CREATE, Verb.BUILD, Verb.RUN_STEP)
 """Verbs that need no record of the object that they are about."""
 
+JOURNAL_BROKEN: Final = "the journal can't be written"
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an operation ended. ``limit``: the account is full; ``halt``: nothing new may be begun."""
+    """How an operation ended. ``limit``: the account is full; ``halt`` says why nothing new may be begun."""
 
     outcome: Outcome
     diagnostics: tuple[Diagnostic, ...] = ()
     limit: bool = False
-    halt: bool = False
+    halt: str = ""
     bug: Exception | None = None
 
 
@@ -81,6 +83,10 @@ class Performer:
 
     async def perform(self, operation: Operation) -> Ending:
         """Never raises but CancelledError: then what was begun stays an open intent."""
+        try:
+            await self._caller.verify_lock()
+        except DiagnosticsError as lost:
+            return Ending(Outcome.FAILED, lost.diagnostics, halt=LOCK_LOST)
         try:
             match operation.verb:
                 case Verb.FORGET:
@@ -162,7 +168,7 @@ class Performer:
         try:
             await _durably(self._journal.append(begin))
         except DiagnosticsError as problem:
-            return Ending(Outcome.FAILED, problem.diagnostics, halt=True)
+            return Ending(Outcome.FAILED, problem.diagnostics, halt=JOURNAL_BROKEN)
         self._folding.apply(begin)
         try:
             result = await self._caller.make(call, intent, self._folding.state)
@@ -200,7 +206,8 @@ class Performer:
             removed=call.uid if gone and call.record is not None else "",
             unresolved=failed.in_doubt and call.operation.verb is Verb.CREATE,
         )
-        return await self._close(entry, Ending(Outcome.FAILED, (diagnostic,), limit=isinstance(failure, LimitReached)))
+        limit = isinstance(failure, LimitReached)
+        return await self._close(entry, Ending(Outcome.FAILED, (diagnostic,), limit=limit, halt=failed.halt))
 
     async def _close(self, entry: Done | Failed, ending: Ending | None = None) -> Ending:
         """Remember an effect: at once in this process, and durably. When the latter fails, nothing new is begun."""
@@ -209,7 +216,7 @@ class Performer:
         try:
             await _durably(self._journal.append(entry))
         except DiagnosticsError as problem:
-            return replace(ending, diagnostics=(*ending.diagnostics, *problem.diagnostics), halt=True)
+            return replace(ending, diagnostics=(*ending.diagnostics, *problem.diagnostics), halt=JOURNAL_BROKEN)
         return ending
 
     # ---- parts

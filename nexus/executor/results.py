@@ -48,7 +48,8 @@ class ApplyResult:
     """How an apply ended. ``state`` is to be committed in any case; its serial is still the old one.
 
     ``outcomes`` are by operation id. ``diagnostics`` hold the reasons of all failures and what is wrong with the state.
-    ``bugs`` are exceptions that nobody expected, for the log.
+    ``bugs`` are exceptions that nobody expected, for the log. ``lock_lost``: another run may be at work, so the state
+    must not be written; what was done is in the journal.
     """
 
     state: State
@@ -57,9 +58,12 @@ class ApplyResult:
     interrupted: bool = False
     seconds: float = 0.0
     bugs: tuple[Exception, ...] = ()
+    lock_lost: bool = False
 
     @property
     def succeeded(self) -> bool:
         """Whether everything was done."""
         good = (Outcome.SUCCEEDED, Outcome.UNCHANGED)
-        return not self.interrupted and all(outcome in good for outcome in self.outcomes.values())
+        return (
+            not self.interrupted and not self.lock_lost and all(outcome in good for outcome in self.outcomes.values())
+        )

@@ -8,6 +8,8 @@ from nexus.stores.fold import Folding, fold
 from nexus.stores.local import local_backend
 from nexus.stores.memory import Memory, memory_backend
 from nexus.stores.session import Loaded, commit, fingerprint_key, load
+from nexus.stores.statefile import decode as decode_state
+from nexus.stores.statefile import encode as encode_state
 
 __all__ = [
     "Backend",
@@ -25,6 +27,8 @@ __all__ = [
     "Memory",
     "StateStore",
     "commit",
+    "decode_state",
+    "encode_state",
     "fingerprint_key",
     "fold",
     "load",

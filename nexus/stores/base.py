@@ -72,24 +72,38 @@ class Journal(Protocol):
     async def clear(self) -> None:
         """Forget everything, because the state holds it. Does nothing when there is no journal."""
 
+    async def set_aside(self) -> str | None:
+        """Make room for a new one without reading it, and keep it for people; where, None when there is none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockInfo:
-    """Who holds a lock. ``holder`` is user@host, ``since`` RFC 3339 in UTC, ``operation`` a word such as apply."""
+    """Who holds a lock. ``holder`` is user@host, ``since`` RFC 3339 in UTC, ``operation`` a word such as apply.
+
+    ``id`` names this one holding of it.
+    """
 
     holder: str
     pid: int
     operation: str
     since: str
+    id: str = ""
 
 
 class Lock(Protocol):
     """Keeps a second run away from the same state. Reading needs no lock."""
 
-    async def acquire(self, info: LockInfo, patience: float = 0.0) -> None:
-        """Take the lock, waiting for at most ``patience`` seconds.
+    async def acquire(self, info: LockInfo, patience: float = 0.0) -> LockInfo | None:
+        """Take the lock, waiting for at most ``patience`` seconds; the holder that it was taken from, if any.
 
-        Raises DiagnosticsError that names the holder and since when, when another one holds it.
+        It is taken from a holder that has given no sign of life for a lease. Raises DiagnosticsError that names the
+        holder and since when, when another one holds it.
+        """
+
+    async def verify(self) -> None:
+        """Raises DiagnosticsError (``lock-lost``) when the lock is not held any more: it was broken, or taken over.
+
+        Cheap: it is asked before every effect.
         """
 
     async def release(self) -> None:
@@ -97,6 +111,12 @@ class Lock(Protocol):
 
     async def holder(self) -> LockInfo | None:
         """Who holds it now; None when nobody does. Changes nothing."""
+
+    async def break_open(self, lock_id: str | None) -> LockInfo | None:
+        """Take the lock from whoever holds it, for nobody; that holder, None when nobody did.
+
+        Raises DiagnosticsError when the holding is not the one called ``lock_id``; None breaks any.
+        """
 
 
 @dataclass(frozen=True, slots=True)

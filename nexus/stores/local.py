@@ -1,7 +1,8 @@
 """The store that everyone has: files in the project's ``.nexus/<environment>/``.
 
 ``state.json`` is the state, ``state.json.backup`` the one before it, ``journal.jsonl`` what has happened since, and
-``lock`` the lock. The folder is the user's alone, and keeps itself out of git.
+``lock`` the lock; ``journal.jsonl.aside`` is a journal that could not be used. The folder is the user's alone, and
+keeps itself out of git.
 """
 
 from __future__ import annotations
@@ -103,6 +104,16 @@ class LocalJournal:
         with explained("clear the journal", self._path):
             if self._path.exists():
                 self._place.files.remove(self._path)
+
+    async def set_aside(self) -> str | None:
+        await self._close()
+        aside = self._path.with_name(f"{self._path.name}.aside")
+        with explained("set the journal aside", self._path):
+            if not self._path.exists():
+                return None
+            self._place.files.rename(self._path, aside)
+            self._place.files.sync_folder(aside.parent)
+        return str(aside)
 
     async def _close(self) -> None:
         appender, self._appender = self._appender, None

@@ -1,4 +1,9 @@
-"""The local lock: the kernel's, so that it ends with the process that holds it, and a note of who that is."""
+"""The local lock: the kernel's, so that it ends with the process that holds it, and a note of who that is.
+
+The file's time of change says when its holder was last alive: a thread renews it. A holder that is suspended for
+longer than ``LEASE`` can be replaced, and one whose lock file was taken away has lost it: it finds out with ``verify``,
+because the file at the path is not the one that it holds.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,8 @@ import errno
 import fcntl
 import json
 import os
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -18,6 +25,10 @@ from nexus.stores.base import LockInfo
 from nexus.stores.failures import explained
 from nexus.stores.files import FILE_MODE
 
+LEASE: Final = 120.0
+"""Seconds after which a holder that gave no sign of life may be replaced."""
+
+_RENEWAL: Final = 15.0
 _POLL: Final = 0.1
 _GLANCES: Final = 3
 """How often a lock is tried before it counts as held: someone who only asks for the holder has it for an instant."""
@@ -30,23 +41,36 @@ class LocalLock:
         self._path = path
         self._prepare = prepare
         self._descriptor: int | None = None
+        self._renewal: _Renewal | None = None
 
-    async def acquire(self, info: LockInfo, patience: float = 0.0) -> None:
+    async def acquire(self, info: LockInfo, patience: float = 0.0) -> LockInfo | None:
         if self._descriptor is not None:
             raise DiagnosticsError(locked(await self.holder()))
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience
         glances = _GLANCES
         while not self._take(info):
+            if (silent := self._silent()) is not None:
+                self._take_over(info)
+                return silent
             glances -= 1
             if glances <= 0 and loop.time() >= deadline:
                 raise DiagnosticsError(locked(await self.holder()))
             await asyncio.sleep(0.01 if glances > 0 else min(_POLL, max(0.0, deadline - loop.time())))
+        return None
+
+    async def verify(self) -> None:
+        with explained("look after the lock", self._path):
+            if self._descriptor is not None and self._is_at_path(self._descriptor):
+                return
+        raise DiagnosticsError(lost(await self.holder()))
 
     async def release(self) -> None:
         if self._descriptor is None:
             return
         descriptor, self._descriptor = self._descriptor, None
+        if self._renewal is not None:
+            self._renewal.end()
         with explained("give back the lock", self._path):
             os.ftruncate(descriptor, 0)
             os.close(descriptor)
@@ -62,36 +86,136 @@ class LocalLock:
             finally:
                 os.close(descriptor)
 
+    async def break_open(self, lock_id: str | None) -> LockInfo | None:
+        info = await self.holder()
+        if info is None:
+            return None
+        if lock_id is not None and lock_id != info.id:
+            raise DiagnosticsError(not_that_lock(lock_id, info))
+        with explained("break the lock", self._path):
+            self._path.unlink(missing_ok=True)
+        return info
+
+    # ---- taking
+
     def _take(self, info: LockInfo) -> bool:
         with explained("take the lock", self._path):
             self._prepare()
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
             try:
-                if not _lock(descriptor, fcntl.LOCK_EX):
+                # Between opening and locking, the file may have been taken away.
+                if not _lock(descriptor, fcntl.LOCK_EX) or not self._is_at_path(descriptor):
                     os.close(descriptor)
                     return False
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, json.dumps(asdict(info)).encode(), 0)
+                _write_note(descriptor, info)
             except OSError:
                 os.close(descriptor)
                 raise
-        self._descriptor = descriptor
+        self._hold(descriptor)
         return True
+
+    def _take_over(self, info: LockInfo) -> None:
+        """Put a lock of our own in the place of the other's. Of two that do this at once, one finds that it lost."""
+        own = self._path.with_name(f"{self._path.name}.{info.id or os.getpid()}")
+        with explained("take over the lock", self._path):
+            descriptor = os.open(own, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+            try:
+                _lock(descriptor, fcntl.LOCK_EX)
+                _write_note(descriptor, info)
+                own.replace(self._path)
+            except OSError:
+                os.close(descriptor)
+                raise
+        self._hold(descriptor)
+
+    def _hold(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._renewal = _Renewal(descriptor)
+        self._renewal.start()
+
+    def _silent(self) -> LockInfo | None:
+        """The holder, where it has given no sign of life for so long that it may be replaced."""
+        with explained("read the lock", self._path):
+            try:
+                descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return None
+            try:
+                info = _note(descriptor)
+                return info if info.id and time.time() - os.fstat(descriptor).st_mtime > LEASE else None
+            finally:
+                os.close(descriptor)
+
+    def _is_at_path(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(self._path.stat(), os.fstat(descriptor))
+        except FileNotFoundError:
+            return False
+
+
+class _Renewal(threading.Thread):
+    """Says every few seconds that the holder is alive, even while its event loop waits for a person's answer."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(name="nexus-lock", daemon=True)
+        self._descriptor = os.dup(descriptor)
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        while not self._ended.wait(_RENEWAL):
+            try:
+                os.utime(self._descriptor)
+            except OSError:
+                break  # the lease ends then, if anybody wants it
+        os.close(self._descriptor)
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join()
 
 
 def locked(info: LockInfo | None, now: datetime | None = None) -> Diagnostic:
     """What to tell the second one."""
     if info is None:
-        detail = "Another run of nexus holds the lock, and does not say which."
+        detail, unlock = "Another run of nexus holds the lock, and does not say which.", ""
     else:
-        who = f"{info.holder} (process {info.pid})"
-        detail = f"{who} is running «nexus {info.operation}» since {info.since}, for {_age(info.since, now)}."
+        detail = f"{_who(info)} is running «nexus {info.operation}» since {info.since}, for {_age(info.since, now)}."
+        unlock = f"; should it hang for good: nexus state unlock {info.id}" if info.id else ""
     return error(
         "state-locked",
         "The state is locked",
         detail=detail,
-        hint="wait until it has ended, or give --lock-timeout 5m to wait for it",
+        hint=f"wait until it has ended, or give --lock-timeout 5m to wait for it{unlock}",
     )
+
+
+def lost(info: LockInfo | None) -> Diagnostic:
+    """What to tell a run whose lock is not its own any more."""
+    who = (
+        "It was removed, or given free with «nexus state unlock»."
+        if info is None
+        else f"{_who(info)} took it over for «nexus {info.operation}» at {info.since}."
+    )
+    return error(
+        "lock-lost",
+        "The lock was lost",
+        detail=f"{who} Nothing new was begun from then on, so that two runs don't get in each other's way.",
+        hint="run the command again: what was done is in the journal, or is found by the marks on what was made",
+    )
+
+
+def not_that_lock(lock_id: str, info: LockInfo) -> Diagnostic:
+    return error(
+        "lock-mismatch",
+        "The state is locked by another run than that",
+        detail=f"The lock {info.id or 'without an id'} is held, not {lock_id}: {_who(info)} is running "
+        f"«nexus {info.operation}» since {info.since}.",
+        hint="give the id of this lock if it is the one that hangs, or --force whatever it is",
+    )
+
+
+def _who(info: LockInfo) -> str:
+    return f"{info.holder} (process {info.pid})"
 
 
 def _lock(descriptor: int, how: int) -> bool:
@@ -104,12 +228,21 @@ def _lock(descriptor: int, how: int) -> bool:
     return True
 
 
+def _write_note(descriptor: int, info: LockInfo) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps(asdict(info)).encode(), 0)
+
+
 def _note(descriptor: int) -> LockInfo:
     unknown = LockInfo(holder="someone", pid=0, operation="apply", since="")
     try:
         data = json.loads(os.pread(descriptor, 4096, 0))
         return LockInfo(
-            holder=str(data["holder"]), pid=int(data["pid"]), operation=str(data["operation"]), since=str(data["since"])
+            holder=str(data["holder"]),
+            pid=int(data["pid"]),
+            operation=str(data["operation"]),
+            since=str(data["since"]),
+            id=str(data.get("id", "")),
         )
     except (ValueError, KeyError, TypeError):
         return unknown  # it has the lock, and has not written its note yet

@@ -10,7 +10,7 @@ from nexus.model.state import State
 from nexus.stores.base import Backend, Header, JournalContents, LockInfo
 from nexus.stores.checks import Version, check_start, check_write
 from nexus.stores.entries import Entry
-from nexus.stores.locking import locked
+from nexus.stores.locking import locked, lost, not_that_lock
 
 
 @dataclass(slots=True)
@@ -21,6 +21,7 @@ class Memory:
     header: Header | None = None
     entries: list[Entry] = field(default_factory=list)
     lock: LockInfo | None = None
+    aside: JournalContents | None = None
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
     def backend(self) -> Backend:
@@ -68,13 +69,20 @@ class MemoryJournal:
         self._memory.header = None
         self._memory.entries = []
 
+    async def set_aside(self) -> str | None:
+        if self._memory.header is None:
+            return None
+        self._memory.aside = JournalContents(self._memory.header, tuple(self._memory.entries))
+        await self.clear()
+        return "memory"
+
 
 class MemoryLock:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._mine = False
+        self._mine: LockInfo | None = None
 
-    async def acquire(self, info: LockInfo, patience: float = 0.0) -> None:
+    async def acquire(self, info: LockInfo, patience: float = 0.0) -> LockInfo | None:
         try:
             async with asyncio.timeout(patience):
                 while self._memory.lock is not None:
@@ -82,12 +90,26 @@ class MemoryLock:
                     await self._memory.released.wait()
         except TimeoutError:
             raise DiagnosticsError(locked(self._memory.lock)) from None
-        self._memory.lock, self._mine = info, True
+        self._memory.lock = self._mine = info
+        return None
+
+    async def verify(self) -> None:
+        if self._mine is None or self._memory.lock is not self._mine:
+            raise DiagnosticsError(lost(self._memory.lock))
 
     async def release(self) -> None:
-        if self._mine:
-            self._memory.lock, self._mine = None, False
+        if self._mine is not None and self._memory.lock is self._mine:
+            self._memory.lock = None
             self._memory.released.set()
+        self._mine = None
 
     async def holder(self) -> LockInfo | None:
         return self._memory.lock
+
+    async def break_open(self, lock_id: str | None) -> LockInfo | None:
+        info = self._memory.lock
+        if info is not None and lock_id not in (None, info.id):
+            raise DiagnosticsError(not_that_lock(str(lock_id), info))
+        self._memory.lock = None
+        self._memory.released.set()
+        return info

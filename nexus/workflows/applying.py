@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -13,11 +12,12 @@ from nexus.kinds.registry import KINDS
 from nexus.model.addresses import Address
 from nexus.model.changes import Plan, PlanOptions
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError
-from nexus.model.events import PlanReady, Sink
+from nexus.model.events import DiagnosticRaised, PlanReady, Sink
 from nexus.model.state import OutputRecord, State
 from nexus.planning import Evaluation, SavedPlan
 from nexus.stores import commit
 from nexus.workflows.loading import Project
+from nexus.workflows.locking import locked
 from nexus.workflows.planning import Draft, draw_up, refuse_stale
 from nexus.workflows.session import Session
 from nexus.workflows.surveying import explained, survey
@@ -67,7 +67,9 @@ async def apply(
 ) -> Applied:
     """Plan under the lock, ask, do. Whatever happens in between, what was done is in the state or in the journal."""
     options = request.saved.options if request.saved is not None else request.options
-    async with _locked(session, request, "destroy" if options.destroy else "apply"):
+    async with locked(session, "destroy" if options.destroy else "apply", request.lock_timeout) as note:
+        if note is not None:
+            sink(DiagnosticRaised(diagnostic=note))
         # A saved plan of a project that was never applied has given its future state a name.
         lineage = session.ids() if request.saved is None else request.saved.plan.lineage
         found = await survey(project, session, options, lineage=lineage, for_apply=True)
@@ -89,15 +91,6 @@ async def _grounded(session: Session, draft: Draft) -> Draft:
     state = await commit(session.backend, draft.survey.state)
     survey = replace(draft.survey, state=state, unwritten=False)
     return replace(draft, survey=survey, plan=replace(draft.plan, base_serial=state.serial))
-
-
-@asynccontextmanager
-async def _locked(session: Session, request: ApplyRequest, operation: str) -> AsyncIterator[None]:
-    await session.backend.lock.acquire(session.holder(operation), request.lock_timeout)
-    try:
-        yield
-    finally:
-        await session.backend.lock.release()
 
 
 async def _settle(session: Session, draft: Draft) -> Applied:
@@ -123,11 +116,18 @@ async def _carry_out(
         ids=session.ids,
         clock=session.clock,
         limits=Limits(concurrency=request.parallelism or Limits().concurrency),
+        lock=session.backend.lock,
     )
     bind_interrupt(executor.interrupt)
     async with explained():
         result = await executor.run(draft.plan, draft.survey.state, Resolver(draft.evaluation), draft.files)
     outputs, notes = _outputs(draft, result.state)
+    try:
+        await session.backend.lock.verify()
+    except DiagnosticsError as lost:
+        told = () if result.lock_lost else lost.diagnostics
+        unwritten = replace(result, lock_lost=True, diagnostics=(*result.diagnostics, *told))
+        return Applied(plan=draft.plan, approved=True, result=unwritten, diagnostics=(*result.diagnostics, *told))
     committed = await commit(session.backend, replace(result.state, outputs=outputs))
     return Applied(
         plan=draft.plan,

@@ -12,6 +12,14 @@ from nexus.stores import Backend, LockInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """What is needed to change what is remembered, and nothing that could change anything else."""
+
+    backend: Backend
+    holder: Callable[[str], LockInfo]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """One run against one target. ``because`` says in words why that target was chosen.
 

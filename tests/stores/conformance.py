@@ -19,7 +19,7 @@ BEGIN = Begin(
 )
 DONE = Done(key="k", record=ResourceRecord(address=WEB, id="sbx", uid="u", attributes={"template": "base"}))
 FAILED = Failed(key="j", code="no", summary="It failed", unresolved=True)
-INFO = LockInfo(holder="ann@host", pid=42, operation="apply", since="2026-01-02T03:04:05Z")
+INFO = LockInfo(holder="ann@host", pid=42, operation="apply", since="2026-01-02T03:04:05Z", id="lock1")
 
 
 def code_of(problem: pytest.ExceptionInfo[DiagnosticsError]) -> str:
@@ -146,6 +146,56 @@ class BackendConformance:
         await asyncio.wait_for(waiting, 10)
         assert await backend.lock.holder() == replace(INFO, pid=43)
         await other.lock.release()
+
+    async def test_a_lock_that_is_held_stays_held(self, backend: Backend, reopen: Callable[[], Backend]) -> None:
+        with pytest.raises(DiagnosticsError) as problem:
+            await backend.lock.verify()
+        assert code_of(problem) == "lock-lost"
+        await backend.lock.acquire(INFO)
+        await backend.lock.verify()
+        with pytest.raises(DiagnosticsError):
+            await reopen().lock.verify()
+        await backend.lock.release()
+
+    async def test_a_broken_lock_is_lost_and_free(self, backend: Backend, reopen: Callable[[], Backend]) -> None:
+        await backend.lock.acquire(INFO)
+        other = reopen()
+        assert await other.lock.break_open(INFO.id) == INFO
+        with pytest.raises(DiagnosticsError) as problem:
+            await backend.lock.verify()
+        assert code_of(problem) == "lock-lost"
+        second = replace(INFO, pid=43, id="second")
+        await other.lock.acquire(second)
+        with pytest.raises(DiagnosticsError, match="lock-lost") as problem:
+            await backend.lock.verify()
+        assert "process 43" in problem.value.diagnostics[0].detail
+        await backend.lock.release()
+        assert await reopen().lock.holder() == second
+        await other.lock.verify()
+        await other.lock.release()
+
+    async def test_another_lock_than_the_named_one_is_not_broken(
+        self, backend: Backend, reopen: Callable[[], Backend]
+    ) -> None:
+        assert await backend.lock.break_open(None) is None
+        await backend.lock.acquire(INFO)
+        with pytest.raises(DiagnosticsError) as problem:
+            await reopen().lock.break_open("another")
+        assert code_of(problem) == "lock-mismatch"
+        await backend.lock.verify()
+        assert await reopen().lock.break_open(None) == INFO
+        await backend.lock.release()
+
+    async def test_a_journal_that_is_set_aside_leaves_room_for_a_new_one(
+        self, backend: Backend, reopen: Callable[[], Backend], header: Header
+    ) -> None:
+        assert await backend.journal.set_aside() is None
+        await backend.journal.start(header)
+        await backend.journal.append(BEGIN)
+        assert await backend.journal.set_aside()
+        assert await reopen().journal.read() is None
+        await reopen().journal.start(header)
+        await reopen().journal.clear()
 
     async def test_waiting_for_the_lock_ends(self, backend: Backend, reopen: Callable[[], Backend]) -> None:
         await backend.lock.acquire(INFO)

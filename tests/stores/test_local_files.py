@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from nexus.model.diagnostics import DiagnosticsError
 from nexus.model.state import State
 from nexus.stores import Done, Failed, Header, LockInfo, commit, load, local_backend
 from nexus.stores.files import Files
+from nexus.stores.locking import LEASE
 from nexus.stores.statefile import decode
 from tests.fakes.files import Crash, CrashingFiles, FullDisk
 from tests.fakes.records import WEB, make_record
@@ -213,3 +215,30 @@ async def test_a_cancelled_append_still_gets_to_the_disk(tmp_path: Path) -> None
     assert contents is not None
     assert len(contents.entries) == 2
     await backend.journal.clear()
+
+
+async def test_a_holder_that_gave_no_sign_of_life_is_replaced(tmp_path: Path) -> None:
+    first, second = local_backend(tmp_path, "default"), local_backend(tmp_path, "default")
+    await first.lock.acquire(INFO)
+    long_ago = time.time() - LEASE - 1
+    os.utime(tmp_path / ".nexus/default/lock", (long_ago, long_ago))
+    later = replace(INFO, pid=43, id="lock2")
+    assert await second.lock.acquire(later) == INFO
+    assert await local_backend(tmp_path, "default").lock.holder() == later
+    with pytest.raises(DiagnosticsError, match="lock-lost"):
+        await first.lock.verify()
+    await first.lock.release()
+    await second.lock.verify()
+    await second.lock.release()
+
+
+async def test_a_lock_file_that_was_removed_is_a_lost_lock(tmp_path: Path) -> None:
+    first, second = local_backend(tmp_path, "default"), local_backend(tmp_path, "default")
+    await first.lock.acquire(INFO)
+    (tmp_path / ".nexus/default/lock").unlink()
+    with pytest.raises(DiagnosticsError, match="lock-lost"):
+        await first.lock.verify()
+    assert await second.lock.acquire(replace(INFO, id="lock2")) is None
+    await first.lock.release()
+    await second.lock.verify()
+    await second.lock.release()
