@@ -41,9 +41,13 @@ _OPEN_PATHS = ("/health", "/files")
 
 def create_envd(config: EnvdConfig, *, accounts: Accounts | None = None, reaper: Reaper | None = None) -> ASGIApp:
     """The application of one machine. ``accounts`` and ``reaper`` default to those of the machine it runs in."""
-    context = Context(config, accounts or Accounts())
+    return assemble_envd(Context(config, accounts or Accounts()), reaper or Reaper(orphans=os.getpid() == 1))
+
+
+def assemble_envd(context: Context, reaper: Reaper) -> ASGIApp:
+    """The application over a context that may still be told what machine it is in."""
     logbook = Logbook()
-    table = ProcessTable(reaper or Reaper(orphans=os.getpid() == 1), logbook)
+    table = ProcessTable(reaper, logbook)
     processes = ProcessASGIApplication(ProcessService(context, table), read_max_bytes=_MAX_MESSAGE)
     filesystem = FilesystemASGIApplication(FilesystemService(context, WatcherTable()), read_max_bytes=_MAX_MESSAGE)
     router = Router(

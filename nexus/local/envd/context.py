@@ -26,6 +26,10 @@ class Context:
     def config(self) -> EnvdConfig:
         return self._config
 
+    def adopt(self, config: EnvdConfig) -> None:
+        """Be the context of the machine that ``config`` describes."""
+        self._config = config
+
     def reconfigure(
         self,
         *,

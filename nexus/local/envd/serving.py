@@ -20,8 +20,8 @@ _IDLE_CONNECTION_SECONDS = 75
 _MAX_HEAD = 64 * 1024
 
 
-async def start_server(app: ASGIApp, listen_socket: socket.socket) -> asyncio.Server:
-    """Serve ``app`` on the running loop until the returned server is closed."""
+def prepare(app: ASGIApp) -> uvicorn.Config:
+    """What :func:`start_prepared` takes; it can be made long before there is a loop."""
     config = uvicorn.Config(
         app,
         http="h11",
@@ -36,6 +36,16 @@ async def start_server(app: ASGIApp, listen_socket: socket.socket) -> asyncio.Se
         h11_max_incomplete_event_size=_MAX_HEAD,
     )
     config.load()
+    return config
+
+
+async def start_server(app: ASGIApp, listen_socket: socket.socket) -> asyncio.Server:
+    """Serve ``app`` on the running loop until the returned server is closed."""
+    return await start_prepared(prepare(app), listen_socket)
+
+
+async def start_prepared(config: uvicorn.Config, listen_socket: socket.socket) -> asyncio.Server:
+    """Serve a prepared application on the running loop until the returned server is closed."""
     state = ServerState()
     loop = asyncio.get_running_loop()
 

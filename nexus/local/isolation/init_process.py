@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from nexus.local.envd.run import serve
+from nexus.local.envd.run import Envd
 from nexus.local.isolation import (
     capabilities,
     cgroup_filter,
@@ -45,7 +45,10 @@ INIT_TITLE = "/usr/bin/envd"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """What the init has in hands: the request, its sockets, and where to mount while its root is put together."""
+    """What the init has in hands: the request, its sockets, and where to mount while its root is put together.
+
+    ``service`` is the envd it will be.
+    """
 
     request: LaunchRequest
     stage: Path
@@ -53,6 +56,7 @@ class Launch:
     boot: socket.socket
     envd: socket.socket
     title: ProcessTitle
+    service: Envd
 
     @property
     def tier(self) -> Tier:
@@ -116,7 +120,7 @@ def _become_init(launch: Launch) -> None:
     _tell(launch.boot, {"ready": True})
     launch.boot.close()
     config = dataclasses.replace(launch.request.envd, user_switch=tier.user_switch)
-    serve(config, launch.envd)
+    launch.service.serve(config, launch.envd)
 
 
 def _assemble(launch: Launch) -> Path:

@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
+from nexus.local.envd.run import Envd
 from nexus.local.isolation import init_process, syscalls, tiers
 from nexus.local.isolation.cgroups import Hierarchies, MachineGroup
 from nexus.local.isolation.launch_request import LaunchRequest
@@ -43,6 +44,15 @@ class BootError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Inheritance:
+    """What the zygote made once for all machines."""
+
+    hierarchies: Hierarchies
+    title: ProcessTitle
+    envd: Envd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Born:
     init: int
     pidfd: int
@@ -53,17 +63,15 @@ def group_prefix(store: Path) -> str:
     return f"nexus-{short_key(str(store))}-"
 
 
-def run_keeper(
-    start: socket.socket, hierarchies: Hierarchies, title: ProcessTitle, mapping: MappedNamespace | None
-) -> NoReturn:
+def run_keeper(start: socket.socket, inheritance: Inheritance, mapping: MappedNamespace | None) -> NoReturn:
     """The whole life of the keeper process; ``start`` is the socket of the one who asked for the machine."""
     status = 1
     try:
         os.setsid()
         _close_descriptors_but({start.fileno()} | ({mapping.fd} if mapping else set()))
         request = LaunchRequest.decode(_read_all(start))
-        title.set("nexus-machine")
-        Keeper(request, hierarchies, title, mapping).live(start)
+        inheritance.title.set("nexus-machine")
+        Keeper(request, inheritance, mapping).live(start)
         status = 0
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -75,19 +83,13 @@ def run_keeper(
 class Keeper:
     """One machine, from the host's side."""
 
-    def __init__(
-        self,
-        request: LaunchRequest,
-        hierarchies: Hierarchies,
-        title: ProcessTitle,
-        mapping: MappedNamespace | None,
-    ) -> None:
+    def __init__(self, request: LaunchRequest, inheritance: Inheritance, mapping: MappedNamespace | None) -> None:
         self._request = request
+        self._inheritance = inheritance
         self._mapping = mapping
-        self._title = title
         self._folder = RuntimeFolder.of(request.runtime, request.machine_id)
         # Where an ordinary user can write groups, its processes may still not be moved between them.
-        usable = Hierarchies() if tiers.by_name(request.tier).single_uid else hierarchies
+        usable = Hierarchies() if tiers.by_name(request.tier).single_uid else inheritance.hierarchies
         self._group = MachineGroup(usable, group_prefix(request.store) + request.machine_id)
         self._paused = False
         self._egress: EgressHandles | None = None
@@ -122,7 +124,8 @@ class Keeper:
                 mapping=self._mapping,
                 boot=boot_there,
                 envd=envd,
-                title=self._title,
+                title=self._inheritance.title,
+                service=self._inheritance.envd,
             )
             pid = os.fork()
             if pid == 0:

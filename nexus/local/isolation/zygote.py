@@ -1,8 +1,7 @@
 """The zygote: a clean, warmed-up process with one thread from which every machine is forked.
 
-It gets one packet per machine on its socket: a byte that carries the
-socket of the one who asks. It forks, and forgets. It holds no secrets, reaps keepers, and ends when the daemon's end of
-the socket is closed; machines go on.
+It gets one packet per machine on its socket: a byte that carries the socket of the one who asks. It forks, and forgets.
+It holds no secrets, reaps keepers, and ends when the daemon's end of the socket is closed; machines go on.
 """
 
 from __future__ import annotations
@@ -12,8 +11,10 @@ import os
 import signal
 import socket
 
-from nexus.local.envd.run import warm_up
-from nexus.local.isolation import cgroups, keeper, syscalls, user_namespaces
+from nexus.local.envd.run import Envd, warm_up
+from nexus.local.isolation import cgroups, keeper, shared_heap, syscalls
+from nexus.local.isolation.keeper import Inheritance
+from nexus.local.isolation.namespace_maker import NamespaceMaker
 from nexus.local.isolation.process_title import ProcessTitle
 from nexus.local.isolation.tiers import Tier
 
@@ -27,31 +28,35 @@ def main(descriptor: int, tier: Tier) -> None:
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
     # Ctrl-C in the terminal of whoever started the daemon is not meant for machines.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    hierarchies = cgroups.find_hierarchies()
     os.umask(0o022)
     os.chdir("/")
     with socket.socket(fileno=descriptor) as orders:
         warm_up()
+        inheritance = Inheritance(hierarchies=cgroups.find_hierarchies(), title=title, envd=Envd())
+        shared_heap.seal()
         signal.signal(signal.SIGCHLD, _reap)
         orders.send(b"1")
-        _serve(orders, hierarchies, title, tier)
+        _serve(orders, inheritance, tier)
 
 
-def _serve(orders: socket.socket, hierarchies: cgroups.Hierarchies, title: ProcessTitle, tier: Tier) -> None:
+def _serve(orders: socket.socket, inheritance: Inheritance, tier: Tier) -> None:
+    """Nothing is done here but to fork: every page that is written to between two forks is one less that they share."""
+    maker = NamespaceMaker() if tier.mapped else None
     while True:
-        # Made ahead, while nobody waits for it: it takes as long as a quarter of all the rest.
-        mapping = user_namespaces.create_mapped() if tier.mapped else None
         data, descriptors, _, _ = socket.recv_fds(orders, 1, 1)
         if not data:
             return
         for descriptor in descriptors:
+            mapping = maker.take() if maker else None
             with socket.socket(fileno=descriptor) as start:
                 if os.fork() == 0:
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                     orders.close()
-                    keeper.run_keeper(start, hierarchies, title, mapping)
-        if mapping is not None:
-            mapping.close()
+                    if maker is not None:
+                        maker.close()
+                    keeper.run_keeper(start, inheritance, mapping)
+            if mapping is not None:
+                mapping.close()
 
 
 def _reap(_number: int, _frame: object) -> None:
