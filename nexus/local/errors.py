@@ -44,9 +44,9 @@ class UnknownOutcomeError(EngineError):
 
 
 class UnsupportedError(EngineError):
-    """Known to E2B, not offered by the local engine."""
+    """Known to E2B, not offered by the local engine: told as E2B tells of a feature that an account does not have."""
 
-    status = 501
+    status = 403
 
 
 class TooManyError(EngineError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -11,6 +12,11 @@ from starlette.requests import Request
 from nexus.local.errors import InvalidRequestError, TooLargeError
 
 MAX_BODY = 4 * 1024 * 1024
+# What is read of a body that is too large, so that a client that writes before it reads gets its answer.
+_DRAINED = 16 * MAX_BODY
+_INT32 = 2**31
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Fields:
@@ -60,6 +66,8 @@ class Fields:
         value = self._values.get(key)
         if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
             raise self._wrong(key, "a whole number")
+        if value is not None and not -_INT32 <= value < _INT32:
+            raise self._wrong(key, "a number of 32 bits")
         return value
 
     def texts(self, key: str) -> tuple[str, ...] | None:
@@ -107,20 +115,40 @@ async def read_fields(request: Request) -> Fields:
 
 
 async def read_json(request: Request) -> object:
+    """The request's JSON value, an empty object when there is no body. The body is read whole before it is refused."""
+    content = await _read_body(request)
+    if not content.strip():
+        return {}
+    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise InvalidRequestError(f"Invalid request body: Content-Type has the unexpected value {media_type!r}")
+    try:
+        text = content.decode("utf-8")
+        value: object = json.loads(text, parse_constant=_no_constant)
+        # An escaped half of a character is valid JSON, but no text: nothing could write it down.
+        if "\\u" in text and _LONE_SURROGATE.search(json.dumps(value, ensure_ascii=False)):
+            raise ValueError("half a character")
+    except (ValueError, RecursionError):
+        raise InvalidRequestError("Invalid request body: it is not valid JSON") from None
+    return value
+
+
+async def _read_body(request: Request) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > MAX_BODY:
-            raise TooLargeError(f"the request body is larger than {MAX_BODY} bytes")
-        chunks.append(chunk)
-    text = b"".join(chunks)
-    if not text.strip():
-        return {}
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise InvalidRequestError("Invalid request body: it is not valid JSON") from None
+        if size <= MAX_BODY:
+            chunks.append(chunk)
+        elif size > _DRAINED:
+            break
+    if size > MAX_BODY:
+        raise TooLargeError(f"the request body is larger than {MAX_BODY} bytes")
+    return b"".join(chunks)
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
 
 
 def query_number(request: Request, key: str, default: int, *, low: int = 0, high: int | None = None) -> int:
@@ -128,10 +156,9 @@ def query_number(request: Request, key: str, default: int, *, low: int = 0, high
     text = request.query_params.get(key)
     if text is None or text == "":
         return default
-    try:
-        value = int(text)
-    except ValueError:
-        raise InvalidRequestError(f"Invalid query: {key} must be a whole number") from None
+    if _NUMBER.fullmatch(text) is None:
+        raise InvalidRequestError(f"Invalid query: {key} must be a whole number")
+    value = int(text)
     if value < low or (high is not None and value > high):
         bounds = f"at least {low}" if high is None else f"between {low} and {high}"
         raise InvalidRequestError(f"Invalid query: {key} must be {bounds}")

@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass
 
 from nexus.local.control_plane.bodies import Fields
 from nexus.local.control_plane.sandbox_wire import Json, SandboxWire
+from nexus.local.control_plane.wire_errors import error_body
 from nexus.local.errors import EngineError
-from nexus.local.sandboxes.idempotency import Claim, IdempotencyLedger
+from nexus.local.sandboxes.idempotency import Claim, IdempotencyLedger, lost_outcome
 from nexus.local.sandboxes.model import NetworkSettings, SandboxRequest
 from nexus.local.sandboxes.service import SandboxService, new_sandbox_id
 
@@ -24,6 +25,10 @@ from nexus.local.sandboxes.service import SandboxService, new_sandbox_id
 class Answer:
     status: int
     body: Mapping[str, object]
+
+    def content(self) -> Json:
+        """The body in an order of its own, so that a replay is the same word for word."""
+        return dict(sorted(self.body.items()))
 
 
 class Creator:
@@ -49,11 +54,16 @@ class Creator:
         return await self._in_task(self._create_claimed(parse, claim))
 
     async def resolve_unfinished(self) -> None:
-        """After a restart: answer claims whose sandbox is there, release those whose sandbox is not."""
+        """After a restart: the answer is known of claims whose sandbox is there, and lost of the others.
+
+        Theirs was cut off before it was made, or has ended since. Nothing is left of it, but a client that got the
+        first answer may have seen it: it is not made again under the same key.
+        """
         for claim in self._ledger.unfinished():
             live = self._service.fleet.get(claim.sandbox_id)
             if live is None:
-                await self._ledger.release(claim)
+                lost = lost_outcome()
+                await self._ledger.finish(claim, lost.status, error_body(lost))
             else:
                 kept = _kept(self._wire.created_without_tokens(live.record), live.record.network)
                 await self._ledger.finish(claim, 201, kept)
@@ -69,7 +79,9 @@ class Creator:
             if not 400 <= error.status < 500 or error.status == 429:
                 await self._ledger.release(claim)
             else:
-                await self._ledger.finish(claim, error.status, _refusal(error))
+                refusal = error_body(error)
+                await self._ledger.finish(claim, error.status, refusal)
+                return Answer(error.status, refusal)
             raise
         except BaseException:
             await self._ledger.release(claim)
@@ -104,10 +116,3 @@ class Creator:
 
 def _kept(body: Json, network: NetworkSettings) -> Json:
     return {**body, "public": network.allow_public_traffic}
-
-
-def _refusal(error: EngineError) -> Json:
-    body: Json = {"code": error.status, "message": error.message}
-    if error.error_code is not None:
-        body["error_code"] = error.error_code
-    return body

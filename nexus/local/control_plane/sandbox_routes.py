@@ -73,7 +73,7 @@ class SandboxRoutes:
     async def _create(self, request: Request, default_timeout: int, key: str | None) -> Response:
         fields = await read_fields(request)
         answer = await self._creator.create(lambda: parse_create(fields, default_timeout), fields, key)
-        return JSONResponse(answer.body, status_code=answer.status)
+        return JSONResponse(answer.content(), status_code=answer.status)
 
     async def list_sandboxes(self, request: Request) -> Response:
         page = self._service.list(parse_list(request, self._templates, all_states=True))

@@ -7,22 +7,30 @@ import logging
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from nexus.local.errors import EngineError
+from nexus.local.errors import EngineError, TooLargeError
 
 _log = logging.getLogger(__name__)
 
 
-def error_response(error: EngineError) -> Response:
+def error_body(error: EngineError) -> dict[str, object]:
     body: dict[str, object] = {"code": error.status, "message": error.message}
-    headers: dict[str, str] = {}
     if error.error_code is not None:
         body["error_code"] = error.error_code
+    return body
+
+
+def error_response(error: EngineError) -> Response:
+    headers: dict[str, str] = {}
     if error.retry_after is not None:
         # The SDK retries what is marked so, whatever the status.
         headers = {"Should-Retry": "true", "Retry-After": str(error.retry_after)}
-    return JSONResponse(body, status_code=error.status, headers=headers)
+    if isinstance(error, TooLargeError):
+        # There may be more of the body than anyone wants to read.
+        headers["Connection"] = "close"
+    return JSONResponse(error_body(error), status_code=error.status, headers=headers)
 
 
 async def on_engine_error(_request: Request, error: Exception) -> Response:
@@ -30,11 +38,19 @@ async def on_engine_error(_request: Request, error: Exception) -> Response:
     return error_response(error)
 
 
-async def on_http_error(_request: Request, error: Exception) -> Response:
+async def on_http_error(request: Request, error: Exception) -> Response:
     """Unknown routes and methods."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     message = error.detail if isinstance(error, HTTPException) else "Internal server error"
-    return JSONResponse({"code": status, "message": message}, status_code=status)
+    headers = {"Allow": ", ".join(_methods_of(request))} if status == 405 else None
+    return JSONResponse({"code": status, "message": message}, status_code=status, headers=headers)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """What the path can be asked with; Starlette itself only knows the first of several routes."""
+    path = request.scope["path"]
+    routes = [route for route in request.scope["router"].routes if isinstance(route, Route)]
+    return sorted({method for route in routes if route.path_regex.match(path) for method in route.methods or ()})
 
 
 class BugReporter:

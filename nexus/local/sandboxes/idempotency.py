@@ -16,7 +16,7 @@ from pathlib import Path
 
 from nexus.local.clock import Clock
 from nexus.local.documents import clear_leftovers, read_document, remove_document, write_document
-from nexus.local.errors import ConflictError, InvalidRequestError
+from nexus.local.errors import BusyError, ConflictError, InvalidRequestError, UnknownOutcomeError
 
 LIFETIME = timedelta(days=1)
 _KEY = re.compile(r"[a-z0-9-]{1,255}")
@@ -70,6 +70,9 @@ class IdempotencyLedger:
         self._claims[digest] = claim
         try:
             await asyncio.to_thread(write_document, self._path(digest), _encode(claim))
+        except OSError as error:
+            del self._claims[digest]
+            raise BusyError(f"the Idempotency-Key could not be kept: {error.strerror}", retry_after=1) from error
         except BaseException:
             del self._claims[digest]
             raise
@@ -93,6 +96,14 @@ class IdempotencyLedger:
 
     def _path(self, digest: str) -> Path:
         return self._folder / f"{digest}.json"
+
+
+def lost_outcome() -> UnknownOutcomeError:
+    """What later requests with the key of a request that a crash cut off are told."""
+    return UnknownOutcomeError(
+        "the outcome of the request with this Idempotency-Key is unknown: look for the sandbox, then use another key",
+        error_code="idempotency_outcome_unknown",
+    )
 
 
 def _replayable(claim: Claim, fingerprint: str) -> Claim:
