@@ -65,11 +65,12 @@ class Endpoint:
         return {"api_key": self.api_key, "api_url": self.api_url, "sandbox_url": self.sandbox_url}
 
 
-def ensure_running(home: Path, *, test_controls: bool = False) -> Endpoint:
+def ensure_running(home: Path, *, test_controls: bool = False, limits: object = None, faults: object = None) -> Endpoint:
     """The engine of ``home``, started if it is not running. Safe to call from several processes at once.
 
     A daemon of another version of nexus, or of changed code, is replaced; its sandboxes go on. ``test_controls`` starts
-    one with a movable clock and scripted failures. Raises DaemonError.
+    one with a movable clock. ``limits`` and ``faults`` are set in any case, as :func:`control` would; None leaves them
+    as they are. Raises DaemonError.
     """
     home = home.absolute()
     create_settings(home)
@@ -80,7 +81,11 @@ def ensure_running(home: Path, *, test_controls: bool = False) -> Endpoint:
             presence = None
         if presence is None:
             presence = _start(home, test_controls=test_controls)
-        return _endpoint(_settings(home), presence)
+        settings = _settings(home)
+        for path, document in (("/nexus/limits", limits), ("/nexus/faults", faults)):
+            if document is not None:
+                _request(settings, "POST", path, document)
+        return _endpoint(settings, presence)
 
 
 def find_running(home: Path) -> Endpoint | None:
@@ -114,6 +119,14 @@ def status(home: Path) -> Mapping[str, object] | None:
         return None
     answer = _request(_settings(home), "GET", "/nexus/status")
     return answer if isinstance(answer, dict) else None
+
+
+def control(home: Path, method: str, path: str, body: object = None) -> object:
+    """Ask the running engine for something of its own: ``/nexus/faults``, ``/nexus/limits``. Raises DaemonError."""
+    home = home.absolute()
+    if read_presence(home) is None:
+        raise DaemonError("the local engine is not running; start it with «nexus local start»")
+    return _request(_settings(home), method, path, body)
 
 
 def logs(home: Path, lines: int = 100) -> list[str]:
@@ -231,7 +244,7 @@ def _signal(presence: Presence, number: signal.Signals) -> None:
 def _request(settings: Settings, method: str, path: str, body: object = None) -> object:
     connection = http.client.HTTPConnection(HOST, settings.api_port, timeout=_REQUEST_LIMIT)
     try:
-        connection.request(method, path, json.dumps(body or {}), {"X-API-KEY": settings.api_key})
+        connection.request(method, path, json.dumps({} if body is None else body), {"X-API-KEY": settings.api_key})
         response = connection.getresponse()
         text = response.read()
         if response.status >= 300:
