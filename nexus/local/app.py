@@ -16,6 +16,7 @@ from nexus.local.control_plane.guards import Guards
 from nexus.local.control_plane.rate_limits import RateLimits
 from nexus.local.control_plane.sandbox_routes import SandboxRoutes
 from nexus.local.control_plane.secret_routes import SecretRoutes
+from nexus.local.control_plane.snapshot_routes import SnapshotRoutes
 from nexus.local.control_plane.template_routes import TemplateRoutes
 from nexus.local.control_plane.volume_content_routes import VolumeContentRoutes
 from nexus.local.control_plane.volume_routes import VolumeRoutes
@@ -51,12 +52,14 @@ def _routes(engine: Engine) -> list[Route]:
     volumes = VolumeRoutes(engine.volumes, engine.sandboxes, engine.sandbox_wire)
     secrets = SecretRoutes(engine.secrets)
     volume_content = VolumeContentRoutes(engine.volumes.files, engine.settings.token)
-    own = EngineRoutes(engine.status, lambda kill: engine.request_shutdown(kill), engine.forwards.open)
+    snapshots = SnapshotRoutes(engine.snapshots, engine.copier, engine.quotas, engine.sandbox_wire)
+    own = EngineRoutes(engine.status, lambda kill: engine.request_shutdown(kill), engine.forwards.open, engine.prune)
     accounts = AccountRoutes(engine.settings, engine.team_metrics, engine.clock)
     return [
         *own.routes(),
         *accounts.routes(),
         *sandboxes.routes(),
+        *snapshots.routes(),
         *templates.routes(),
         *volumes.routes(),
         *volume_content.routes(),

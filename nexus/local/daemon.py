@@ -27,7 +27,7 @@ from nexus.local.settings import (
     is_engine_home,
     load_settings,
 )
-from nexus.local.storage.removal import remove_tree
+from nexus.local.storage.removal import leftovers_of, remove_aside, remove_in_background, remove_tree
 
 START_LIMIT = 90.0
 STOP_LIMIT = 30.0
@@ -38,6 +38,7 @@ _PASSED_ON = (
     *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_DATA_HOME"),
     *CERTIFICATE_VARIABLES,
     *("NEXUS_LOCAL_FAULTS", "NEXUS_LOCAL_MAX_TIMEOUT", "NEXUS_ISOLATION"),
+    *("NEXUS_LOCAL_MIN_FREE_MB", "NEXUS_LOCAL_MAX_DISK_MB", "NEXUS_LOCAL_MAX_SANDBOX_DISK_MB"),
 )
 
 # Kept to be reaped: a daemon that ends before its starter would stay a zombie.
@@ -74,6 +75,8 @@ def ensure_running(home: Path, *, test_controls: bool = False, limits: object = 
     """
     home = home.absolute()
     create_settings(home)
+    for leftover in leftovers_of(home):
+        remove_in_background(leftover)
     with one_at_a_time(home):
         presence = read_presence(home)
         if presence is not None and not presence.runs_this_code():
@@ -138,14 +141,17 @@ def logs(home: Path, lines: int = 100) -> list[str]:
 
 
 def reset(home: Path) -> bool:
-    """End the engine, its sandboxes, templates and volumes, and remove its home; False when there is no engine."""
+    """End the engine, its sandboxes, templates and volumes, and remove its home; False when there is no engine.
+
+    The home is gone when this returns; what it held leaves the disk in the background, however much it is.
+    """
     home = home.absolute()
     if not is_engine_home(home):
         return False
     settings = _settings(home)
     stop(home, kill_sandboxes=True)
     remove_tree(settings.runtime)
-    remove_tree(home)
+    remove_aside(home)
     return True
 
 

@@ -15,6 +15,7 @@ from nexus.local.builds.builder import Builder
 from nexus.local.builds.records import TemplateRecords
 from nexus.local.builds.registry import TemplateRegistry
 from nexus.local.builds.service import BuildService
+from nexus.local.builds.snapshots import SnapshotService
 from nexus.local.clock import AdjustableClock, Clock, SystemClock
 from nexus.local.control_plane.creating import Creator
 from nexus.local.control_plane.sandbox_wire import SandboxWire, wire_time
@@ -31,6 +32,7 @@ from nexus.local.limits.model import Limits
 from nexus.local.limits.quotas import Quotas
 from nexus.local.routing import Forwards, SandboxDirectory
 from nexus.local.sandboxes.booting import Booter, Readiness
+from nexus.local.sandboxes.copying import SandboxCopier
 from nexus.local.sandboxes.eviction import Evictor
 from nexus.local.sandboxes.fleet import Fleet
 from nexus.local.sandboxes.idempotency import IdempotencyLedger
@@ -44,6 +46,8 @@ from nexus.local.sandboxes.team_metrics import TeamMetrics
 from nexus.local.sandboxes.volumes import GUEST_UID, VolumeRegistry
 from nexus.local.secrets import SecretRegistry, Vault
 from nexus.local.settings import CERTIFICATE_VARIABLES, HOST, Settings
+from nexus.local.storage.retention import Janitor, Retention
+from nexus.local.storage.space import MEBIBYTE, DiskLimits, DiskSpace
 
 # The envd whose behaviour ours has; SDKs choose what they ask for by it.
 ENVD_VERSION = "0.6.13"
@@ -57,6 +61,7 @@ class EngineOptions:
 
     limits: Limits = field(default_factory=Limits)
     readiness: Readiness = field(default_factory=Readiness)
+    disk: DiskLimits = field(default_factory=DiskLimits)
     test_controls: bool = False
 
 
@@ -71,12 +76,21 @@ class Engine:
         self.started_at = self.clock.now()
         self.faults = FaultScript()
         self.quotas = Quotas(options.limits, self.clock)
+        self._make_storage()
         self._make_sandboxes()
         self._make_templates()
+        self._make_copies()
         self._make_edge()
         self._make_wire()
         self._tasks: list[asyncio.Task[None]] = []
         self.request_shutdown: Callable[[bool], None] = lambda _kill_sandboxes: None
+
+    def _make_storage(self) -> None:
+        settings = self.settings
+        self.retention = Retention()
+        self.janitor = Janitor(self.isolation, self.retention)
+        kept = (settings.store, settings.archives, settings.volumes)
+        self.space = DiskSpace(settings.home, kept, self.options.disk)
 
     def _make_sandboxes(self) -> None:
         settings, fleet = self.settings, Fleet()
@@ -95,7 +109,7 @@ class Engine:
             self.options.readiness,
             guest_environment(os.environ),
         )
-        pauser = Pauser(self.isolation, self.booter, self._sandbox_records)
+        pauser = Pauser(self.booter, self._sandbox_records)
         self.sandboxes = SandboxService(
             fleet=fleet,
             isolation=self.isolation,
@@ -106,16 +120,40 @@ class Engine:
             volumes=self.volumes,
             clock=self.clock,
             quotas=self.quotas,
+            retention=self.retention,
+            space=self.space,
         )
+        self.retention.add_source(self.sandboxes.needed_layers)
         self.team_metrics = TeamMetrics(self.clock.now())
         self.mishaps = Mishaps(self.sandboxes)
         self._evictor = Evictor(fleet, self.clock, self.sandboxes.expire)
         self.sandboxes.on_lifetime_change = self._evictor.wake
 
     def _make_templates(self) -> None:
-        self.archives = ArchiveStore(self.settings.archives)
-        builder = Builder(self.isolation, self.registry, self.archives, dict(guest_environment(os.environ)))
-        self.builds = BuildService(self.registry, self._template_records, builder, self.clock)
+        self.archives = ArchiveStore(self.settings.archives, self.space)
+        environment = dict(guest_environment(os.environ))
+        builder = Builder(self.isolation, self.registry, self.archives, environment, self.retention)
+        self.builds = BuildService(self.registry, self._template_records, builder, self.clock, self.space)
+        self.retention.add_source(self.registry.needed_layers)
+        self.registry.on_change = self.janitor.wake
+
+    def _make_copies(self) -> None:
+        self.copier = SandboxCopier(
+            service=self.sandboxes,
+            isolation=self.isolation,
+            booter=self.booter,
+            retention=self.retention,
+            janitor=self.janitor,
+            space=self.space,
+            clock=self.clock,
+        )
+        self.snapshots = SnapshotService(
+            fleet=self.sandboxes.fleet,
+            copier=self.copier,
+            registry=self.registry,
+            quotas=self.quotas,
+            clock=self.clock,
+        )
 
     def _make_edge(self) -> None:
         streams = OpenStreams()
@@ -124,10 +162,10 @@ class Engine:
         self._forward_table = ForwardTable(directory, streams, port=self.settings.forward_port)
         self.forwards = Forwards(self._forward_table, self.sandboxes, self.settings.records / "forwards.json")
         self.sandboxes.on_leave = self._cut_streams
-        self.sandboxes.on_gone = self.forwards.close
+        self.sandboxes.on_gone = self._after_kill
 
     def _make_wire(self) -> None:
-        disk = shutil.disk_usage(self.settings.home).total // 1024**2
+        disk = self.options.disk.sandbox_mb or shutil.disk_usage(self.settings.home).total // MEBIBYTE
         # Browsers and curl resolve every name under localhost to loopback, and the edge routes by Host.
         domain = f"localhost:{self.settings.sandbox_port}"
         self.sandbox_wire = SandboxWire(
@@ -162,6 +200,8 @@ class Engine:
         self._tasks = [
             asyncio.create_task(self._evictor.run(), name="evictor"),
             asyncio.create_task(self._sample_forever(), name="sampler"),
+            asyncio.create_task(self.janitor.run(), name="janitor"),
+            asyncio.create_task(self.space.keep_measuring(), name="disk"),
         ]
 
     async def close(self, *, kill_sandboxes: bool = False) -> None:
@@ -209,6 +249,19 @@ class Engine:
         if not counts:
             return {}
         return {"faults": {"rules": len(counts), "struck": sum(count.struck for count in counts)}}
+
+    async def prune(self) -> int:
+        """Free what nothing needs: layers and build contexts kept for later builds. Returns the bytes they took."""
+        building = any(not build.status.is_final for build in self.registry.all_builds())
+        contexts = await self.archives.prune(only_old=building)
+        freed = await self.janitor.prune() + contexts
+        if self.space.used is not None:
+            await self.space.measure()
+        return freed
+
+    async def _after_kill(self, sandbox_id: str) -> None:
+        await self.forwards.close(sandbox_id)
+        self.janitor.wake()
 
     async def _cut_streams(self, sandbox_id: str) -> None:
         self._edge.drop(sandbox_id)

@@ -29,6 +29,7 @@ from nexus.local.isolation.probe import NoIsolationError, select_isolation
 from nexus.local.limits.model import Limits
 from nexus.local.presence import HomeLockedError, Presence, hold_home, write_presence
 from nexus.local.settings import HOST, Settings, SettingsError, create_settings, with_new_ports
+from nexus.local.storage.space import DiskLimits
 
 _LOG_BYTES, _LOG_FILES = 5 * 1024 * 1024, 3
 _KEEP_ALIVE = 75
@@ -111,14 +112,31 @@ async def _serve(engine: Engine, listening: socket.socket) -> None:
 
 
 def options_from(environment: Mapping[str, str]) -> EngineOptions:
-    """``NEXUS_LOCAL_MAX_TIMEOUT`` (seconds) bounds lifetimes; ``NEXUS_LOCAL_FAULTS`` makes the clock movable."""
-    longest = environment.get("NEXUS_LOCAL_MAX_TIMEOUT")
-    if longest is not None and not (longest.isdecimal() and int(longest) > 0):
-        raise SettingsError(f"NEXUS_LOCAL_MAX_TIMEOUT must be a number of seconds, not {longest!r}")
+    """``NEXUS_LOCAL_MAX_TIMEOUT`` (seconds) bounds lifetimes; ``NEXUS_LOCAL_FAULTS`` makes the clock movable.
+
+    ``NEXUS_LOCAL_MIN_FREE_MB``, ``NEXUS_LOCAL_MAX_DISK_MB`` and ``NEXUS_LOCAL_MAX_SANDBOX_DISK_MB`` are the limits of
+    :class:`DiskLimits`.
+    """
+    longest = _number_from(environment, "NEXUS_LOCAL_MAX_TIMEOUT", "seconds", low=1)
+    floor = _number_from(environment, "NEXUS_LOCAL_MIN_FREE_MB", "MiB", low=0)
     return EngineOptions(
-        limits=Limits(max_timeout=int(longest)) if longest else Limits(),
+        limits=Limits(max_timeout=longest) if longest else Limits(),
+        disk=DiskLimits(
+            min_free_mb=DiskLimits().min_free_mb if floor is None else floor,
+            engine_mb=_number_from(environment, "NEXUS_LOCAL_MAX_DISK_MB", "MiB", low=1),
+            sandbox_mb=_number_from(environment, "NEXUS_LOCAL_MAX_SANDBOX_DISK_MB", "MiB", low=1),
+        ),
         test_controls=environment.get("NEXUS_LOCAL_FAULTS", "") not in ("", "0"),
     )
+
+
+def _number_from(environment: Mapping[str, str], name: str, unit: str, *, low: int) -> int | None:
+    text = environment.get(name)
+    if text is None:
+        return None
+    if not text.isdecimal() or int(text) < low:
+        raise SettingsError(f"{name} must be a number of {unit}, not {text!r}")
+    return int(text)
 
 
 class _Stop:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from nexus.local.documents import clear_leftovers, sync_folder
 from nexus.local.errors import InvalidRequestError, TooLargeError
+from nexus.local.storage.space import DiskSpace
 
 MAX_ARCHIVE = 2 * 1024**3
+# Between the link for an upload and the build that uses it there may be as long as the link is good for.
+_RECENT_SECONDS = 3600
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class ArchiveStore:
-    def __init__(self, folder: Path, limit: int = MAX_ARCHIVE) -> None:
+    def __init__(self, folder: Path, space: DiskSpace, limit: int = MAX_ARCHIVE) -> None:
         self._folder = folder
+        self._space = space
         self._limit = limit
 
     def open(self) -> None:
@@ -26,11 +32,31 @@ class ArchiveStore:
         clear_leftovers(self._folder)
 
     def find(self, files_hash: str) -> Path | None:
+        """The archive, which a build is going to use: it is as good as new."""
         path = self._folder / check_hash(files_hash)
-        return path if path.is_file() else None
+        try:
+            os.utime(path)
+        except FileNotFoundError:
+            return None
+        return path
+
+    async def prune(self, *, only_old: bool) -> int:
+        """Remove the archives; with ``only_old`` those that no build has asked for lately. Returns their bytes."""
+        return await asyncio.to_thread(self._prune, time.time() - _RECENT_SECONDS if only_old else None)
+
+    def _prune(self, before: float | None) -> int:
+        freed = 0
+        for path in self._folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                status = path.stat()
+                if _HASH.fullmatch(path.name) and (before is None or status.st_mtime < before):
+                    path.unlink()
+                    freed += status.st_blocks * 512
+        return freed
 
     async def store(self, files_hash: str, pieces: AsyncIterator[bytes]) -> None:
-        """Keep an upload, whole or not at all. Raises TooLargeError past the limit."""
+        """Keep an upload, whole or not at all. Raises TooLargeError past the limit, NotEnoughSpaceError."""
+        self._space.check("keep an upload")
         target = self._folder / check_hash(files_hash)
         handle, name = tempfile.mkstemp(dir=self._folder, prefix=".", suffix=".tmp")
         temporary = Path(name)

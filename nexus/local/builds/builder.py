@@ -24,6 +24,7 @@ from nexus.local.errors import EngineError
 from nexus.local.guest import Command, Guest, GuestError
 from nexus.local.isolation.base import Isolation, Limits, Machine, MachineSpec
 from nexus.local.sandboxes.booting import wait_until_ready
+from nexus.local.storage.retention import Retention
 
 _READY_LIMIT = 300.0
 _FINALIZE = "finalize"
@@ -57,19 +58,26 @@ class Builder:
         registry: TemplateRegistry,
         archives: ArchiveStore,
         extra_env: dict[str, str],
+        retention: Retention,
     ) -> None:
         self._isolation = isolation
         self._registry = registry
         self._archives = archives
         self._extra_env = extra_env
+        self._retention = retention
 
-    async def run(self, build: Build, spec: BuildSpec, log: BuildLog) -> BuildResult:
-        """Raises BuildFailedError for what the template's author can mend; other errors are the engine's."""
+    async def run(self, build: Build, spec: BuildSpec, log: BuildLog, pins: contextlib.ExitStack) -> BuildResult:
+        """Raises BuildFailedError for what the template's author can mend; other errors are the engine's.
+
+        The layers of the result are kept at least until ``pins`` is closed.
+        """
         source = self._base(spec, log)
         try:
             plan = plan_build(source.key, source.surroundings, spec.steps, force=spec.force, salt=build.id)
         except InvalidStepError as error:
             raise _failure(str(error.number), error.message) from error
+        planned = [step.layer for step in plan.steps if step.layer is not None]
+        pins.enter_context(self._retention.pinned((*source.layers, *planned)))
         layers = await self._make_layers(build, source.layers, plan, log)
         start_cmd, ready_cmd = spec.start_cmd, spec.ready_cmd
         if start_cmd is None and ready_cmd is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import string
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -33,6 +33,8 @@ class TemplateRegistry:
         self._builds: dict[str, Build] = {}
         self.spawn_total = 0
         """Sandboxes started since the daemon began, of ``base`` too."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when a template has changed or is gone."""
 
     def open(self) -> None:
         self._templates = {template.id: template for template in self._records.load_templates()}
@@ -175,7 +177,7 @@ class TemplateRegistry:
         return changed
 
     def _snapshot_template(self, alias: str | None, build: Build) -> Template:
-        """The template a snapshot goes to: the one called ``alias``, else a new one with the id that ``build`` names."""
+        """Where a snapshot goes: the template called ``alias``, else a new one with the id that ``build`` names."""
         existing = None if alias is None else self._by_name(alias)
         if existing is not None:
             self._refuse_base(existing)
@@ -192,6 +194,7 @@ class TemplateRegistry:
     async def save(self, template: Template) -> None:
         self._templates[template.id] = template
         await self._records.write_template(template)
+        self.on_change()
 
     async def save_build(self, build: Build) -> None:
         self._builds[build.id] = build
@@ -243,6 +246,7 @@ class TemplateRegistry:
         for build in self.builds_of(template.id):
             self._builds.pop(build.id, None)
             await self._records.remove_build(build.id)
+        self.on_change()
 
     def _refuse_base(self, template: Template) -> None:
         if template.id == BASE:

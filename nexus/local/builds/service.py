@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from nexus.local.builds.references import DEFAULT_TAG, check_tag, parse_referenc
 from nexus.local.builds.registry import TemplateRegistry, new_build_id
 from nexus.local.clock import Clock
 from nexus.local.errors import InvalidRequestError
+from nexus.local.storage.space import DiskSpace
 
 PARALLEL_BUILDS = 2
 DEFAULT_CPU, DEFAULT_MEMORY = 2, 1024
@@ -33,11 +35,19 @@ class BuildRequest:
 
 
 class BuildService:
-    def __init__(self, registry: TemplateRegistry, records: TemplateRecords, builder: Builder, clock: Clock) -> None:
+    def __init__(
+        self,
+        registry: TemplateRegistry,
+        records: TemplateRecords,
+        builder: Builder,
+        clock: Clock,
+        space: DiskSpace,
+    ) -> None:
         self._registry = registry
         self._records = records
         self._builder = builder
         self._clock = clock
+        self._space = space
         self._turns = asyncio.Semaphore(PARALLEL_BUILDS)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._logs: dict[str, BuildLog] = {}
@@ -55,7 +65,8 @@ class BuildService:
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     async def register(self, request: BuildRequest) -> tuple[Template, Build]:
-        """A new build of the template of that name, which is made when it is new."""
+        """A new build of the template of that name, which is made when it is new. Raises EngineError."""
+        self._space.check("build a template")
         reference = parse_reference(request.name)
         if "/" in reference.name:
             raise InvalidRequestError(f"template name '{request.name}' has a namespace that is not this engine's")
@@ -83,6 +94,7 @@ class BuildService:
         build = self._registry.build(template.id, build_id)
         if build.status is not BuildStatus.WAITING:
             raise InvalidRequestError("build is not in waiting state")
+        self._space.check("build a template")
         building = replace(build, status=BuildStatus.BUILDING, updated_at=self._clock.now())
         await self._registry.save_build(building)
         for other in self._registry.builds_of(template.id):
@@ -111,11 +123,12 @@ class BuildService:
 
     async def _run(self, build: Build, spec: BuildSpec, log: BuildLog) -> None:
         try:
-            async with self._turns:
-                result = await self._builder.run(build, spec, log)
-            now = self._clock.now()
-            ready = replace(build, status=BuildStatus.READY, result=result, updated_at=now, finished_at=now)
-            await self._registry.finish(ready, now)
+            with contextlib.ExitStack() as pins:
+                async with self._turns:
+                    result = await self._builder.run(build, spec, log, pins)
+                now = self._clock.now()
+                ready = replace(build, status=BuildStatus.READY, result=result, updated_at=now, finished_at=now)
+                await self._registry.finish(ready, now)
         except BuildFailedError as error:
             log.add(f"Build failed: {error.reason.message}", level="error", step=error.reason.step)
             await self._fail(build, error.reason)

@@ -16,19 +16,23 @@ Shutdown = Callable[[bool], None]
 """Called with whether the sandboxes are to be killed too."""
 OpenForward = Callable[[str, int], Awaitable[str]]
 """The address that leads to a port of a sandbox."""
+Prune = Callable[[], Awaitable[int]]
+"""Frees what nothing needs; answers with how many bytes that was."""
 
 
 class EngineRoutes:
-    def __init__(self, status: Status, shutdown: Shutdown, open_forward: OpenForward) -> None:
+    def __init__(self, status: Status, shutdown: Shutdown, open_forward: OpenForward, prune: Prune) -> None:
         self._status = status
         self._shutdown = shutdown
         self._open_forward = open_forward
+        self._prune = prune
 
     def routes(self) -> list[Route]:
         return [
             Route("/health", self.health, methods=["GET"]),
             Route("/nexus/status", self.status, methods=["GET"]),
             Route("/nexus/shutdown", self.shutdown, methods=["POST"]),
+            Route("/nexus/prune", self.prune, methods=["POST"]),
             Route("/sandboxes/{sandbox_id}/forwards", self.forward, methods=["POST"]),
         ]
 
@@ -43,6 +47,9 @@ class EngineRoutes:
         kill_sandboxes = (await read_fields(request)).flag("killSandboxes")
         self._shutdown(kill_sandboxes)
         return Response(status_code=202)
+
+    async def prune(self, _request: Request) -> Response:
+        return JSONResponse({"freedBytes": await self._prune()})
 
     async def forward(self, request: Request) -> Response:
         port = (await read_fields(request)).optional_number("port")

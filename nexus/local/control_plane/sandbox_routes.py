@@ -12,7 +12,7 @@ from nexus.local.control_plane.bodies import Fields, query_milliseconds, query_n
 from nexus.local.control_plane.creating import Creator
 from nexus.local.control_plane.sandbox_requests import parse_create, parse_list, parse_network
 from nexus.local.control_plane.sandbox_wire import SandboxWire, log_entry, log_line, metric
-from nexus.local.errors import InvalidRequestError, UnsupportedError
+from nexus.local.errors import InvalidRequestError
 from nexus.local.sandboxes.booting import Booter
 from nexus.local.sandboxes.listing import SandboxPage
 from nexus.local.sandboxes.logbook import MAX_ENTRIES, LogEntry, LogQuery, check_level
@@ -59,9 +59,6 @@ class SandboxRoutes:
             Route(f"{one}/metrics", self.metrics, methods=["GET"]),
             Route(f"/v2{one}/logs", self.logs, methods=["GET"]),
             Route(f"{one}/logs", self.logs_v1, methods=["GET"]),
-            Route(f"{one}/fork", self.unsupported, methods=["POST"]),
-            Route(f"{one}/snapshots", self.unsupported, methods=["POST"]),
-            Route("/snapshots", self.no_snapshots, methods=["GET"]),
         ]
 
     async def create(self, request: Request) -> Response:
@@ -125,8 +122,9 @@ class SandboxRoutes:
         return JSONResponse(self._wire.created(record), status_code=201)
 
     async def pause(self, request: Request) -> Response:
-        keeps_memory = (await read_fields(request)).flag("memory", default=True)
-        await self._service.pause(_id(request), PauseMode.FULL if keeps_memory else PauseMode.FILESYSTEM)
+        fields = await read_fields(request)
+        mode = PauseMode.FULL if fields.flag("memory", default=True) else PauseMode.FILESYSTEM
+        await self._service.pause(_id(request), mode, require_healthy=fields.flag("requireHealthyGuest"))
         return Response(status_code=204)
 
     async def update_network(self, request: Request) -> Response:
@@ -173,14 +171,6 @@ class SandboxRoutes:
 
     async def _read_logs(self, request: Request, query: LogQuery) -> Iterable[LogEntry]:
         return await read_logs(self._service.fleet.find(_id(request)), self._booter, query)
-
-    async def unsupported(self, request: Request) -> Response:
-        self._service.fleet.find(_id(request))
-        raise UnsupportedError("the local engine does not support forks and snapshots of sandboxes yet")
-
-    async def no_snapshots(self, _request: Request) -> Response:
-        """There can be none, so the list is empty rather than an error."""
-        return JSONResponse([])
 
 
 def _id(request: Request) -> str:

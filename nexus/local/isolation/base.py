@@ -7,7 +7,7 @@ build). Its PID 1 is envd, forked from a warm process, serving HTTP/1.1 on a Uni
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -39,7 +39,7 @@ class MachineSpec:
 
     ``layers`` are ids of committed layers, lowest first (the base is implied). ``volumes`` maps an absolute path inside
     to a host directory. ``envd`` travels over a socket into the new process and is never written to disk: it holds the
-    access token and environment values.
+    access token and environment values. ``boot_id`` is what the machine sees as the kernel's boot id, None the host's.
     """
 
     id: str
@@ -49,6 +49,7 @@ class MachineSpec:
     network: NetworkPolicy = field(default_factory=NetworkPolicy)
     limits: Limits = field(default_factory=Limits)
     volumes: Mapping[str, Path] = field(default_factory=dict)
+    boot_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +114,10 @@ class Isolation(Protocol):
         """Stop the zygote. Machines go on running."""
 
     async def start(self, spec: MachineSpec) -> Machine:
-        """Start a machine and return when its envd answers. On failure nothing is left behind."""
+        """Start a machine and return when its envd answers. On failure nothing is left behind.
+
+        A machine whose files are still in the store goes on with them, and keeps them when it cannot be started.
+        """
 
     async def attach(self, machine_id: str) -> Machine | None:
         """The machine that an earlier daemon left running, or None when it is gone."""
@@ -127,12 +131,20 @@ class Isolation(Protocol):
     async def snapshot(self, machine_id: str, layer_id: str) -> None:
         """Copy what a live machine has written so far into a layer; the caller pauses it first."""
 
+    async def has_written(self, machine_id: str) -> bool:
+        """Whether the store has files of the machine."""
+
     async def discard(self, machine_id: str) -> None:
-        """Remove what a killed machine wrote. Idempotent."""
+        """Remove what a killed machine wrote. Idempotent; returns at once, however much it is."""
 
     async def has_layer(self, layer_id: str) -> bool: ...
 
-    async def remove_layer(self, layer_id: str) -> None: ...
+    async def drop_layers(self, needed: Collection[str], *, snapshots_only: bool, measure: bool = False) -> int:
+        """Remove every layer that is not ``needed``: out of sight at once, away from the disk later.
+
+        With ``snapshots_only`` those stay that a build could make again. Returns the bytes they took when ``measure``
+        asks for that, else 0.
+        """
 
     @property
     def fingerprint(self) -> str:

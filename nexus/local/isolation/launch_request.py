@@ -24,7 +24,8 @@ class LaunchRequest:
     """One machine to make, in the words of the kernel side.
 
     ``base`` and ``layers`` are folder names in the store, layers lowest first. ``trees`` are the overlays, the root's
-    first. ``self_test`` has the init write and execute something before it reports to be ready.
+    first. ``boot_id`` None leaves the host's. ``self_test`` has the init write and execute something before it reports
+    to be ready.
     """
 
     machine_id: str
@@ -39,6 +40,7 @@ class LaunchRequest:
     limits: Limits
     network: NetworkKind
     envd: EnvdConfig
+    boot_id: str | None = None
     self_test: bool = False
 
     def encode(self) -> bytes:
@@ -60,5 +62,6 @@ class LaunchRequest:
             limits=Limits(**fields["limits"]),
             network=fields["network"],
             envd=EnvdConfig(**fields["envd"]),
+            boot_id=fields["boot_id"],
             self_test=fields["self_test"],
         )

@@ -106,6 +106,15 @@ def mount_proc(root: Path, *, guard: bool) -> None:
             syscalls.mount(str(root / "dev/null"), str(proc / name), None, MS_BIND)
 
 
+def show_boot_id(root: Path, stage: Path, boot_id: str) -> None:
+    """Have the machine see ``boot_id`` as the kernel's: what it was booted with, while the host's kernel goes on."""
+    source, target = stage / "boot-id", root / "proc/sys/kernel/random/boot_id"
+    source.write_text(f"{boot_id}\n")
+    source.chmod(0o444)
+    syscalls.mount(str(source), str(target), None, MS_BIND)
+    syscalls.mount("none", str(target), None, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+
 def enter(root: Path) -> None:
     """Make ``root`` the root of this process and let go of everything else that is mounted."""
     os.chdir(root)

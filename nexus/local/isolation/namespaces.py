@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from nexus.local.envd.config import EnvdConfig
@@ -23,8 +23,9 @@ from nexus.local.isolation.zygote_process import Zygote, ZygoteError
 from nexus.local.network import DNS_ADDRESS
 from nexus.local.storage import host, layers
 from nexus.local.storage.base_root import BaseOptions, build_base, refresh_resolver
-from nexus.local.storage.layout import ROOT_TREE, Store, checked_name, short_key
-from nexus.local.storage.removal import remove_tree
+from nexus.local.storage.layout import ROOT_TREE, Store, checked_name, layer_key, short_key
+from nexus.local.storage.trash import Trash
+from nexus.local.storage.whole_roots import fill_root
 
 
 class NamespaceIsolation:
@@ -49,16 +50,22 @@ class NamespaceIsolation:
         self._store = Store(store / tier.store)
         self._runtime = runtime
         self._logs = logs or runtime
-        self._egress = egress
+        self._egress = egress and tier.namespaces
         self._is_guest = is_guest
+        self._trash = Trash(self._store.trash, shared=is_guest)
         self._zygote = Zygote(tier, self._logs / "zygote.log")
         self._outbound: Outbound | None = None
         self._fingerprint = host.fingerprint(f"{tier.store} {tier.rise}")
-        self._trees = (ROOT_TREE, *host.shared_folders())
+        self._trees = (ROOT_TREE, *host.shared_folders()) if tier.namespaces else (ROOT_TREE,)
 
     @property
     def tier(self) -> str:
         return self._tier.name
+
+    @property
+    def lacks(self) -> Sequence[str]:
+        """What this tier does not keep apart, a sentence each; empty where it keeps all apart."""
+        return self._tier.lacks
 
     @property
     def fingerprint(self) -> str:
@@ -79,6 +86,7 @@ class NamespaceIsolation:
         """See :meth:`nexus.local.isolation.base.Isolation.open`. Raises OSError, ZygoteError, SupervisorError."""
         self._runtime.mkdir(parents=True, exist_ok=True, mode=0o700)
         await asyncio.to_thread(self._prepare_store)
+        self._trash.start()
         if not self._is_guest:
             await asyncio.to_thread(self._clear_up, await self.running())
         if self._egress:
@@ -89,6 +97,7 @@ class NamespaceIsolation:
 
     async def close(self) -> None:
         await self._zygote.stop()
+        await asyncio.to_thread(self._trash.stop)
         if self._outbound is not None:
             await self._outbound.close()
             self._outbound = None
@@ -116,8 +125,12 @@ class NamespaceIsolation:
         checked_name(spec.id)
         network = self._network_kind(spec.network)
         folder = RuntimeFolder.of(self._runtime, spec.id)
+        if spec.volumes and not self._tier.namespaces:
+            raise StartError(f"volumes cannot be mounted in the isolation tier {self._tier.name}")
         is_new = await asyncio.to_thread(layers.create_upper, self._store, spec.id, self._trees)
         try:
+            if is_new and not self._tier.namespaces:
+                await asyncio.to_thread(fill_root, self._store, spec.id, short_key(self._fingerprint), spec.layers)
             async with asyncio.timeout(START_LIMIT):
                 description = await self._make(spec, network, self_test=self_test)
                 await wait_for_envd(folder.envd)
@@ -144,20 +157,35 @@ class NamespaceIsolation:
     # -- what machines write
 
     async def commit(self, machine_id: str, layer_id: str) -> None:
-        await asyncio.to_thread(layers.commit_upper, self._store, machine_id, layer_id)
+        await asyncio.to_thread(layers.commit_upper, self._store, self._trash, machine_id, layer_id)
 
     async def snapshot(self, machine_id: str, layer_id: str) -> None:
-        await asyncio.to_thread(layers.snapshot_upper, self._store, machine_id, layer_id)
+        single_uid = self._tier.single_uid
+        await asyncio.to_thread(
+            layers.snapshot_upper, self._store, self._trash, machine_id, layer_id, single_uid=single_uid
+        )
+
+    async def has_written(self, machine_id: str) -> bool:
+        return self._store.upper(machine_id).is_dir()
 
     async def discard(self, machine_id: str) -> None:
-        await asyncio.to_thread(layers.discard_upper, self._store, machine_id)
+        self._trash.take(self._store.upper(machine_id))
         await asyncio.to_thread(self._clear_up_after, RuntimeFolder.of(self._runtime, checked_name(machine_id)))
 
     async def has_layer(self, layer_id: str) -> bool:
         return self._store.layer(layer_id).is_dir()
 
-    async def remove_layer(self, layer_id: str) -> None:
-        await asyncio.to_thread(layers.remove_layer, self._store, layer_id)
+    async def drop_layers(self, needed: Collection[str], *, snapshots_only: bool, measure: bool = False) -> int:
+        # No await before the last of them is out of sight: whoever asks for layers afterwards does not find them.
+        dropped = []
+        for layer in layers.unneeded_layers(self._store, needed, snapshots_only=snapshots_only):
+            aside = self._store.scratch()
+            layer.rename(aside)
+            dropped.append(aside)
+        freed = await asyncio.to_thread(lambda: sum(map(layers.disk_usage, dropped))) if measure else 0
+        for aside in dropped:
+            self._trash.take(aside)
+        return freed
 
     # -- steps
 
@@ -169,12 +197,13 @@ class NamespaceIsolation:
             store=self._store.path,
             runtime=self._runtime,
             base=short_key(self._fingerprint),
-            layers=tuple(short_key(layer) for layer in spec.layers),
+            layers=tuple(layer_key(layer) for layer in spec.layers),
             trees=self._trees,
             volumes=spec.volumes,
             limits=spec.limits,
             network=network,
             envd=spec.envd,
+            boot_id=spec.boot_id,
             self_test=self_test,
         )
         try:
@@ -190,6 +219,8 @@ class NamespaceIsolation:
     def _network_kind(self, policy: NetworkPolicy) -> NetworkKind:
         if self._egress:
             return "own"
+        if not self._tier.namespaces and (policy.allow_out or policy.deny_out or not policy.internet):
+            raise StartError(f"the isolation tier {self._tier.name} cannot limit the network of sandboxes")
         if policy.allow_out or policy.deny_out:
             raise StartError("this host's kernel cannot enforce network rules (see `nexus local doctor`)")
         return "host" if policy.internet else "loopback"
@@ -210,6 +241,7 @@ class NamespaceIsolation:
             rise=self._tier.rise,
             nameserver=DNS_ADDRESS if self._egress else None,
             single_uid=self._tier.single_uid,
+            whole=not self._tier.namespaces,
         )
         build_base(base, options)
         if not self._is_guest:
@@ -228,8 +260,8 @@ class NamespaceIsolation:
             if leftover.machine_id not in alive:
                 leftover.remove()
         cgroups.remove_empty_groups(cgroups.find_hierarchies(), group_prefix(self._store.path))
-        layers.empty_temporary(self._store)
+        layers.empty_temporary(self._store, self._trash)
         if not alive:
             for base in self._store.bases.iterdir():
                 if base != self._store.base(self._fingerprint):
-                    remove_tree(base)
+                    self._trash.take(base)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -18,8 +19,10 @@ from nexus.local.guest import Command, Guest, GuestError
 from nexus.local.isolation.base import Isolation, Limits, Machine, MachineSpec
 from nexus.local.sandboxes.model import Bootable, SandboxRecord
 from nexus.local.sandboxes.volumes import VolumeRegistry
+from nexus.local.storage.layout import SNAPSHOT_PREFIX
 
 START_TAG = "nexus-start-command"
+IDENTITY_VARIABLES = frozenset({"E2B_SANDBOX", "E2B_SANDBOX_ID", "E2B_TEMPLATE_ID"})
 _PARALLEL_STARTS = 8
 _FIRST_POLL, _LAST_POLL = 0.05, 1.0
 
@@ -53,14 +56,34 @@ class Booter:
         return Guest(machine.envd_socket, self._token_of(record.id))
 
     async def boot(self, record: SandboxRecord, env_vars: Mapping[str, str]) -> Machine:
-        """Start the sandbox's machine and return once it is ready. On failure nothing is left behind."""
-        spec = self._spec(record, env_vars)
+        """Start the sandbox's first machine and return once it is ready. On failure nothing is left behind."""
+        # What stands on a snapshot has been booted before: it can tell that this is another boot.
+        is_copy = any(layer.startswith(SNAPSHOT_PREFIX) for layer in record.layers)
+        try:
+            return await self._start(self._spec(record, env_vars, _new_boot_id() if is_copy else None), record)
+        except BaseException:
+            await self._isolation.discard(record.id)
+            raise
+
+    async def reboot(self, record: SandboxRecord, env_vars: Mapping[str, str]) -> Machine:
+        """Start a machine on what an earlier one of the sandbox has written, which stays there on failure."""
+        return await self._start(self._spec(record, env_vars, _new_boot_id()), record)
+
+    async def read_envs(self, record: SandboxRecord, machine: Machine) -> dict[str, str]:
+        """The variables that the sandbox was given; envd is the only one who knows them. Raises GuestError, OSError."""
+        found = await self.guest(record, machine).get_json("/envs")
+        if not isinstance(found, dict):
+            raise GuestError("internal", "envd did not say which environment variables it has")
+        # Those by which a sandbox knows itself are made anew for each.
+        return {str(key): str(value) for key, value in found.items() if key not in IDENTITY_VARIABLES}
+
+    async def _start(self, spec: MachineSpec, record: SandboxRecord) -> Machine:
         async with self._starting:
             machine = await self._isolation.start(spec)
         try:
             await run_start_command(self.guest(record, machine), record.bootable, self._readiness.limit)
         except BaseException:
-            await self.scrap(machine)
+            await machine.kill()
             raise
         return machine
 
@@ -69,7 +92,7 @@ class Booter:
         await machine.kill()
         await self._isolation.discard(machine.id)
 
-    def _spec(self, record: SandboxRecord, env_vars: Mapping[str, str]) -> MachineSpec:
+    def _spec(self, record: SandboxRecord, env_vars: Mapping[str, str], boot_id: str | None) -> MachineSpec:
         bootable = record.bootable
         return MachineSpec(
             id=record.id,
@@ -87,7 +110,12 @@ class Booter:
             network=record.network.policy(),
             limits=Limits(cpu_count=bootable.cpu_count, memory_mb=bootable.memory_mb),
             volumes=self._volumes.locate(record.volume_mounts),
+            boot_id=boot_id,
         )
+
+
+def _new_boot_id() -> str:
+    return str(uuid.uuid4())
 
 
 async def run_start_command(guest: Guest, bootable: Bootable, limit: float) -> None:

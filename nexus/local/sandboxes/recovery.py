@@ -19,8 +19,8 @@ async def recover(
     """Fill ``fleet`` from records and live machines; afterwards each has the other, or neither is left.
 
     ``written`` lists the machines whose files are in the store. A sandbox that was being created is removed: its client
-    never had an answer. One whose machine is gone (the host was restarted) is forgotten. A machine that belongs to no
-    record is ended: it was half made, or a build's.
+    never had an answer. One whose machine is gone (the host was restarted) is forgotten, unless a pause had kept its
+    disk alone. A machine that belongs to no record is ended: it was half made, or a build's.
     """
     for record in records.load():
         live = await _take_over(record, isolation)
@@ -33,7 +33,7 @@ async def recover(
     known = {live.running_machine.id for live in fleet if live.running_machine is not None}
     await _end_orphans(known, isolation)
     for machine_id in written():
-        if machine_id not in known:
+        if fleet.get(machine_id) is None:
             await isolation.discard(machine_id)
 
 
@@ -41,8 +41,7 @@ async def _take_over(record: SandboxRecord, isolation: Isolation) -> LiveSandbox
     if record.state is SandboxState.CREATING:
         return None
     if record.state is SandboxState.PAUSED and record.pause_mode is PauseMode.FILESYSTEM:
-        kept = all([await isolation.has_layer(layer) for layer in record.layers])
-        return LiveSandbox(record) if kept else None
+        return await _take_over_disk(record, isolation)
     machine = await isolation.attach(record.id)
     if machine is None:
         return None
@@ -52,6 +51,14 @@ async def _take_over(record: SandboxRecord, isolation: Isolation) -> LiveSandbox
     else:
         await machine.resume()
     return LiveSandbox(record, running_machine=machine)
+
+
+async def _take_over_disk(record: SandboxRecord, isolation: Isolation) -> LiveSandbox | None:
+    """A crash between putting the pause on record and ending the machine, or before a resume was: end it now."""
+    if (machine := await isolation.attach(record.id)) is not None:
+        await machine.kill()
+    kept = await isolation.has_written(record.id) and all([await isolation.has_layer(layer) for layer in record.layers])
+    return LiveSandbox(record) if kept else None
 
 
 async def _end_orphans(known: Set[str], isolation: Isolation) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import string
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -18,7 +18,6 @@ from nexus.local.sandboxes.booting import Booter
 from nexus.local.sandboxes.fleet import Fleet, LiveSandbox, unknown_sandbox
 from nexus.local.sandboxes.listing import SandboxPage, SandboxQuery, page_of
 from nexus.local.sandboxes.model import (
-    Bootable,
     NetworkSettings,
     PauseMode,
     SandboxRecord,
@@ -29,6 +28,8 @@ from nexus.local.sandboxes.model import (
 from nexus.local.sandboxes.pausing import Pauser
 from nexus.local.sandboxes.records import SandboxRecords
 from nexus.local.sandboxes.volumes import VolumeRegistry
+from nexus.local.storage.retention import Retention
+from nexus.local.storage.space import DiskSpace
 
 AUTO_RESUME_FLOOR = 300
 _ID_LETTERS = string.ascii_lowercase + string.digits
@@ -38,7 +39,8 @@ _log = logging.getLogger(__name__)
 class SandboxService:
     """All sandboxes of one engine.
 
-    ``on_leave`` is awaited before a sandbox is paused or killed, ``on_gone`` after it was killed.
+    ``on_leave`` is awaited before a sandbox is paused or killed, ``on_gone`` after it was killed. ``retention`` learns
+    which layers the sandboxes stand on, ``space`` says whether there is room on the disk for one more.
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class SandboxService:
         volumes: VolumeRegistry,
         clock: Clock,
         quotas: Quotas,
+        retention: Retention,
+        space: DiskSpace,
     ) -> None:
         self.fleet = fleet
         self._isolation = isolation
@@ -63,6 +67,8 @@ class SandboxService:
         self._volumes = volumes
         self._clock = clock
         self._quotas = quotas
+        self._retention = retention
+        self._space = space
         self.on_leave: Callable[[str], Awaitable[None]] = _nothing
         self.on_gone: Callable[[str], Awaitable[None]] = _nothing
         self.on_lifetime_change: Callable[[], None] = lambda: None
@@ -75,13 +81,9 @@ class SandboxService:
         A record is on disk before the machine starts, so that a crash in between leaves nothing for good. Raises
         EngineError; then nothing is left behind.
         """
-        self._check_timeout(request.timeout)
+        self.check_timeout(request.timeout)
         bootable = self._templates.resolve(request.template)
         self._volumes.locate(request.volume_mounts)
-        with self._room():
-            return await self._start(request, sandbox_id, bootable)
-
-    async def _start(self, request: SandboxRequest, sandbox_id: str, bootable: Bootable) -> SandboxRecord:
         now = self._clock.now()
         record = SandboxRecord(
             id=sandbox_id,
@@ -97,19 +99,29 @@ class SandboxService:
             layers=bootable.layers,
             has_env_vars=bool(request.env_vars),
         )
-        await self._records.write(record)
-        live = LiveSandbox(record)
-        try:
-            live.running_machine = await self._booter.boot(record, request.env_vars)
-            await self._go_live(live, request.timeout)
-        except BaseException:
-            if live.running_machine is not None:
-                await self._booter.scrap(live.running_machine)
-            await self._records.remove(sandbox_id)
-            raise
-        self._templates.note_use(bootable.template_id, live.record.started_at)
+        live = await self.launch(record, request.env_vars)
         live.logbook.note(live.record.started_at, "Sandbox created", template=bootable.template_id)
         return live.record
+
+    async def launch(self, record: SandboxRecord, env_vars: Mapping[str, str]) -> LiveSandbox:
+        """Start a new sandbox from its record, whose ``timeout`` begins when it is up.
+
+        Raises EngineError; then nothing is left behind.
+        """
+        self._space.check("start a sandbox")
+        live = LiveSandbox(record)
+        with self._room(), self._retention.pinned(record.layers):
+            await self._records.write(record)
+            try:
+                live.running_machine = await self._booter.boot(record, env_vars)
+                await self._go_live(live, record.timeout)
+            except BaseException:
+                if live.running_machine is not None:
+                    await self._booter.scrap(live.running_machine)
+                await self._records.remove(record.id)
+                raise
+        self._templates.note_use(record.bootable.template_id, live.record.started_at)
+        return live
 
     def get(self, sandbox_id: str) -> SandboxRecord:
         return self.fleet.find(sandbox_id).shown(self._clock.now())
@@ -123,6 +135,11 @@ class SandboxService:
         states = [live.record.state for live in self.fleet if live.record.bootable.template_id == template_id]
         return min(states, key=lambda state: state is not SandboxState.RUNNING, default=None)
 
+    def needed_layers(self) -> Iterator[str]:
+        """The layers that sandboxes stand on, paused ones too."""
+        for live in self.fleet:
+            yield from live.record.layers
+
     def uses_volume(self, name: str) -> bool:
         return any(mount.name == name for live in self.fleet for mount in live.record.volume_mounts)
 
@@ -134,8 +151,8 @@ class SandboxService:
             await self.on_leave(live.id)
             await live.settled()
             if live.running_machine is not None:
-                await self._booter.scrap(live.running_machine)
-            await self._pauser.drop_disk(live.record)
+                await live.running_machine.kill()
+            await self._isolation.discard(live.id)
         except BaseException:
             # Still there, so still shown: the caller can try again.
             self.fleet.add(live)
@@ -185,18 +202,18 @@ class SandboxService:
 
     # Pause and resume
 
-    async def pause(self, sandbox_id: str, mode: PauseMode = PauseMode.FULL) -> None:
-        """Raises ConflictError when it is paused already or changing."""
+    async def pause(self, sandbox_id: str, mode: PauseMode = PauseMode.FULL, *, require_healthy: bool = False) -> None:
+        """Raises ConflictError when it is paused already or changing, or does not answer although it has to."""
         live = self.fleet.find(sandbox_id)
         if live.record.state is SandboxState.PAUSED:
             raise ConflictError(f"Error pausing sandbox - sandbox '{live.id}' is already paused")
         with live.in_transition("pausing"):
             await self.on_leave(live.id)
-            await self._pauser.pause(live, mode, at=self._clock.now())
+            await self._pauser.pause(live, mode, at=self._clock.now(), require_healthy=require_healthy)
 
     async def connect(self, sandbox_id: str, seconds: int, *, reboot: bool = False) -> tuple[SandboxRecord, bool]:
         """A running sandbox's life is extended, a paused one is resumed; the flag says which (True: resumed)."""
-        self._check_timeout(seconds)
+        self.check_timeout(seconds)
         live = self.fleet.find(sandbox_id)
         await live.settled()
         if self.fleet.get(sandbox_id) is not live:
@@ -209,9 +226,11 @@ class SandboxService:
 
     async def resume(self, sandbox_id: str, seconds: int) -> SandboxRecord:
         """The older form of connect: only for paused sandboxes."""
-        self._check_timeout(seconds)
+        self.check_timeout(seconds)
         live = self.fleet.find(sandbox_id)
         await live.settled()
+        if self.fleet.get(sandbox_id) is not live:
+            raise unknown_sandbox(sandbox_id)
         if live.record.state is SandboxState.RUNNING:
             raise ConflictError(f"sandbox '{live.id}' is already running")
         await self._resume(live, seconds, reboot=False)
@@ -223,8 +242,10 @@ class SandboxService:
         if live is None:
             return False
         await live.settled()
+        if self.fleet.get(sandbox_id) is not live:
+            return False
         if live.record.state is SandboxState.RUNNING:
-            return self.fleet.get(sandbox_id) is live
+            return True
         if not live.record.lifecycle.auto_resume or live.record.pause_mode is PauseMode.FILESYSTEM:
             return False
         await self._resume(live, max(live.record.timeout, AUTO_RESUME_FLOOR), reboot=False)
@@ -273,7 +294,8 @@ class SandboxService:
         latest = record.started_at + timedelta(seconds=self._quotas.max_timeout)
         return min(self._clock.now() + timedelta(seconds=seconds), latest)
 
-    def _check_timeout(self, seconds: int) -> None:
+    def check_timeout(self, seconds: int) -> None:
+        """Raises InvalidRequestError for a life longer than any may be."""
         if seconds > self._quotas.max_timeout:
             hours = self._quotas.max_timeout / 3600
             raise InvalidRequestError(f"Timeout cannot be greater than {hours:g} hours")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from nexus.local.storage.layout import Store
+from nexus.local.storage.copying import copy_written
+from nexus.local.storage.layout import Store, is_snapshot_key, layer_key
 from nexus.local.storage.removal import remove_tree
+from nexus.local.storage.trash import Trash
 
 
 def create_upper(store: Store, machine_id: str, trees: Sequence[str]) -> bool:
@@ -30,7 +30,7 @@ def create_upper(store: Store, machine_id: str, trees: Sequence[str]) -> bool:
     return True
 
 
-def commit_upper(store: Store, machine_id: str, layer_id: str) -> None:
+def commit_upper(store: Store, trash: Trash, machine_id: str, layer_id: str) -> None:
     """Turn a stopped machine's upper into a layer, by renames; an existing layer wins and the upper is dropped.
 
     Raises FileNotFoundError when the machine has no upper.
@@ -45,14 +45,13 @@ def commit_upper(store: Store, machine_id: str, layer_id: str) -> None:
         upper.rename(lifted)
         tree.rmdir()
         lifted.rename(tree)
-    _install(scratch, store.layer(layer_id))
+    _install(scratch, store.layer(layer_id), trash)
 
 
-def snapshot_upper(store: Store, machine_id: str, layer_id: str) -> None:
+def snapshot_upper(store: Store, trash: Trash, machine_id: str, layer_id: str, *, single_uid: bool) -> None:
     """Copy a machine's upper, which must not change meanwhile, into a layer; an existing layer wins.
 
-    Holes, hard links, times, extended attributes, owners and overlay whiteouts come along, and file systems that can
-    share blocks do.
+    The layer appears whole or not at all. Raises OSError.
     """
     if store.layer(layer_id).exists():
         return
@@ -60,27 +59,27 @@ def snapshot_upper(store: Store, machine_id: str, layer_id: str) -> None:
     scratch.mkdir(mode=0o711)
     try:
         for tree in sorted(store.upper(machine_id).iterdir()):
-            _copy_tree(tree / "u", scratch / tree.name)
-        _install(scratch, store.layer(layer_id))
+            copy_written(tree / "u", scratch / tree.name, single_uid=single_uid)
+        _install(scratch, store.layer(layer_id), trash)
     except BaseException:
-        remove_tree(scratch)
+        trash.take(scratch)
         raise
 
 
-def discard_upper(store: Store, machine_id: str) -> None:
-    """Remove what a machine wrote. Idempotent."""
-    _discard(store, store.upper(machine_id))
+def unneeded_layers(store: Store, needed: Collection[str], *, snapshots_only: bool) -> list[Path]:
+    """The layers that are not among ``needed``, which holds ids; those that builds can make again only if asked for."""
+    keys = {layer_key(layer_id) for layer_id in needed}
+    return [
+        layer
+        for layer in store.layers.iterdir()
+        if layer.name not in keys and (is_snapshot_key(layer.name) or not snapshots_only)
+    ]
 
 
-def remove_layer(store: Store, layer_id: str) -> None:
-    """Remove a layer. Idempotent; the caller knows that nothing stands on it."""
-    _discard(store, store.layer(layer_id))
-
-
-def empty_temporary(store: Store) -> None:
-    """Remove what an interrupted commit, snapshot or removal left half done. Only while nothing else uses the store."""
+def empty_temporary(store: Store, trash: Trash) -> None:
+    """Throw away what an interrupted commit or snapshot left half made. Only while nothing else uses the store."""
     for leftover in store.temporary.iterdir():
-        remove_tree(leftover)
+        trash.take(leftover)
 
 
 def disk_usage(folder: Path) -> int:
@@ -97,29 +96,10 @@ def disk_usage(folder: Path) -> int:
     return total
 
 
-def _discard(store: Store, folder: Path) -> None:
-    """Out of sight at once, then away: a crash in between leaves nothing that looks whole."""
-    scratch = store.scratch()
-    try:
-        folder.rename(scratch)
-    except FileNotFoundError:
-        return
-    remove_tree(scratch)
-
-
-def _install(scratch: Path, layer: Path) -> None:
+def _install(scratch: Path, layer: Path, trash: Trash) -> None:
     try:
         scratch.rename(layer)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-        remove_tree(scratch)
-
-
-def _copy_tree(source: Path, target: Path) -> None:
-    arguments = ["cp", "-a", "--reflink=auto", "--", str(source), str(target)]
-    if shutil.which("cp") is None:
-        raise OSError("snapshots need the program cp")
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise OSError(f"copying what the machine wrote failed: {done.stderr.strip()[-500:]}")
+        trash.take(scratch)

@@ -1,4 +1,7 @@
-"""Removing trees that machines have written, whatever modes they left on them."""
+"""Removing trees that machines have written, whatever modes they left on them.
+
+``python -m nexus.local.storage.removal PATH`` does it in a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,29 @@ import contextlib
 import os
 import secrets
 import stat
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 # Half of PATH_MAX: what lies directly below is still in reach.
 _LONG_PATH: Final = 2048
+_ASIDE: Final = ".removed-"
+# Kept to be reaped: one that ends before its starter would stay a zombie.
+_removers: Final[list[subprocess.Popen[bytes]]] = []
 
 
-def remove_tree(path: Path) -> None:
+class RemovalStoppedError(Exception):
+    """The removal was asked to stop; what is left can be removed later."""
+
+
+def remove_tree(path: Path, should_stop: Callable[[], bool] = lambda: False) -> None:
     """Remove ``path`` and everything below it; nothing there is fine. Symbolic links are never followed.
 
     Overlay work folders have mode 000, and a machine may take the write bit off its own folders: an ordinary user has
-    to give it back before the content can go.
+    to give it back before the content can go. ``should_stop`` is asked once a folder; raises RemovalStoppedError when
+    it says yes.
     """
     try:
         is_folder = stat.S_ISDIR(path.lstat().st_mode)
@@ -26,14 +40,55 @@ def remove_tree(path: Path) -> None:
     if not is_folder:
         path.unlink(missing_ok=True)
         return
-    _empty(path)
+    _empty(path, should_stop)
     path.rmdir()
 
 
-def _empty(folder: Path) -> None:
+def remove_aside(path: Path) -> None:
+    """Have ``path`` gone at once: it is renamed, and a process of its own removes it, however long that takes.
+
+    Where nothing can be renamed (a mount point, a folder of somebody else's above it) it is removed right here. What a
+    killed process leaves is found by :func:`leftovers_of`.
+    """
+    aside = path.with_name(f".{path.name}{_ASIDE}{secrets.token_hex(4)}")
+    try:
+        path.rename(aside)
+    except FileNotFoundError:
+        return
+    except OSError:
+        remove_tree(path)
+        return
+    remove_in_background(aside)
+
+
+def leftovers_of(path: Path) -> list[Path]:
+    """What was renamed by :func:`remove_aside` and is still there."""
+    return sorted(path.parent.glob(f".{path.name}{_ASIDE}*"))
+
+
+def remove_in_background(path: Path) -> None:
+    """Start a process that removes ``path`` and that nobody has to wait for."""
+    _removers[:] = [remover for remover in _removers if remover.poll() is None]
+    _removers.append(
+        subprocess.Popen(
+            [sys.executable, "-P", "-m", __spec__.name, str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            close_fds=True,
+            cwd="/",
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, map(os.path.abspath, sys.path)))},
+        )
+    )
+
+
+def _empty(folder: Path, should_stop: Callable[[], bool]) -> None:
     """Remove the content of ``folder``; iterative, since a machine may nest folders as deep as it likes."""
     pending = [folder]
     while pending:
+        if should_stop():
+            raise RemovalStoppedError
         current = pending[-1]
         subfolders = _remove_files(current)
         if subfolders:
@@ -64,3 +119,7 @@ def _remove_files(folder: Path) -> list[Path]:
             else:
                 os.unlink(entry.path)  # noqa: PTH108 - many thousand calls, entry.path is a string
     return subfolders
+
+
+if __name__ == "__main__":
+    remove_tree(Path(sys.argv[1]))
