@@ -7,7 +7,7 @@ import secrets
 from nexus.local.builds.model import BuildSpec, Step
 from nexus.local.builds.service import DEFAULT_CPU, DEFAULT_MEMORY, BuildRequest
 from nexus.local.control_plane.bodies import Fields
-from nexus.local.errors import InvalidRequestError, UnsupportedError
+from nexus.local.errors import InvalidRequestError
 
 _MAX_STEPS = 100
 
@@ -44,11 +44,10 @@ def _sized(fields: Fields, name: str) -> BuildRequest:
 
 
 def parse_start(fields: Fields) -> BuildSpec:
+    """What to build. A login for the image's registry (fromImageRegistry) is not looked at, for nothing is pulled."""
     from_image, from_template = fields.text("fromImage"), fields.text("fromTemplate")
     if bool(from_image) == bool(from_template):
         raise InvalidRequestError("exactly one of fromImage and fromTemplate is required")
-    if fields.is_filled("fromImageRegistry"):
-        raise UnsupportedError("the local engine cannot pull images from registries (fromImageRegistry)")
     steps = tuple(_step(step) for step in fields.objects("steps"))
     if len(steps) > _MAX_STEPS:
         raise InvalidRequestError(f"a template may have {_MAX_STEPS} steps at most on the local engine")

@@ -16,24 +16,26 @@ from nexus.local.envd.accounts import Account, Accounts
 def describe(path: str, accounts: Accounts) -> pb.EntryInfo:
     """What lies at ``path``. Raises OSError.
 
-    A link has its own permissions, size and owner, but the type of its target and, resolved in full, where it leads.
+    A link has its own permissions, size and owner, but the type and mode of its target and, resolved in full, where it
+    leads. It is not marked as a link besides: E2B's envd knows no such mark, and clients would report another type.
     """
     own = os.lstat(path)
     is_link = stat.S_ISLNK(own.st_mode)
+    mode = _target_mode(path) if is_link else own.st_mode
     entry = pb.EntryInfo(
         name=os.path.basename(path) or "/",
         path=path,
-        type=_type(_target_mode(path) if is_link else own.st_mode),
+        type=_type(mode),
         size=own.st_size,
-        mode=stat.S_IMODE(own.st_mode),
+        mode=mode & 0o777,
         permissions=permissions(own.st_mode),
         owner=accounts.user_name(own.st_uid),
         group=accounts.group_name(own.st_gid),
         modified_time=_timestamp(own.st_mtime_ns),
-        is_symlink=is_link,
     )
     if is_link:
-        entry.symlink_target = os.path.realpath(path)
+        # One that leads nowhere shows itself.
+        entry.symlink_target = os.path.realpath(path) if os.path.exists(path) else path
     if attributes := metadata.read(path):
         entry.metadata = attributes
     return entry

@@ -127,6 +127,7 @@ def test_failing_step_is_named_and_earlier_layers_are_kept(api: dict[str, Any]) 
 def test_impossible_sources_and_users_fail_clearly(api: dict[str, Any]) -> None:
     for template, reason in (
         (Template().from_image("alpine:3"), "not available on the local engine"),
+        (Template().from_image("registry.example.com/app:1", username="u", password="p"), "not available on the local"),
         (Template().from_template("no-such-parent"), "template 'no-such-parent' not found"),
         (Template().from_base_image().run_cmd("true", user="ghost"), "invalid username: 'ghost'"),
     ):

@@ -198,14 +198,22 @@ def test_listing_is_in_order_with_parents_first(sandbox: Sandbox, folder: Path) 
         sandbox.files.list(f"{folder}/a")
 
 
-def test_a_link_is_shown_as_a_link_with_its_target(sandbox: Sandbox, folder: Path) -> None:
-    (folder / "target").mkdir()
+def test_a_link_has_the_type_and_mode_of_its_target_and_says_where_it_leads(sandbox: Sandbox, folder: Path) -> None:
+    (folder / "target").mkdir(mode=0o750)
     (folder / "link").symlink_to("target")
     info = sandbox.files.get_info(f"{folder}/link")
-    assert (info.type, info.symlink_target) == (FileType.SYMLINK, f"{folder}/target")
+    assert (info.type, info.mode, info.symlink_target) == (FileType.DIR, 0o750, f"{folder}/target")
     assert info.permissions == "Lrwxrwxrwx"
     assert sandbox.files.list(f"{folder}/link") == []
-    assert sandbox.files.get_info(f"{folder}/target").permissions == "drwxr-xr-x"
+    target = sandbox.files.get_info(f"{folder}/target")
+    assert (target.permissions, target.symlink_target) == ("drwxr-x---", None)
+
+
+def test_a_link_that_leads_nowhere_shows_itself(http: httpx.Client, folder: Path) -> None:
+    (folder / "link").symlink_to("none")
+    answer = http.post("/filesystem.Filesystem/Stat", json={"path": f"{folder}/link"})
+    entry = answer.json()["entry"]
+    assert (entry["symlinkTarget"], entry.get("type"), entry.get("mode")) == (f"{folder}/link", None, None)
 
 
 def test_directories_are_made_once(sandbox: Sandbox, folder: Path) -> None:
