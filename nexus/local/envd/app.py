@@ -99,7 +99,10 @@ def _machine_routes(context: Context, logbook: Logbook) -> list[Route]:
         return JSONResponse(context.sandbox_env(), headers={"cache-control": "no-store"})
 
     async def metrics(_request: Request) -> Response:
-        return JSONResponse(meter.sample(), headers={"cache-control": "no-store"})
+        try:
+            return JSONResponse(meter.sample(), headers={"cache-control": "no-store"})
+        except FileNotFoundError:
+            return RequestError(501, "this machine has no /proc to measure by").response()
 
     async def logs(_request: Request) -> Response:
         return JSONResponse({"events": [event.to_json() for event in logbook.events()]})

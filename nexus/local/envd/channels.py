@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from nexus.local.envd.accounts import Account
 from nexus.local.envd.spawning import Stdio
+from nexus.local.envd.terminals import open_pair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,7 @@ def open_pipes(*, stdin: bool) -> Channels:
 
 def open_terminal(size: tuple[int, int], owner: Account | None) -> Channels:
     """A terminal of ``size`` (columns, rows), given to ``owner``. Raises OSError."""
-    ours, theirs = os.openpty()
+    ours, theirs = open_pair()
     set_window(ours, size)
     if owner is not None:
         os.fchown(theirs, owner.uid, -1)

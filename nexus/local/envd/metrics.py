@@ -19,7 +19,7 @@ class Meter:
         self._last: tuple[float, float] | None = None
 
     def sample(self) -> dict[str, int | float]:
-        """One sample in the wire form of envd."""
+        """One sample in the wire form of envd. Raises OSError where there is no ``/proc``."""
         memory = _meminfo()
         disk = os.statvfs("/")
         cpu_seconds, resident = self._processes()

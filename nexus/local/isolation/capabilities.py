@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Final
 
 from nexus.local.isolation import syscalls
@@ -25,6 +23,8 @@ SYS_ADMIN: Final = 21
 SYS_NICE: Final = 23
 SETFCAP: Final = 31
 
+_MOST: Final = 64
+
 # Docker's default set without MKNOD and AUDIT_WRITE.
 HOST_ROOT: Final = frozenset(
     {
@@ -44,32 +44,28 @@ HOST_ROOT: Final = frozenset(
 )
 """For a machine whose root is the host's root."""
 
+CHROOT_ROOT: Final = HOST_ROOT - {SYS_CHROOT}
+"""For a machine that nothing but its root folder keeps inside: a second chroot is the way out of the first."""
+
 NAMESPACE_ROOT: Final = HOST_ROOT | {NET_ADMIN, SYS_PTRACE, SYS_NICE}
 """For a machine with a user namespace: these reach no further than the machine's own processes and network."""
 
 
 def limit_to(kept: frozenset[int]) -> None:
     """Drop every capability not in ``kept``, for this process and whatever it starts, for good."""
-    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
-    for capability in range(last + 1):
-        if capability not in kept and syscalls.prctl(syscalls.PR_CAPBSET_READ, capability):
+    for capability in range(_MOST):
+        try:
+            present = syscalls.prctl(syscalls.PR_CAPBSET_READ, capability)
+        except OSError:
+            # EINVAL: this kernel knows no more.
+            break
+        if present and capability not in kept:
             syscalls.prctl(syscalls.PR_CAPBSET_DROP, capability)
     syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
-    available = _permitted()
-    syscalls.set_capabilities(available & sum(1 << capability for capability in kept))
+    permitted = syscalls.permitted_capabilities()
+    syscalls.set_capabilities(permitted & sum(1 << capability for capability in kept))
 
 
-def has_effective(capability: int) -> bool:
+def has_permitted(capability: int) -> bool:
     """Whether this process holds ``capability`` in its own user namespace."""
-    return bool(_status_mask("CapEff") >> capability & 1) and os.geteuid() == 0
-
-
-def _permitted() -> int:
-    return _status_mask("CapPrm")
-
-
-def _status_mask(name: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(name + ":"):
-            return int(line.split(":")[1], 16)
-    return 0
+    return bool(syscalls.permitted_capabilities() >> capability & 1)

@@ -17,7 +17,7 @@ import os
 import signal
 import socket
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -67,35 +67,40 @@ def prepare_keeper(tier: Tier) -> None:
     """Have the keeper's next child be the first process of a PID namespace.
 
     An ordinary user's keeper moves into a user namespace of the machine's, which is what permits all the others.
+    Without namespaces, the keeper is who the machine's orphans come to.
     """
+    if not tier.namespaces:
+        syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+        return
     if tier.single_uid:
         user_namespaces.enter_as_root()
     syscalls.unshare(syscalls.CLONE_NEWPID)
 
 
-def run_init(launch: Launch) -> NoReturn:
-    """The whole life of a machine's first process, in the child of a keeper that is prepared."""
+def run_init(launch: Launch, become: Callable[[Launch], None]) -> NoReturn:
+    """The whole life of a machine's first process, in the child of a prepared keeper; ``become`` is most of it."""
     status = 1
     try:
-        _become_init(launch)
+        become(launch)
         status = 0
     except BaseException as error:
         traceback.print_exc()
         with contextlib.suppress(OSError):
-            _tell(launch.boot, {"error": f"{type(error).__name__}: {error}"})
+            tell(launch.boot, {"error": f"{type(error).__name__}: {error}"})
     finally:
         # For good, so that no code of the parent runs twice.
         os._exit(status)
 
 
-def _become_init(launch: Launch) -> None:
+def become_init(launch: Launch) -> None:
+    """Make a machine out of namespaces around this process, and be its envd."""
     tier = launch.tier
-    _die_with_parent()
+    die_with_parent()
     os.setsid()
     # Keys of the host's people (Kerberos, encrypted folders) hang on the session.
     syscalls.join_new_session_keyring()
     kept = {launch.boot.fileno(), launch.envd.fileno()}
-    _close_descriptors(kept | ({launch.mapping.fd} if launch.mapping else set()))
+    close_descriptors(kept | ({launch.mapping.fd} if launch.mapping else set()))
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS)
     mounts.make_private()
     root = _assemble(launch)
@@ -110,18 +115,23 @@ def _become_init(launch: Launch) -> None:
         syscalls.unshare(syscalls.CLONE_NEWNET)
         bring_up_loopback()
     _become_root()
-    _write_hostname(launch.request.hostname)
+    write_hostname(launch.request.hostname)
     _settle(launch)
     _give_up_powers(tier)
     if tier.single_uid:
         rootless_filter.install()
     if launch.request.self_test:
-        _test_root(tier)
-    launch.title.set(INIT_TITLE)
-    _close_descriptors(kept)
-    _tell(launch.boot, {"ready": True})
+        test_root(tier)
+    close_descriptors(kept)
+    serve_as(launch, INIT_TITLE)
+
+
+def serve_as(launch: Launch, title: str) -> None:
+    """Say that the machine is ready, and be its envd until the end."""
+    launch.title.set(title)
+    tell(launch.boot, {"ready": True})
     launch.boot.close()
-    config = dataclasses.replace(launch.request.envd, user_switch=tier.user_switch)
+    config = dataclasses.replace(launch.request.envd, user_switch=launch.tier.user_switch)
     launch.service.serve(config, launch.envd)
 
 
@@ -158,7 +168,7 @@ def _become_root() -> None:
     os.setresuid(0, 0, 0)
 
 
-def _write_hostname(hostname: str) -> None:
+def write_hostname(hostname: str) -> None:
     """Give a machine with a name of its own the two files that tell it; the base has them for the usual name."""
     if hostname == HOSTNAME and Path("/etc/hostname").read_text().strip() == HOSTNAME:
         return
@@ -171,7 +181,7 @@ def _write_hostname(hostname: str) -> None:
 def _settle(launch: Launch) -> None:
     """Wait until the keeper has done its part: the machine's network has its supervisor and its porter."""
     egress = _install_egress() if launch.request.network == "own" else None
-    _tell(launch.boot, {"settled": dataclasses.asdict(egress) if egress else None})
+    tell(launch.boot, {"settled": dataclasses.asdict(egress) if egress else None})
     if os.read(launch.boot.fileno(), 1) != b"1":
         raise OSError("the network supervisor did not take this machine")
     if egress:
@@ -197,10 +207,10 @@ def _give_up_powers(tier: Tier) -> None:
         # Nobody inside may look into this process, which still holds pages of the host's Python. With a single uid
         # its children could not write their own uid maps then.
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-    _die_with_parent()
+    die_with_parent()
 
 
-def _test_root(tier: Tier) -> None:
+def test_root(tier: Tier) -> None:
     """Write into both kinds of trees, and run a program as an ordinary user. Raises OSError."""
     for folder in ("/root", "/usr/local/bin"):
         Path(folder, "self-test").write_text("written")
@@ -218,12 +228,13 @@ def _test_root(tier: Tier) -> None:
         raise OSError("a program started inside failed")
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Machines end with their keeper, which is the only one that can take care of them."""
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _close_descriptors(kept: Iterable[int]) -> None:
+def close_descriptors(kept: Iterable[int]) -> None:
+    """Close all but the standard ones and ``kept``. Needs ``/proc``."""
     keep = {0, 1, 2, *kept}
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - one of them is the listing itself
         if int(name) not in keep:
@@ -233,6 +244,7 @@ def _close_descriptors(kept: Iterable[int]) -> None:
                 continue
 
 
-def _tell(boot: socket.socket, message: dict[str, object]) -> None:
+def tell(boot: socket.socket, message: dict[str, object]) -> None:
+    """Send one report to the keeper."""
     # write(2), as sendmsg(2) may already have to wait for a supervisor.
     os.write(boot.fileno(), json.dumps(message).encode())

@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from nexus.local.envd.run import Envd
-from nexus.local.isolation import init_process, syscalls, tiers
+from nexus.local.isolation import chroot_init, init_process, syscalls, tiers
 from nexus.local.isolation.cgroups import Hierarchies, MachineGroup
 from nexus.local.isolation.launch_request import LaunchRequest
 from nexus.local.isolation.machine_processes import MachineProcesses
+from nexus.local.isolation.port_owners import serves_port
 from nexus.local.isolation.porter import Porter
 from nexus.local.isolation.process_title import ProcessTitle
 from nexus.local.isolation.runtime_folder import RuntimeFolder, listen
@@ -85,11 +86,12 @@ class Keeper:
 
     def __init__(self, request: LaunchRequest, inheritance: Inheritance, mapping: MappedNamespace | None) -> None:
         self._request = request
+        self._tier = tiers.by_name(request.tier)
         self._inheritance = inheritance
         self._mapping = mapping
         self._folder = RuntimeFolder.of(request.runtime, request.machine_id)
         # Where an ordinary user can write groups, its processes may still not be moved between them.
-        usable = Hierarchies() if tiers.by_name(request.tier).single_uid else inheritance.hierarchies
+        usable = Hierarchies() if self._tier.single_uid else inheritance.hierarchies
         self._group = MachineGroup(usable, group_prefix(request.store) + request.machine_id)
         self._paused = False
         self._egress: EgressHandles | None = None
@@ -104,7 +106,6 @@ class Keeper:
             with listen(self._folder.control) as control, listen(self._folder.ports) as ports:
                 born = self._boot(start)
                 try:
-                    self._processes = MachineProcesses(born.init)
                     self._keep(control, ports, born)
                 finally:
                     self._end(born)
@@ -116,7 +117,7 @@ class Keeper:
 
     def _boot(self, start: socket.socket) -> _Born:
         boot, boot_there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        init_process.prepare_keeper(tiers.by_name(self._request.tier))
+        init_process.prepare_keeper(self._tier)
         with listen(self._folder.envd) as envd, boot_there:
             launch = init_process.Launch(
                 request=self._request,
@@ -129,10 +130,12 @@ class Keeper:
             )
             pid = os.fork()
             if pid == 0:
-                init_process.run_init(launch)
+                init_process.run_init(launch, init_process.become_init if self._tier.namespaces else chroot_init.become)
         if self._mapping is not None:
             self._mapping.close()
         born = _Born(init=pid, pidfd=os.pidfd_open(pid))
+        # Without a namespace, what the init leaves behind comes to the keeper.
+        self._processes = MachineProcesses(pid) if self._tier.namespaces else MachineProcesses.below(os.getpid())
         with boot:
             try:
                 self._group.admit(pid)
@@ -181,7 +184,8 @@ class Keeper:
         """Answer orders and hand out connections until the machine has ended."""
         control.setblocking(False)
         with selectors.DefaultSelector() as selector:
-            porter = Porter(ports, selector)
+            is_ours = None if self._request.network != "host" else partial(serves_port, self._processes)
+            porter = Porter(ports, selector, is_ours)
             selector.register(control, selectors.EVENT_READ, partial(self._accept, control, selector, born))
             selector.register(born.pidfd, selectors.EVENT_READ)
             while True:
@@ -259,6 +263,8 @@ class Keeper:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(born.pidfd, signal.SIGKILL)
         self._group.kill()
+        if not self._tier.namespaces:
+            self._processes.kill()
 
     def _accounts(self) -> dict[str, object]:
         accounts = self._group.accounts()
@@ -274,7 +280,8 @@ class Keeper:
 
     def _end(self, born: _Born) -> None:
         self._kill(born)
-        os.waitpid(born.init, 0)
+        if self._tier.namespaces:
+            os.waitpid(born.init, 0)
         os.close(born.pidfd)
 
 

@@ -14,28 +14,34 @@ _ROUNDS: Final = 50
 
 
 class MachineProcesses:
-    """The processes in the PID namespace of one init, or in one below it."""
+    """The processes in the PID namespace of one init, or in one below it; see :meth:`below` for machines without."""
 
     def __init__(self, init: int) -> None:
         self._init = init
+        self._counts_itself = True
+
+    @classmethod
+    def below(cls, keeper: int) -> MachineProcesses:
+        """All that ``keeper`` started and that was left to it, the keeper apart."""
+        processes = cls(keeper)
+        processes._counts_itself = False
+        return processes
 
     def pids(self) -> list[int]:
-        """Host pids of every process, the init included.
+        """Host pids of every process.
 
-        Membership shows in the parents: an init adopts the orphans of its namespace, so every process leads up to it.
+        Membership shows in the parents: an init, or a keeper, adopts the orphans, so every process leads up to it.
         """
-        parents: dict[int, int] = {}
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                fields = _stat_fields(int(entry.name))
-                if fields:
-                    parents[int(entry.name)] = int(fields[1])
         found = {self._init}
-        pending = dict(parents)
+        pending = _parents()
         while grown := {pid for pid, parent in pending.items() if parent in found}:
             found |= grown
             pending = {pid: parent for pid, parent in pending.items() if pid not in grown}
-        return sorted(found)
+        return sorted(found if self._counts_itself else found - {self._init})
+
+    def children(self) -> list[int]:
+        """The direct ones."""
+        return [pid for pid, parent in _parents().items() if parent == self._init]
 
     def stop(self) -> None:
         """SIGSTOP to all, again until no new process appears: one may fork while others are being stopped."""
@@ -55,6 +61,15 @@ class MachineProcesses:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
 
+    def kill(self) -> None:
+        """End all, and take their statuses: only for processes that are, or become, children of this one."""
+        while pids := self.pids():
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(-1, 0)
+
     def cpu_seconds(self) -> float:
         """Of the living processes and their reaped children."""
         total = 0
@@ -71,6 +86,17 @@ class MachineProcesses:
                 resident, shared = Path(f"/proc/{pid}/statm").read_text().split()[1:3]
                 total += (int(resident) - int(shared)) * _PAGE
         return total
+
+
+def _parents() -> dict[int, int]:
+    """Every process of the host, and its parent."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            fields = _stat_fields(int(entry.name))
+            if fields:
+                parents[int(entry.name)] = int(fields[1])
+    return parents
 
 
 def _stat_fields(pid: int) -> list[str]:

@@ -25,6 +25,7 @@ from nexus.local.storage import host, layers
 from nexus.local.storage.base_root import BaseOptions, build_base, refresh_resolver
 from nexus.local.storage.layout import ROOT_TREE, Store, checked_name, layer_key, short_key
 from nexus.local.storage.trash import Trash
+from nexus.local.storage.whole_roots import fill_root
 
 
 class NamespaceIsolation:
@@ -49,17 +50,22 @@ class NamespaceIsolation:
         self._store = Store(store / tier.store)
         self._runtime = runtime
         self._logs = logs or runtime
-        self._egress = egress
+        self._egress = egress and tier.namespaces
         self._is_guest = is_guest
         self._trash = Trash(self._store.trash, shared=is_guest)
         self._zygote = Zygote(tier, self._logs / "zygote.log")
         self._outbound: Outbound | None = None
         self._fingerprint = host.fingerprint(f"{tier.store} {tier.rise}")
-        self._trees = (ROOT_TREE, *host.shared_folders())
+        self._trees = (ROOT_TREE, *host.shared_folders()) if tier.namespaces else (ROOT_TREE,)
 
     @property
     def tier(self) -> str:
         return self._tier.name
+
+    @property
+    def lacks(self) -> Sequence[str]:
+        """What this tier does not keep apart, a sentence each; empty where it keeps all apart."""
+        return self._tier.lacks
 
     @property
     def fingerprint(self) -> str:
@@ -119,8 +125,12 @@ class NamespaceIsolation:
         checked_name(spec.id)
         network = self._network_kind(spec.network)
         folder = RuntimeFolder.of(self._runtime, spec.id)
+        if spec.volumes and not self._tier.namespaces:
+            raise StartError(f"volumes cannot be mounted in the isolation tier {self._tier.name}")
         is_new = await asyncio.to_thread(layers.create_upper, self._store, spec.id, self._trees)
         try:
+            if is_new and not self._tier.namespaces:
+                await asyncio.to_thread(fill_root, self._store, spec.id, short_key(self._fingerprint), spec.layers)
             async with asyncio.timeout(START_LIMIT):
                 description = await self._make(spec, network, self_test=self_test)
                 await wait_for_envd(folder.envd)
@@ -209,6 +219,8 @@ class NamespaceIsolation:
     def _network_kind(self, policy: NetworkPolicy) -> NetworkKind:
         if self._egress:
             return "own"
+        if not self._tier.namespaces and (policy.allow_out or policy.deny_out or not policy.internet):
+            raise StartError(f"the isolation tier {self._tier.name} cannot limit the network of sandboxes")
         if policy.allow_out or policy.deny_out:
             raise StartError("this host's kernel cannot enforce network rules (see `nexus local doctor`)")
         return "host" if policy.internet else "loopback"
@@ -229,6 +241,7 @@ class NamespaceIsolation:
             rise=self._tier.rise,
             nameserver=DNS_ADDRESS if self._egress else None,
             single_uid=self._tier.single_uid,
+            whole=not self._tier.namespaces,
         )
         build_base(base, options)
         if not self._is_guest:

@@ -12,6 +12,7 @@ import errno
 import selectors
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -37,10 +38,17 @@ class Porter:
     """Serves on ``listening``, in the network namespace this process is in, from the loop of another.
 
     What it registers with ``selector`` carries a function to call when it is ready. Without asyncio, whose loop would
-    cost every machine a megabyte.
+    cost every machine a megabyte. ``is_ours`` says whether it is this machine that serves a port, where machines share
+    one network; everything else is refused.
     """
 
-    def __init__(self, listening: socket.socket, selector: selectors.BaseSelector) -> None:
+    def __init__(
+        self,
+        listening: socket.socket,
+        selector: selectors.BaseSelector,
+        is_ours: Callable[[int], bool] | None = None,
+    ) -> None:
+        self._is_ours = is_ours
         self._listening = listening
         self._selector = selector
         self._calls: set[_Call] = set()
@@ -80,6 +88,8 @@ class Porter:
                 return self._finish(call, error.errno or errno.EIO)
             if not 0 < call.port < 1 << 16:
                 return self._finish(call, errno.EINVAL)
+            if self._is_ours is not None and not self._is_ours(call.port):
+                return self._finish(call, errno.ECONNREFUSED)
             self._selector.unregister(call.client)
         else:
             self._selector.unregister(call.outgoing)

@@ -20,7 +20,8 @@ from nexus.local.isolation.zygote_process import ZygoteError
 from nexus.local.network import SupervisorError
 from nexus.local.storage.file_systems import unfit_folder
 
-TIER_VARIABLE: Final = "NEXUS_ISOLATION"
+TIER_VARIABLE: Final = "NEXUS_LOCAL_ISOLATION"
+_OLD_TIER_VARIABLE: Final = "NEXUS_ISOLATION"
 _FAILURES: Final = (OSError, StartError, ZygoteError, SupervisorError, ValueError)
 
 
@@ -33,21 +34,20 @@ async def select_isolation(
 ) -> NamespaceIsolation:
     """The best tier that passes its self-test, opened.
 
-    ``wanted`` (else the variable NEXUS_ISOLATION) takes that tier and no other. Raises NoIsolationError, and ValueError
-    for a name that is no tier.
+    ``wanted`` (else the variable NEXUS_LOCAL_ISOLATION) takes that tier and no other; those that keep less apart than
+    processes and files are only taken that way. Raises NoIsolationError, also for a name that is no tier.
     """
     if not has_shell():
         raise NoIsolationError(
             f"this host has no bash, with which sandboxes run every command: {install_command('bash')}"
         )
-    name = wanted or os.environ.get(TIER_VARIABLE)
-    candidates = (tiers.by_name(name),) if name else tiers.ALL
+    candidates = _candidates(wanted or os.environ.get(TIER_VARIABLE) or os.environ.get(_OLD_TIER_VARIABLE))
     failures: list[Finding] = []
     for tier in candidates:
-        if problem := _missing_rights(tier) or unfit_folder(store):
+        if problem := _obstacle(tier, store):
             failures.append(_tier_finding(tier, problem))
             continue
-        for egress in (True, False):
+        for egress in (True, False) if tier.namespaces else (False,):
             isolation = NamespaceIsolation(tier, store, runtime, logs=logs, egress=egress)
             try:
                 await isolation.open()
@@ -58,14 +58,35 @@ async def select_isolation(
                     failures.append(_tier_finding(tier, str(error)))
             else:
                 return isolation
+    if len(candidates) > 1:
+        failures += [(await _examine_by_consent(tier, store, runtime))[0] for tier in tiers.BY_CONSENT]
     raise NoIsolationError(_explain(failures))
+
+
+def _candidates(name: str | None) -> tuple[Tier, ...]:
+    try:
+        return (tiers.by_name(name),) if name else tiers.ALL
+    except ValueError as error:
+        raise NoIsolationError(str(error)) from error
+
+
+def _consent_finding(tier: Tier) -> Finding:
+    return Finding(
+        name=tier.name,
+        title=tier.title,
+        ok=False,
+        detail="works here, but has to be asked for, since it lacks: " + "; ".join(tier.lacks),
+        remedy=f"nexus local start --isolation {tier.name}",
+    )
 
 
 async def diagnose(home: Path, *, every: bool = False) -> Sequence[Finding]:
     """Try the tiers, best first, until one works, and report on them, on what machines get of it, and on programs.
 
-    ``every`` tries the others as well. Works beside a running engine. Machines of the tests use the store of the engine
-    at ``home``, because making another one takes long; where there is none yet, the one made here is left for it.
+    Those that have to be asked for are tried when no other works, and count as working only where the variable
+    NEXUS_LOCAL_ISOLATION asks. ``every`` tries the others as well. Works beside a running engine. Machines of the tests
+    use the store of the engine at ``home``, because making another one takes long; where there is none yet, the one
+    made here is left for it.
     """
     findings: list[Finding] = []
     best: Tier | None = None
@@ -81,14 +102,39 @@ async def diagnose(home: Path, *, every: bool = False) -> Sequence[Finding]:
             findings.append(_tier_finding(tier, failure))
             if best is None and failure is None:
                 best, network = tier, without
+        if best is None or every:
+            for tier in tiers.BY_CONSENT:
+                finding, chosen = await _examine_by_consent(tier, home / "store", Path(runtime))
+                findings.append(finding)
+                if best is None and chosen:
+                    best, network = tier, _SHARED_NETWORK
     if best is not None:
         findings.append(network or Finding(name="network", title="outbound network with rules", ok=True))
     return [*findings, *_group_findings(best), *program_findings()]
 
 
+_SHARED_NETWORK: Final = Finding(
+    name="network",
+    title="outbound network with rules",
+    ok=False,
+    detail="sandboxes share this container's network, and rules are refused",
+    remedy=remedies.IN_CONTAINER,
+)
+
+
+async def _examine_by_consent(tier: Tier, store: Path, runtime: Path) -> tuple[Finding, bool]:
+    """A tier that has to be asked for, and whether it works and is asked for."""
+    problem = _obstacle(tier, store) or await _try(tier, store, runtime, egress=False)
+    if problem is not None:
+        return _tier_finding(tier, problem), False
+    if os.environ.get(TIER_VARIABLE) != tier.name:
+        return _consent_finding(tier), False
+    return Finding(name=tier.name, title=tier.title, ok=True, detail="it lacks: " + "; ".join(tier.lacks)), True
+
+
 async def _examine(tier: Tier, store: Path, runtime: Path) -> tuple[str | None, Finding | None]:
     """What keeps a tier from working, None when it works, and what its network lacks."""
-    if problem := _missing_rights(tier) or unfit_folder(store):
+    if problem := _obstacle(tier, store):
         return problem, None
     failure = await _try(tier, store, runtime, egress=True)
     if failure is None:
@@ -97,9 +143,11 @@ async def _examine(tier: Tier, store: Path, runtime: Path) -> tuple[str | None, 
     return without, _no_egress(failure)
 
 
-def _missing_rights(tier: Tier) -> str | None:
-    """Why this process need not even try a tier."""
-    return None if tier.single_uid or os.geteuid() == 0 else "needs root"
+def _obstacle(tier: Tier, store: Path) -> str | None:
+    """Why a tier need not even be tried."""
+    if not tier.single_uid and os.geteuid() != 0:
+        return "needs root"
+    return unfit_folder(store) if tier.namespaces else None
 
 
 async def _try(tier: Tier, store: Path, runtime: Path, *, egress: bool) -> str | None:

@@ -12,7 +12,7 @@ from nexus.local.isolation.tiers import Tier
 FOR_LIMITS: Final = "run nexus as root on a host whose /sys/fs/cgroup is writable"
 
 _AS_ROOT: Final = "sudo -E nexus local start"
-_IN_CONTAINER: Final = (
+IN_CONTAINER: Final = (
     "start the container with: docker run --privileged -v nexus:/var/lib/nexus -e NEXUS_HOME=/var/lib/nexus …"
 )
 _SYSCTLS: Final = (
@@ -30,6 +30,8 @@ def for_tier(tier: Tier, failure: str) -> str | None:
     """What to do about ``failure`` of ``tier``; None when nothing is known to help."""
     if "Read-only file system" in failure or "No space left" in failure:
         return "set NEXUS_HOME to a folder that can be written to and has some gigabytes free"
+    if not tier.namespaces:
+        return _for_chroot(failure)
     if tier.single_uid:
         return _for_user_namespaces(failure)
     if os.geteuid() != 0:
@@ -41,7 +43,22 @@ def for_tier(tier: Tier, failure: str) -> str | None:
     if "mount overlay" in failure:
         return "set NEXUS_HOME to a folder that is not on an overlay, for example on a volume of the container"
     if "Operation not permitted" in failure:
-        return _IN_CONTAINER
+        return IN_CONTAINER
+    return None
+
+
+def _for_chroot(failure: str) -> str | None:
+    if os.geteuid() != 0:
+        return "run nexus as root of the container: docker run --user 0 …"
+    if "too much to copy" in failure:
+        return IN_CONTAINER
+    if "Operation not permitted" in failure:
+        return "start the container with its usual capabilities: docker run --cap-add CHOWN --cap-add MKNOD " + (
+            "--cap-add SYS_CHROOT --cap-add SETUID --cap-add SETGID --cap-add SETPCAP --cap-add DAC_OVERRIDE "
+            "--cap-add FOWNER --cap-add KILL …"
+        )
+    if "Permission denied" in failure:
+        return "set NEXUS_HOME to a folder on a file system that is mounted without nodev"
     return None
 
 
@@ -52,7 +69,7 @@ def _for_user_namespaces(failure: str) -> str | None:
     if _kernel() < (5, 11):
         return f"run a kernel of version 5.11 or later (this is {platform.release()})"
     if "mount proc" in failure or "Operation not permitted" in failure:
-        return _IN_CONTAINER
+        return IN_CONTAINER
     if "mount overlay" in failure:
         return "set NEXUS_HOME to a folder on ext4, xfs, btrfs or tmpfs"
     return None

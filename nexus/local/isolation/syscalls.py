@@ -191,6 +191,14 @@ def set_capabilities(mask: int) -> None:
     _checked(_libc.capset(ctypes.byref(header), data), "capset")
 
 
+def permitted_capabilities() -> int:
+    """The permitted set of this thread, a bit for each capability."""
+    header = _CapHeader(_CAPABILITY_VERSION_3, 0)
+    data = (_CapData * 2)()
+    _checked(_libc.capget(ctypes.byref(header), data), "capget")
+    return int(data[0].permitted) | int(data[1].permitted) << 32
+
+
 def install_filter(code: bytes) -> None:
     """Put the calling thread and its future children under a seccomp program without a listener."""
     buffer = ctypes.create_string_buffer(code, len(code))

@@ -16,7 +16,9 @@ class Tier:
 
     ``mapped`` gives each machine host ids of its own, mapped onto the store's mounts. ``single_uid`` is for hosts where
     nexus runs as an ordinary user: the machine lives in a user namespace with one real uid. ``store`` names the store:
-    layers of the two kinds of overlay marks cannot be mixed.
+    layers of the two kinds of overlay marks cannot be mixed. ``namespaces`` False is for hosts that have none to give:
+    a machine is then a private copy of the whole root, and ``lacks`` says what it does not keep apart. Nobody gets such
+    a tier without having asked for it.
     """
 
     name: str
@@ -27,6 +29,8 @@ class Tier:
     capabilities: frozenset[int]
     user_switch: UserSwitch
     rise: Rise
+    namespaces: bool = True
+    lacks: tuple[str, ...] = ()
 
 
 IDMAP: Final = Tier(
@@ -63,13 +67,38 @@ ROOTLESS_SINGLE: Final = Tier(
     rise="userns",
 )
 
+CHROOT: Final = Tier(
+    name="chroot",
+    title="private copies of the root file system, nothing else is kept apart (needs root, and to be asked for)",
+    store="chroot",
+    mapped=False,
+    single_uid=False,
+    capabilities=capabilities.CHROOT_ROOT,
+    user_switch="setuid",
+    rise="su",
+    namespaces=False,
+    lacks=(
+        "processes: root of a sandbox can signal everything that runs in this container, the engine too, and users of "
+        "the same number in different sandboxes can signal and trace each other",
+        "network: sandboxes share this container's ports, loopback and abstract sockets; network rules and sandboxes "
+        "without internet are refused",
+        "/proc and /sys are empty in sandboxes, so ps, top and <( ) of bash do not work",
+        "volumes cannot be mounted",
+        "every sandbox and every layer is a full copy of the root file system",
+    ),
+)
+
 ALL: Final = (IDMAP, ROOT, ROOTLESS_SINGLE)
-"""Best first."""
+"""Those that isolate, best first."""
+
+BY_CONSENT: Final = (CHROOT,)
+"""Those that are only taken by name."""
 
 
 def by_name(name: str) -> Tier:
     """Raises ValueError for a name that is no tier."""
-    for tier in ALL:
+    known = (*ALL, *BY_CONSENT)
+    for tier in known:
         if tier.name == name:
             return tier
-    raise ValueError(f"no isolation tier is called {name!r}; there are {', '.join(tier.name for tier in ALL)}")
+    raise ValueError(f"no isolation tier is called {name!r}; there are {', '.join(tier.name for tier in known)}")

@@ -14,6 +14,7 @@ import socket
 from nexus.local.envd.run import Envd, warm_up
 from nexus.local.isolation import cgroups, keeper, shared_heap, syscalls
 from nexus.local.isolation.keeper import Inheritance
+from nexus.local.isolation.machine_processes import MachineProcesses
 from nexus.local.isolation.namespace_maker import NamespaceMaker
 from nexus.local.isolation.process_title import ProcessTitle
 from nexus.local.isolation.tiers import Tier
@@ -34,7 +35,6 @@ def main(descriptor: int, tier: Tier) -> None:
         warm_up()
         inheritance = Inheritance(hierarchies=cgroups.find_hierarchies(), title=title, envd=Envd())
         shared_heap.seal()
-        signal.signal(signal.SIGCHLD, _reap)
         orders.send(b"1")
         _serve(orders, inheritance, tier)
 
@@ -42,6 +42,8 @@ def main(descriptor: int, tier: Tier) -> None:
 def _serve(orders: socket.socket, inheritance: Inheritance, tier: Tier) -> None:
     """Nothing is done here but to fork: every page that is written to between two forks is one less that they share."""
     maker = NamespaceMaker() if tier.mapped else None
+    keepers: set[int] = set()
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: _reap(keepers, end_others=not tier.namespaces))
     while True:
         data, descriptors, _, _ = socket.recv_fds(orders, 1, 1)
         if not data:
@@ -49,17 +51,31 @@ def _serve(orders: socket.socket, inheritance: Inheritance, tier: Tier) -> None:
         for descriptor in descriptors:
             mapping = maker.take() if maker else None
             with socket.socket(fileno=descriptor) as start:
-                if os.fork() == 0:
+                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+                if (child := os.fork()) == 0:
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
                     orders.close()
                     if maker is not None:
                         maker.close()
                     keeper.run_keeper(start, inheritance, mapping)
+            keepers.add(child)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
             if mapping is not None:
                 mapping.close()
 
 
-def _reap(_number: int, _frame: object) -> None:
+def _reap(keepers: set[int], *, end_others: bool) -> None:
+    """Take the statuses of children that ended.
+
+    Where no namespace ends with its init, what is left of a machine whose keeper was killed comes here:
+    ``end_others`` ends it.
+    """
     with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        while ended := os.waitpid(-1, os.WNOHANG)[0]:
+            keepers.discard(ended)
+    if end_others:
+        for pid in MachineProcesses.below(os.getpid()).children():
+            if pid not in keepers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)

@@ -19,6 +19,7 @@ from typing import Final
 from nexus.local.storage import guest_files
 from nexus.local.storage.accounts import write_accounts
 from nexus.local.storage.host import shared_folders
+from nexus.local.storage.host_programs import copy_programs
 from nexus.local.storage.layout import ROOT_TREE
 from nexus.local.storage.removal import remove_tree
 
@@ -129,12 +130,14 @@ class BaseOptions:
     """How a base is made. ``nameserver`` is what machines ask for names, None for the host's own resolvers.
 
     ``single_uid`` is for machines whose only real uid is an ordinary user's: the host's folders are then mirrored as
-    empty ones of our own, since nobody can write into folders of an unmapped owner.
+    empty ones of our own, since nobody can write into folders of an unmapped owner. ``whole`` is for machines that get
+    copies: programs of the host then are part of the root.
     """
 
     rise: guest_files.Rise
     nameserver: str | None
     single_uid: bool = False
+    whole: bool = False
 
 
 def build_base(target: Path, options: BaseOptions, host: Path = Path("/")) -> None:
@@ -145,9 +148,13 @@ def build_base(target: Path, options: BaseOptions, host: Path = Path("/")) -> No
     try:
         scratch.mkdir(mode=0o711)
         _build_root(scratch / ROOT_TREE, options, host)
-        for name in shared_folders(host):
-            _build_addition(scratch / name, name, options, host)
-        _add_programs(scratch, options, host)
+        if options.whole:
+            copy_programs(shared_folders(host), scratch / ROOT_TREE, host)
+            _add_programs(scratch / ROOT_TREE, options, host)
+        else:
+            for name in shared_folders(host):
+                _build_addition(scratch / name, name, options, host)
+            _add_programs(scratch, options, host)
         scratch.rename(target)
     except BaseException as error:
         remove_tree(scratch)
@@ -197,10 +204,14 @@ def _add_programs(base: Path, options: BaseOptions, host: Path) -> None:
     # A set-uid sudo changes nothing where all users are one.
     if options.single_uid or not any((host / "usr" / folder / "sudo").exists() for folder in ("bin", "sbin")):
         _write(usr / "local/bin/sudo", guest_files.sudo_shim(options.rise), 0o755)
-    if (host / "usr/bin/python3").exists() and not (host / "usr/bin/python").exists():
-        (usr / "local/bin/python").symlink_to("/usr/bin/python3")
+    python = usr / "local/bin/python"
+    if (host / "usr/bin/python3").exists() and not (host / "usr/bin/python").exists() and not os.path.lexists(python):
+        python.symlink_to("/usr/bin/python3")
     for marker in _pip_locks(host):
-        _whiteout(base / marker.relative_to(host))
+        if options.whole:
+            (base / marker.relative_to(host)).unlink(missing_ok=True)
+        else:
+            _whiteout(base / marker.relative_to(host))
 
 
 def _pip_locks(host: Path) -> Iterator[Path]:
