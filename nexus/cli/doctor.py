@@ -69,7 +69,7 @@ def engine_findings(home: Path, *, every: bool) -> list[Finding]:
         detail = "not running; it starts by itself"
     else:
         detail = f"running at {running['apiURL']}, isolating by {running['tier']}"
-    return [Finding(title="local engine", ok=True, detail=detail), _space(home), *tried]
+    return [Finding(title="local engine", ok=True, detail=detail), _space(home), *tried, _names()]
 
 
 def tell(settings: Settings, findings: list[Finding], target: str, *, as_json: bool) -> int:
@@ -81,6 +81,18 @@ def tell(settings: Settings, findings: list[Finding], target: str, *, as_json: b
     else:
         print_findings(settings.console(), findings, target)
     return 0 if is_usable(findings) else 1
+
+
+def _names() -> Finding:
+    """Whether programs on this machine can use the names of sandboxes' ports."""
+    from nexus.local.clients import remedy_for_names, resolves_sandbox_names
+    from nexus.render.findings import Finding
+
+    ok = resolves_sandbox_names()
+    missing = "names under localhost do not resolve here: only browsers and curl reach sandboxes' ports by name"
+    return Finding(
+        title="names of sandboxes' ports", ok=ok, detail="" if ok else missing, remedy="" if ok else remedy_for_names()
+    )
 
 
 def _running_engine(home: Path) -> dict[str, object] | None:

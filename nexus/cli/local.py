@@ -130,13 +130,9 @@ def env(settings: Settings) -> int:
     """Print the variables that point any E2B client at the engine. Starts it if needed."""
     from nexus.local import daemon
 
-    endpoint = daemon.ensure_running(_home(settings))
-    for name, value in (
-        ("E2B_API_URL", endpoint.api_url),
-        ("E2B_SANDBOX_URL", endpoint.sandbox_url),
-        ("E2B_VOLUME_API_URL", endpoint.api_url),
-        ("E2B_API_KEY", endpoint.api_key),
-    ):
+    home = _home(settings)
+    daemon.ensure_running(home)
+    for name, value in daemon.client_environment(home, settings.environment).items():
         click.echo(f"export {name}={shlex.quote(value)}")
     return 0
 

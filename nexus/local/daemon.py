@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import nexus
+from nexus.local.clients import client_variables
 from nexus.local.presence import Presence, is_held, one_at_a_time, read_presence
 from nexus.local.settings import (
     CERTIFICATE_VARIABLES,
@@ -66,7 +67,9 @@ class Endpoint:
         return {"api_key": self.api_key, "api_url": self.api_url, "sandbox_url": self.sandbox_url}
 
 
-def ensure_running(home: Path, *, test_controls: bool = False, limits: object = None, faults: object = None) -> Endpoint:
+def ensure_running(
+    home: Path, *, test_controls: bool = False, limits: object = None, faults: object = None
+) -> Endpoint:
     """The engine of ``home``, started if it is not running. Safe to call from several processes at once.
 
     A daemon of another version of nexus, or of changed code, is replaced; its sandboxes go on. ``test_controls`` starts
@@ -153,6 +156,11 @@ def reset(home: Path) -> bool:
     remove_tree(settings.runtime)
     remove_aside(home)
     return True
+
+
+def client_environment(home: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables for E2B's clients beside those of ``environment``. Raises DaemonError, OSError."""
+    return client_variables(_settings(home), environment)
 
 
 def _settings(home: Path) -> Settings:

@@ -13,10 +13,15 @@ Document = Mapping[str, object]
 
 def write_document(path: Path, document: Document) -> None:
     """Replace ``path`` atomically; when this returns, the new content survives a power cut. Mode 0600."""
+    write_text(path, json.dumps(document, ensure_ascii=False, sort_keys=True))
+
+
+def write_text(path: Path, text: str) -> None:
+    """The same for any text."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file, ensure_ascii=False, sort_keys=True)
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)

@@ -20,6 +20,7 @@ from nexus.local.clock import AdjustableClock, Clock, SystemClock
 from nexus.local.control_plane.creating import Creator
 from nexus.local.control_plane.sandbox_wire import SandboxWire, wire_time
 from nexus.local.control_plane.template_wire import TemplateWire
+from nexus.local.edge.certificates import LoopbackCertificates
 from nexus.local.edge.faults import EdgeFaults
 from nexus.local.edge.forwards import ForwardTable
 from nexus.local.edge.open_streams import OpenStreams
@@ -48,6 +49,7 @@ from nexus.local.secrets import SecretRegistry, Vault
 from nexus.local.settings import CERTIFICATE_VARIABLES, HOST, Settings
 from nexus.local.storage.retention import Janitor, Retention
 from nexus.local.storage.space import MEBIBYTE, DiskLimits, DiskSpace
+from nexus.local.trust import original_trust
 
 # The envd whose behaviour ours has; SDKs choose what they ask for by it.
 ENVD_VERSION = "0.6.13"
@@ -158,7 +160,8 @@ class Engine:
     def _make_edge(self) -> None:
         streams = OpenStreams()
         directory = SandboxDirectory(self.sandboxes, self.settings.token)
-        self._edge = Edge(directory, streams, EdgeFaults(self.faults, self.mishaps))
+        certificates = LoopbackCertificates(self.settings.certificates)
+        self._edge = Edge(directory, streams, EdgeFaults(self.faults, self.mishaps), lambda: certificates.context)
         self._forward_table = ForwardTable(directory, streams, port=self.settings.forward_port)
         self.forwards = Forwards(self._forward_table, self.sandboxes, self.settings.records / "forwards.json")
         self.sandboxes.on_leave = self._cut_streams
@@ -166,10 +169,8 @@ class Engine:
 
     def _make_wire(self) -> None:
         disk = self.options.disk.sandbox_mb or shutil.disk_usage(self.settings.home).total // MEBIBYTE
-        # Browsers and curl resolve every name under localhost to loopback, and the edge routes by Host.
-        domain = f"localhost:{self.settings.sandbox_port}"
         self.sandbox_wire = SandboxWire(
-            envd_version=ENVD_VERSION, disk_size_mb=disk, domain=domain, token=self.settings.token
+            envd_version=ENVD_VERSION, disk_size_mb=disk, domain=self.settings.domain, token=self.settings.token
         )
         self.template_wire = TemplateWire(envd_version=ENVD_VERSION, disk_size_mb=disk)
         self.creator = Creator(
@@ -279,6 +280,7 @@ class Engine:
 
 def guest_environment(host: Mapping[str, str]) -> Mapping[str, str]:
     """What guests have to know of the host: certificate bundles that lie in ``/etc``, which they have a copy of."""
+    host = original_trust(host)
     return {
         name: host[name]
         for name in CERTIFICATE_VARIABLES

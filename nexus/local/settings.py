@@ -64,6 +64,19 @@ class Settings:
         return f"sk_e2b_{self.token('access', 'user')[:40]}"
 
     @property
+    def domain(self) -> str:
+        """What the names of sandboxes' ports end with: ``PORT-ID.localhost:SANDBOX_PORT``.
+
+        Names under ``localhost`` mean loopback by definition, and the edge routes by Host.
+        """
+        return f"localhost:{self.sandbox_port}"
+
+    @property
+    def certificates(self) -> Path:
+        """The authority for https to sandboxes' ports."""
+        return self.home / "tls"
+
+    @property
     def store(self) -> Path:
         """Everything the isolation keeps: base, layers, what sandboxes write."""
         return self.home / "store"

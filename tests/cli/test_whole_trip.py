@@ -176,11 +176,13 @@ def test_the_doctors_and_the_engine_tell_how_it_is(nexus: Nexus) -> None:
     assert nexus.ok("local", "status", "--json").json()["running"] is True
     assert "tier" in nexus.ok("local", "status").out
     variables = nexus.ok("local", "env").out
-    assert {line.split("=")[0] for line in variables.splitlines()} == {
+    assert {line.split("=")[0] for line in variables.splitlines()} >= {
         "export E2B_API_URL",
         "export E2B_SANDBOX_URL",
         "export E2B_VOLUME_API_URL",
+        "export E2B_DOMAIN",
         "export E2B_API_KEY",
+        "export NODE_EXTRA_CA_CERTS",
     }
     assert nexus.ok("local", "logs", "-n", "1").out
 

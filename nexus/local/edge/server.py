@@ -19,6 +19,7 @@ from nexus.local.edge.carriage import Carriage, CutShortError
 from nexus.local.edge.directory import Directory, InTransitionError, Route
 from nexus.local.edge.exchange import UpstreamFailedError
 from nexus.local.edge.faults import EdgeFaults, Strike
+from nexus.local.edge.listening import Listener, TlsContext
 from nexus.local.edge.open_streams import OpenStreams
 from nexus.local.edge.peers import READ_SIZE, Peer, UpstreamPeer
 from nexus.local.envd.access import AccessDeniedError
@@ -42,27 +43,31 @@ class RequestHeaders:
 
 
 class Edge:
-    """Routes requests to machines by what ``directory`` knows; ``faults`` lets some of them fail on purpose."""
+    """Routes requests to machines by what ``directory`` knows; ``faults`` lets some of them fail on purpose.
+
+    With ``tls`` its port takes https as well as http.
+    """
 
     def __init__(
-        self, directory: Directory, streams: OpenStreams | None = None, faults: EdgeFaults | None = None
+        self,
+        directory: Directory,
+        streams: OpenStreams | None = None,
+        faults: EdgeFaults | None = None,
+        tls: TlsContext | None = None,
     ) -> None:
         self._directory = directory
         self.streams = streams or OpenStreams()
         self._faults = faults
         self._connections: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._listener = Listener(self._accept, tls)
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port (the one chosen when ``port`` is 0)."""
-        self._server = await asyncio.start_server(self._accept, host, port, limit=READ_SIZE, backlog=1024)
-        bound: int = self._server.sockets[0].getsockname()[1]
-        return bound
+        return self._listener.start(host, port)
 
     async def close(self) -> None:
         """Stop listening and cut every connection."""
-        if self._server is not None:
-            self._server.close()
+        await self._listener.close()
         for task in list(self._connections):
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)

@@ -19,6 +19,7 @@ from e2b import AsyncSandbox, ConnectionConfig, Sandbox
 from packaging.version import Version
 
 from nexus.local.edge import Edge, Ingress, InTransitionError, Route
+from nexus.local.edge.certificates import LoopbackCertificates
 
 T = TypeVar("T")
 ENVD_VERSION = Version("0.6.13")
@@ -89,6 +90,7 @@ class Cloud:
 
     thread: LoopThread
     edge: Edge
+    certificates: Path
     directory: FakeDirectory
     port: int
     home: Path
@@ -135,7 +137,8 @@ def running_cloud(folder: Path, sandbox_ids: tuple[str, ...] = ("ibox",), **conf
     home = make_users(folder)
     thread = LoopThread()
     directory = FakeDirectory()
-    edge = Edge(directory)
+    certificates = LoopbackCertificates(folder / "tls")
+    edge = Edge(directory, tls=lambda: certificates.context)
     processes: dict[str, subprocess.Popen[bytes]] = {}
     try:
         port = thread.run(edge.start("127.0.0.1", 0))
@@ -144,7 +147,15 @@ def running_cloud(folder: Path, sandbox_ids: tuple[str, ...] = ("ibox",), **conf
             directory.routes[sandbox_id] = Route(sandbox_id=sandbox_id, machine=HostMachine(path))
             directory.signing[sandbox_id] = token_of(sandbox_id)
         pids = {sandbox_id: process.pid for sandbox_id, process in processes.items()}
-        yield Cloud(thread=thread, edge=edge, directory=directory, port=port, home=home, pids=pids)
+        yield Cloud(
+            thread=thread,
+            edge=edge,
+            directory=directory,
+            port=port,
+            home=home,
+            pids=pids,
+            certificates=folder / "tls",
+        )
     finally:
         thread.run(edge.close())
         thread.close()
