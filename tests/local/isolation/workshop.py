@@ -43,6 +43,7 @@ class Workshop:
         limits: Limits | None = None,
         internet: bool = False,
         volumes: dict[str, Path] | None = None,
+        boot_id: str | None = None,
     ) -> Machine:
         name = machine_id or f"t{os.getpid()}x{next(_NUMBERS)}"
         machine = await self.isolation.start(
@@ -54,6 +55,7 @@ class Workshop:
                 limits=limits or Limits(),
                 network=NetworkPolicy(internet=internet),
                 volumes=volumes or {},
+                boot_id=boot_id,
             )
         )
         self.started.append(machine)

@@ -13,6 +13,7 @@ from nexus.local.storage.base_root import BaseOptions, build_base, refresh_resol
 from nexus.local.storage.host import fingerprint, shared_folders
 from nexus.local.storage.layout import Store, checked_name, short_key
 from nexus.local.storage.removal import remove_tree
+from nexus.local.storage.trash import Trash
 
 
 @pytest.fixture
@@ -165,7 +166,8 @@ def test_an_interrupted_commit_is_swept_away(tmp_path: Path) -> None:
     store.create()
     layers.create_upper(store, "one", ["root"])
     store.upper("one").rename(store.scratch())
-    layers.empty_temporary(store)
+    trash = Trash(store.trash)
+    layers.empty_temporary(store, trash)
     assert not list(store.temporary.iterdir())
     with pytest.raises(FileNotFoundError):
-        layers.commit_upper(store, "one", "layer")
+        layers.commit_upper(store, trash, "one", "layer")
