@@ -8,7 +8,7 @@ from typing import Any
 
 import h11
 
-from nexus.local.edge.exchange import Exchange, UpstreamFailedError
+from nexus.local.edge.exchange import Exchange, HeaderList, UpstreamFailedError
 from nexus.local.edge.peers import Peer, UpstreamPeer
 
 
@@ -22,10 +22,10 @@ class Carriage:
     With ``lose_answer`` the request is done, but its answer never arrives.
     """
 
-    def __init__(self, client: Peer, request: h11.Request, *, host: bytes, lose_answer: bool = False) -> None:
+    def __init__(self, client: Peer, request: h11.Request, headers: HeaderList, *, lose_answer: bool = False) -> None:
         self._client = client
         self._request = request
-        self._host = host
+        self._headers = headers
         self._lose_answer = lose_answer
         self._connecting: asyncio.Task[UpstreamPeer] | None = None
         self._upstream: UpstreamPeer | None = None
@@ -35,7 +35,7 @@ class Carriage:
         """Raises OSError when ``connect`` does, UpstreamFailedError, or :class:`CutShortError`."""
         self._upstream = await self._connect(connect)
         try:
-            exchange = Exchange(self._client, self._upstream, self._request, host=self._host)
+            exchange = Exchange(self._client, self._upstream, self._request, self._headers)
             await exchange.run(lose_answer=self._lose_answer)
         except UpstreamFailedError as error:
             if self._is_cut:

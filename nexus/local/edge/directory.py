@@ -24,12 +24,13 @@ class Ingress:
     """How the ports of a sandbox, envd's apart, may be reached from outside.
 
     With ``public`` False a request must show ``traffic_token``. ``mask_host`` replaces the Host header; the text
-    ``${PORT}`` in it stands for the port asked for.
+    ``${PORT}`` in it stands for the port asked for. Servers on ``https_ports`` speak TLS.
     """
 
     public: bool = True
     traffic_token: str | None = None
     mask_host: str | None = None
+    https_ports: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ import h11
 from nexus.local.edge.peers import READ_SIZE, Peer, splice
 
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"proxy-authorization", b"te", b"trailer"})
-# Written anew, answered here, or meant for the edge alone.
-_REWRITTEN = frozenset({b"host", b"upgrade", b"expect", b"e2b-traffic-access-token"})
+# Written anew, or answered here.
+_REWRITTEN = frozenset({b"host", b"upgrade", b"expect"})
 _MAX_PIPELINED = 64 * 1024
 
 HeaderList = list[tuple[bytes, bytes]]
@@ -23,13 +23,16 @@ class UpstreamFailedError(Exception):
 
 
 class Exchange:
-    """Carries one request. The client's connection is cut when the response cannot be completed."""
+    """Carries one request, with ``headers`` from :func:`forwarded_headers` in the place of its own.
 
-    def __init__(self, client: Peer, upstream: Peer, request: h11.Request, *, host: bytes) -> None:
+    The client's connection is cut when the response cannot be completed.
+    """
+
+    def __init__(self, client: Peer, upstream: Peer, request: h11.Request, headers: HeaderList) -> None:
         self._client = client
         self._upstream = upstream
         self._request = request
-        self._host = host
+        self._headers = headers
         self._client_gone = False
 
     async def run(self, *, lose_answer: bool = False) -> None:
@@ -60,7 +63,7 @@ class Exchange:
         broken = False
         try:
             await self._upstream.send(
-                h11.Request(method=self._request.method, target=self._request.target, headers=self._request_headers())
+                h11.Request(method=self._request.method, target=self._request.target, headers=self._headers)
             )
         except (OSError, h11.LocalProtocolError):
             broken = True
@@ -145,16 +148,20 @@ class Exchange:
         self._client.writer.write(self._upstream.http.trailing_data[0])
         await splice((self._client.reader, self._client.writer), (self._upstream.reader, self._upstream.writer))
 
-    def _request_headers(self) -> HeaderList:
-        """The client's headers for one request on a connection of its own, with Host written the usual way."""
-        headers: HeaderList = [(b"Host", self._host)]
-        for name, value in _end_to_end(self._request.headers.raw_items()):
-            if name.lower() not in _REWRITTEN:
-                headers.append((name, value))
-        upgrade = next((value for name, value in self._request.headers if name == b"upgrade"), None)
-        if upgrade is not None:
-            return [*headers, (b"Connection", b"Upgrade"), (b"Upgrade", upgrade)]
-        return [*headers, (b"Connection", b"close")]
+
+def forwarded_headers(request: h11.Request, *, host: bytes, without: bytes = b"") -> HeaderList:
+    """The client's headers for one request on a connection of its own, with Host written the usual way.
+
+    ``without`` is the name of one that goes no further.
+    """
+    headers: HeaderList = [(b"Host", host)]
+    for name, value in _end_to_end(request.headers.raw_items()):
+        if name.lower() not in _REWRITTEN and name.lower() != without:
+            headers.append((name, value))
+    upgrade = next((value for name, value in request.headers if name == b"upgrade"), None)
+    if upgrade is not None:
+        return [*headers, (b"Connection", b"Upgrade"), (b"Upgrade", upgrade)]
+    return [*headers, (b"Connection", b"close")]
 
 
 def _end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> HeaderList:

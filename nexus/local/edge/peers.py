@@ -73,6 +73,17 @@ class UpstreamPeer(Peer):
         self._out.close()
 
 
+class TlsUpstreamPeer(UpstreamPeer):
+    """The machine's side of an exchange where its server speaks TLS.
+
+    What is sent has to be encrypted, so it takes the one way there is: an answer that comes before the whole request
+    was read, from a server that closes at once, may be lost.
+    """
+
+    async def send(self, event: h11.Event) -> None:
+        await Peer.send(self, event)
+
+
 async def splice(
     left: tuple[asyncio.StreamReader, asyncio.StreamWriter], right: tuple[asyncio.StreamReader, asyncio.StreamWriter]
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import ssl
 
 import h11
 
@@ -17,15 +18,16 @@ from nexus.local.edge.addressing import ENVD_PORT, BadAddressError, Target, is_i
 from nexus.local.edge.answers import Answer
 from nexus.local.edge.carriage import Carriage, CutShortError
 from nexus.local.edge.directory import Directory, InTransitionError, Route
-from nexus.local.edge.exchange import UpstreamFailedError
+from nexus.local.edge.exchange import HeaderList, UpstreamFailedError, forwarded_headers
 from nexus.local.edge.faults import EdgeFaults, Strike
 from nexus.local.edge.listening import Listener, TlsContext
 from nexus.local.edge.open_streams import OpenStreams
-from nexus.local.edge.peers import READ_SIZE, Peer, UpstreamPeer
+from nexus.local.edge.peers import READ_SIZE, Peer, TlsUpstreamPeer, UpstreamPeer
 from nexus.local.envd.access import AccessDeniedError
 
 _IDLE_SECONDS = 120
 _LINGER_SECONDS = 5
+_HANDSHAKE_SECONDS = 10
 _SMALL_BODY = 1024 * 1024
 _TRAFFIC_HEADER = "e2b-traffic-access-token"
 
@@ -159,8 +161,8 @@ class Edge:
     async def _carry(
         self, client: Peer, request: h11.Request, route: Route, target: Target, strike: Strike
     ) -> Answer | None:
-        host = _host_header(request, route, target)
-        carriage = Carriage(client, request, host=host, lose_answer=strike.lose_answer)
+        headers = _headers(request, route, target)
+        carriage = Carriage(client, request, headers, lose_answer=strike.lose_answer)
         # Registered before anything is awaited, so that a kill or pause from now on ends this request too.
         with self.streams.carrying(target.sandbox_id, carriage.cut):
             try:
@@ -193,6 +195,11 @@ def _check_traffic(route: Route, headers: RequestHeaders) -> Answer | None:
     return answers.traffic_refused(route.sandbox_id, token_shown=bool(shown))
 
 
+def _headers(request: h11.Request, route: Route, target: Target) -> HeaderList:
+    """What a machine gets to see: the traffic token is for the edge alone."""
+    return forwarded_headers(request, host=_host_header(request, route, target), without=_TRAFFIC_HEADER.encode())
+
+
 def _host_header(request: h11.Request, route: Route, target: Target) -> bytes:
     mask = route.ingress.mask_host
     if mask is not None and target.port != ENVD_PORT:
@@ -201,12 +208,28 @@ def _host_header(request: h11.Request, route: Route, target: Target) -> bytes:
 
 
 async def _connect(route: Route, port: int) -> UpstreamPeer:
-    """A connection to a machine's port. Raises OSError."""
+    """A connection to a machine's port, over TLS where its server wants that. Raises OSError."""
     if port == ENVD_PORT:
         streams = await asyncio.open_unix_connection(str(route.machine.envd_socket), limit=READ_SIZE)
     else:
         streams = await asyncio.open_connection(sock=await route.machine.dial(port), limit=READ_SIZE)
+    if port in route.ingress.https_ports:
+        return await _secured(*streams)
     return UpstreamPeer(*streams)
+
+
+async def _secured(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> UpstreamPeer:
+    """TLS to a server inside a machine, whatever certificate it shows: the connection leads nowhere else."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        await writer.start_tls(context, ssl_handshake_timeout=_HANDSHAKE_SECONDS)
+    except BaseException:
+        writer.transport.abort()
+        raise
+    return TlsUpstreamPeer(reader, writer)
 
 
 async def _refuse(client: Peer, answer: Answer, user_agent: str) -> None:

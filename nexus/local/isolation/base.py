@@ -17,11 +17,25 @@ from nexus.local.envd.config import EnvdConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkPolicy:
-    """What a machine may reach. Rules are E2B's: allow beats deny, domains only in ``allow_out``."""
+    """What a machine may reach. Rules are E2B's: allow beats deny, domains only in ``allow_out``.
+
+    Connections to ``relayed_hosts`` (names, or names with one leading wildcard) go by way of the engine's relay; with
+    ``relay_all`` every TCP connection does.
+    """
 
     internet: bool = True
     allow_out: tuple[str, ...] = ()
     deny_out: tuple[str, ...] = ()
+    relayed_hosts: tuple[str, ...] = ()
+    relay_all: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayAddress:
+    """Where the engine's relay listens on the host's loopback, and what proves that a connection is sent to it."""
+
+    port: int
+    token: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +131,12 @@ class Isolation(Protocol):
         """Start a machine and return when its envd answers. On failure nothing is left behind.
 
         A machine whose files are still in the store goes on with them, and keeps them when it cannot be started.
+    async def set_relay(self, relay: RelayAddress | None) -> None:
+        """Where connections go that a machine's policy sends to the relay; None refuses them."""
+
+    async def set_stand_ins(self, names: Mapping[str, str]) -> None:
+        """Names that every machine resolves to these IPv4 addresses."""
+
         """
 
     async def attach(self, machine_id: str) -> Machine | None:

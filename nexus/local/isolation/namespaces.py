@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from nexus.local.envd.config import EnvdConfig
 from nexus.local.isolation import cgroups
-from nexus.local.isolation.base import MachineSpec, NetworkPolicy
+from nexus.local.isolation.base import MachineSpec, NetworkPolicy, RelayAddress
 from nexus.local.isolation.keeper import group_prefix
 from nexus.local.isolation.keeper_client import MachineGoneError, ask_keeper
 from nexus.local.isolation.launch_request import LaunchRequest, NetworkKind
@@ -106,6 +106,16 @@ class NamespaceIsolation:
         """Tell the network's supervisor on which port of this host the engine's forward addresses are served."""
         if self._outbound is not None:
             await self._outbound.set_forward_port(port)
+
+    async def set_relay(self, relay: RelayAddress | None) -> None:
+        """See :meth:`nexus.local.isolation.base.Isolation.set_relay`."""
+        if self._outbound is not None:
+            await self._outbound.set_relay(relay)
+
+    async def set_stand_ins(self, names: Mapping[str, str]) -> None:
+        """See :meth:`nexus.local.isolation.base.Isolation.set_stand_ins`."""
+        if self._outbound is not None:
+            await self._outbound.set_stand_ins(names)
 
     # -- machines
 

@@ -11,13 +11,15 @@ import asyncio
 import contextlib
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from nexus.local.isolation.base import NetworkPolicy
+from nexus.local.isolation.base import NetworkPolicy, RelayAddress
 from nexus.local.isolation.keeper_client import MachineGoneError, fetch_egress
 from nexus.local.isolation.runtime_folder import RuntimeFolder
 from nexus.local.network import EgressHandles, SupervisorClient, SupervisorError
+from nexus.local.network.control import policy_from_json, policy_to_json
 
 _RETRY_SECONDS: Final = 1.0
 _log = logging.getLogger(__name__)
@@ -31,6 +33,8 @@ class Outbound:
         self._log = log
         self._client: SupervisorClient | None = None
         self._forward_port: int | None = None
+        self._relay: RelayAddress | None = None
+        self._stand_ins: Mapping[str, str] = {}
         self._watching: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -61,6 +65,14 @@ class Outbound:
         self._forward_port = port
         await self._supervisor().set_forward_port(port)
 
+    async def set_relay(self, relay: RelayAddress | None) -> None:
+        self._relay = relay
+        await self._supervisor().set_relay(relay)
+
+    async def set_stand_ins(self, names: Mapping[str, str]) -> None:
+        self._stand_ins = dict(names)
+        await self._supervisor().set_stand_ins(names)
+
     def _supervisor(self) -> SupervisorClient:
         if self._client is None:
             raise SupervisorError("the egress supervisor is gone")
@@ -90,6 +102,10 @@ class Outbound:
         try:
             if self._forward_port is not None:
                 await client.set_forward_port(self._forward_port)
+            if self._relay is not None:
+                await client.set_relay(self._relay)
+            if self._stand_ins:
+                await client.set_stand_ins(self._stand_ins)
             served = set(await client.machines())
             for folder in RuntimeFolder.all(self._runtime):
                 if folder.machine_id not in served:
@@ -114,18 +130,14 @@ class Outbound:
 
 
 def _write_rules(folder: RuntimeFolder, policy: NetworkPolicy) -> None:
-    rules = {"internet": policy.internet, "allow_out": policy.allow_out, "deny_out": policy.deny_out}
     fresh = folder.rules.with_name("rules.new")
-    fresh.write_text(json.dumps(rules))
+    fresh.write_text(json.dumps(policy_to_json(policy)))
     fresh.replace(folder.rules)
 
 
 def _read_rules(folder: RuntimeFolder) -> NetworkPolicy | None:
     """None for a machine without egress, or one that is just being made."""
     try:
-        rules = json.loads(folder.rules.read_text())
+        return policy_from_json(json.loads(folder.rules.read_text()))
     except FileNotFoundError:
         return None
-    return NetworkPolicy(
-        internet=rules["internet"], allow_out=tuple(rules["allow_out"]), deny_out=tuple(rules["deny_out"])
-    )

@@ -6,11 +6,12 @@ import asyncio
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
-from nexus.local.isolation.base import NetworkPolicy
+from nexus.local.isolation.base import NetworkPolicy, RelayAddress
 from nexus.local.network import control
 from nexus.local.network.control import Packet
 from nexus.local.network.namespace import EgressHandles
@@ -93,6 +94,15 @@ class SupervisorClient:
     async def set_forward_port(self, port: int | None) -> None:
         """Tell which host port the engine's forward addresses are served on; None closes them."""
         await self._order({"operation": "forward", "port": port})
+
+    async def set_relay(self, relay: RelayAddress | None) -> None:
+        """Tell where the engine's relay is; None refuses the connections that would go there."""
+        body = None if relay is None else {"port": relay.port, "token": relay.token}
+        await self._order({"operation": "relay", "relay": body})
+
+    async def set_stand_ins(self, names: Mapping[str, str]) -> None:
+        """Have every machine's nameserver answer these names with these IPv4 addresses, instead of asking anyone."""
+        await self._order({"operation": "stand-ins", "names": dict(names)})
 
     async def machines(self) -> list[str]:
         """Ids of the machines being served, by whichever daemon they were added."""

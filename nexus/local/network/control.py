@@ -49,17 +49,31 @@ def close_all(fds: Sequence[int]) -> None:
 
 
 def policy_to_json(policy: NetworkPolicy) -> Packet:
-    return {"internet": policy.internet, "allow_out": list(policy.allow_out), "deny_out": list(policy.deny_out)}
+    return {
+        "internet": policy.internet,
+        "allow_out": list(policy.allow_out),
+        "deny_out": list(policy.deny_out),
+        "relayed_hosts": list(policy.relayed_hosts),
+        "relay_all": policy.relay_all,
+    }
 
 
 def policy_from_json(value: object) -> NetworkPolicy:
     """Raises ValueError for anything but what :func:`policy_to_json` makes."""
     match value:
-        case {"internet": bool(internet), "allow_out": list(allow_out), "deny_out": list(deny_out)}:
+        case {
+            "internet": bool(internet),
+            "allow_out": list(allow_out),
+            "deny_out": list(deny_out),
+            "relayed_hosts": list(relayed_hosts),
+            "relay_all": bool(relay_all),
+        }:
             return NetworkPolicy(
                 internet=internet,
                 allow_out=tuple(str(rule) for rule in allow_out),
                 deny_out=tuple(str(rule) for rule in deny_out),
+                relayed_hosts=tuple(str(host) for host in relayed_hosts),
+                relay_all=relay_all,
             )
         case _:
             raise ValueError("not a network policy")

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from nexus.local.isolation.base import RelayAddress
 from nexus.local.network import control
 from nexus.local.network.control import Packet
 from nexus.local.network.namespace import EgressHandles
@@ -133,6 +134,15 @@ class ControlServer:
                 return {}
             case {"operation": "forward", "port": int() | None as port}:
                 self._supervisor.set_forward_port(port)
+                return {}
+            case {"operation": "relay", "relay": None}:
+                self._supervisor.set_relay(None)
+                return {}
+            case {"operation": "relay", "relay": {"port": int(port), "token": str(token)}}:
+                self._supervisor.set_relay(RelayAddress(port=port, token=token))
+                return {}
+            case {"operation": "stand-ins", "names": dict(names)}:
+                self._supervisor.set_stand_ins({str(name): str(address) for name, address in names.items()})
                 return {}
             case {"operation": "machines"}:
                 return {"machines": self._supervisor.machines}

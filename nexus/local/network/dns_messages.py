@@ -11,6 +11,9 @@ from typing import Final
 
 _HEADER: Final = struct.Struct("!HHHHHH")
 _RECORD: Final = struct.Struct("!HHIH")
+_ADDRESS: Final = 1
+_INTERNET: Final = 1
+_SAME_NAME: Final = b"\xc0\x0c"  # points to the question
 _RESPONSE: Final = 0x8000
 _RECURSION_AVAILABLE: Final = 0x0080
 _KEPT_FROM_QUERY: Final = 0x7910  # opcode, recursion desired, checking disabled
@@ -67,6 +70,16 @@ def failure(query: bytes, code: ResponseCode) -> bytes:
     (flags,) = struct.unpack_from("!H", query, 2)
     flags = flags & _KEPT_FROM_QUERY | _RESPONSE | _RECURSION_AVAILABLE | code
     return _HEADER.pack(question.id, flags, 1, 0, 0, 0) + query[_HEADER.size : question.end]
+
+
+def answer(query: bytes, address: IPv4Address) -> bytes:
+    """A response that gives ``address`` to who asks for an IPv4 address, and nothing to who asks for anything else."""
+    question = question_of(query)
+    (flags,) = struct.unpack_from("!H", query, 2)
+    flags = flags & _KEPT_FROM_QUERY | _RESPONSE | _RECURSION_AVAILABLE
+    (kind,) = struct.unpack_from("!H", query, question.end - 4)
+    record = _SAME_NAME + _RECORD.pack(_ADDRESS, _INTERNET, 0, 4) + address.packed if kind == _ADDRESS else b""
+    return _HEADER.pack(question.id, flags, 1, int(bool(record)), 0, 0) + query[_HEADER.size : question.end] + record
 
 
 def _read_name(message: bytes, at: int) -> tuple[str, int]:

@@ -14,19 +14,25 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Final
 
-from nexus.local.network import addresses, epoll_registrations, kernel, messages, sockets
+from nexus.local.network import addresses, diversion, epoll_registrations, kernel, messages, sockets
 from nexus.local.network.addresses import Destination
+from nexus.local.network.diversion import Diversion
 from nexus.local.network.egress_filter import SYSCALLS
 from nexus.local.network.messages import Message
 from nexus.local.network.notifications import Listener, Notification
 from nexus.local.network.rules import EgressRules
 from nexus.local.network.sockets import SocketFactory, SocketKind
-from nexus.local.network.verdicts import HostView, NameMemory, Verdict, judge
+from nexus.local.network.verdicts import FORWARD_NETWORK, HostView, NameMemory, Verdict, judge
 
 _MSG_FASTOPEN: Final = 0x20000000
 _CLOSE_ON_EXEC: Final = 0o2000000
+_LOOPBACK: Final = IPv4Address("127.0.0.1")
+_WEB_PORTS: Final = frozenset({80, 443})
+# Loopback connects at once, unless more wait to be taken than may.
+_RELAY_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +53,14 @@ class CallerSocket:
 class Egress:
     """The egress of one machine. ``rules`` may be replaced at any time; they hold for calls made from then on."""
 
-    def __init__(self, listener: Listener, rules: EgressRules, names: NameMemory, host: HostView) -> None:
+    def __init__(
+        self, listener: Listener, rules: EgressRules, names: NameMemory, host: HostView, machine_id: str
+    ) -> None:
         self.rules = rules
         self._listener = listener
         self._names = names
         self._host = host
+        self._machine_id = machine_id
         self._factory = SocketFactory()
         self._cookie = _own_network()
         calls = SYSCALLS[kernel.machine()]
@@ -93,6 +102,8 @@ class Egress:
             if caller.on_host and caller.kind.is_datagram:
                 caller.socket.connect(destination.for_family(caller.kind.family))
                 return self._listener.answer(call, 0)
+            if caller.kind.is_stream and self._is_relayed(destination):
+                return self._connect_to_relay(call, caller, destination)
             return self._connect_outside(call, caller, destination)
 
     def _connect_outside(self, call: Notification, caller: CallerSocket, destination: Destination) -> None:
@@ -109,6 +120,44 @@ class Egress:
             return self._listener.fail(call, errno.EINPROGRESS)
         # On a socket that is connecting already, connect(2) just waits for the outcome.
         return self._listener.resume(call)
+
+    def _is_relayed(self, destination: Destination) -> bool:
+        is_forward = destination.host in FORWARD_NETWORK
+        if self.rules.relay_all and not is_forward:
+            return True
+        if not self.rules.has_relayed:
+            return False
+        # Web servers whatever they are called: what a program means is told by what it sends.
+        if destination.port in _WEB_PORTS or is_forward:
+            return True
+        return any(self.rules.relayed.match(name) for name in self._names.names_of(destination.host))
+
+    def _connect_to_relay(self, call: Notification, caller: CallerSocket, destination: Destination) -> None:
+        """Connect to the engine's relay and tell it who wants to go where, before the program has its socket."""
+        relay = self._host.relay
+        if relay is None:
+            return self._listener.fail(call, errno.ECONNREFUSED)
+        with self._factory.twin(caller.socket, caller.kind) as twin:
+            if caller.kind.family == socket.AF_INET6:
+                twin.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            address = Destination(caller.kind.family, _LOOPBACK, relay.port)
+            twin.connect_ex(address.for_family(caller.kind.family))
+            if not sockets.is_connected_within(twin, _RELAY_SECONDS):
+                return self._listener.fail(call, errno.ECONNREFUSED)
+            twin.send(
+                diversion.encode(
+                    Diversion(
+                        token=relay.token,
+                        machine=self._machine_id,
+                        host=str(destination.host),
+                        port=destination.port,
+                        names=tuple(self._names.names_of(destination.host)),
+                    )
+                )
+            )
+            if not self._install(call, caller, twin, nonblocking=caller.nonblocking):
+                return None
+        return self._listener.answer(call, 0)
 
     def _serve(self, call: Notification) -> None:
         with self._socket_of(call) as caller:

@@ -14,7 +14,7 @@ from nexus.local.network import dns_messages
 from nexus.local.network.dns_messages import ResponseCode
 from nexus.local.network.namespace import DNS_PORT
 from nexus.local.network.rules import EgressRules
-from nexus.local.network.verdicts import NameMemory
+from nexus.local.network.verdicts import HostView, NameMemory
 
 # Shorter than the five seconds after which programs ask again, so that a lost packet is not noticed.
 _PATIENCE: Final = 1.5
@@ -64,12 +64,14 @@ class Nameserver:
         resolvers: HostResolvers,
         names: NameMemory,
         rules: Callable[[], EgressRules],
+        host: HostView,
     ) -> None:
         self._udp = udp
         self._tcp = tcp
         self._resolvers = resolvers
         self._names = names
         self._rules = rules
+        self._host = host
         self._tasks: set[asyncio.Task[None]] = set()
         self._transport: asyncio.DatagramTransport | None = None
         self._server: asyncio.Server | None = None
@@ -126,6 +128,9 @@ class Nameserver:
         rules = self._rules()
         if not rules.resolves(name):
             return dns_messages.failure(query, ResponseCode.REFUSED)
+        if (stand_in := self._host.stand_ins.get(name)) is not None:
+            self._names.learn(name, stand_in, 0)
+            return dns_messages.answer(query, stand_in)
         for address in self._resolvers.addresses() * _ROUNDS:
             with suppress(OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
                 async with asyncio.timeout(_PATIENCE):

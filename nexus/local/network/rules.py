@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from nexus.local.isolation.base import NetworkPolicy
+from nexus.local.network.names import NamePatterns
 
 Host = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -24,32 +25,29 @@ class EgressRules:
     everything_denied: bool
     allowed: tuple[Network, ...]
     denied: tuple[Network, ...]
-    allowed_names: frozenset[str]
-    allowed_suffixes: tuple[str, ...]
+    allowed_names: NamePatterns
+    relayed: NamePatterns = field(default_factory=NamePatterns)
+    relay_all: bool = False
 
     @classmethod
     def compile(cls, policy: NetworkPolicy) -> EgressRules:
         """Raises ValueError for a rule that is no address, block or (in ``allow_out``) domain name."""
         allowed: list[Network] = []
-        names: set[str] = set()
-        suffixes: list[str] = []
+        domains: list[str] = []
         for rule in policy.allow_out:
             if (network := _network(rule)) is not None:
                 allowed.append(network)
-            elif rule.startswith("*."):
-                suffixes.append(_name(rule[1:]))
-            elif rule == "*":
-                suffixes.append("")
             else:
-                names.add(_name(rule))
+                domains.append(rule)
         denied = [_denied(rule) for rule in policy.deny_out]
         return cls(
             everything_allowed=_covers_everything(allowed),
             everything_denied=not policy.internet or _covers_everything(denied),
             allowed=tuple(allowed),
             denied=tuple(denied),
-            allowed_names=frozenset(names),
-            allowed_suffixes=tuple(suffixes),
+            allowed_names=NamePatterns.compile(domains),
+            relayed=NamePatterns.compile(policy.relayed_hosts),
+            relay_all=policy.relay_all,
         )
 
     def permits(self, host: Host, names: Iterable[str] = ()) -> bool:
@@ -62,8 +60,7 @@ class EgressRules:
 
     def allows_name(self, name: str) -> bool:
         """Whether ``allow_out`` lists this domain, or a wildcard above it."""
-        name = _name(name)
-        return name in self.allowed_names or any(name.endswith(suffix) for suffix in self.allowed_suffixes)
+        return self.allowed_names.match(name)
 
     def resolves(self, name: str) -> bool:
         """Whether the machine may look this name up."""
@@ -71,7 +68,11 @@ class EgressRules:
 
     @property
     def has_names(self) -> bool:
-        return bool(self.allowed_names or self.allowed_suffixes)
+        return bool(self.allowed_names)
+
+    @property
+    def has_relayed(self) -> bool:
+        return bool(self.relayed)
 
 
 def _covers_everything(networks: Iterable[Network]) -> bool:
@@ -92,7 +93,3 @@ def _denied(rule: str) -> Network:
     if network is None:
         raise ValueError(f"deny_out takes addresses and blocks, not the name {rule!r}")
     return network
-
-
-def _name(name: str) -> str:
-    return name.rstrip(".").lower()

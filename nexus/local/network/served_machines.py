@@ -7,12 +7,15 @@ import errno
 import logging
 import select
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Final
 
-from nexus.local.isolation.base import NetworkPolicy
+from nexus.local.isolation.base import NetworkPolicy, RelayAddress
 from nexus.local.network.egress import Egress
+from nexus.local.network.names import normal
 from nexus.local.network.nameserver import HostResolvers, Nameserver
 from nexus.local.network.namespace import EgressHandles
 from nexus.local.network.notifications import Listener
@@ -50,8 +53,10 @@ class Supervisor:
         udp, tcp = socket.socket(fileno=handles.dns_udp), socket.socket(fileno=handles.dns_tcp)
         try:
             names = NameMemory()
-            egress = Egress(listener, EgressRules.compile(policy), names, self._host)
-            nameserver = Nameserver(udp, tcp, resolvers=self._resolvers, names=names, rules=lambda: egress.rules)
+            egress = Egress(listener, EgressRules.compile(policy), names, self._host, machine_id)
+            nameserver = Nameserver(
+                udp, tcp, resolvers=self._resolvers, names=names, rules=lambda: egress.rules, host=self._host
+            )
             await nameserver.start()
         except BaseException:
             listener.close()
@@ -80,6 +85,14 @@ class Supervisor:
     def set_forward_port(self, port: int | None) -> None:
         """The one port of the engine's forward addresses on the host."""
         self._host.forward_port = port
+
+    def set_relay(self, relay: RelayAddress | None) -> None:
+        """Where the engine's relay is on the host."""
+        self._host.relay = relay
+
+    def set_stand_ins(self, names: Mapping[str, str]) -> None:
+        """Names that mean these addresses in every machine. Raises ValueError for what is no IPv4 address."""
+        self._host.stand_ins = {normal(name): IPv4Address(address) for name, address in names.items()}
 
     def close(self) -> None:
         """Stop serving every machine, and give up the view of the host."""

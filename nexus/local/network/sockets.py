@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 from dataclasses import dataclass
@@ -128,6 +129,13 @@ def is_closed(sock: socket.socket) -> bool:
     """Whether a TCP socket is fresh, or failed: only then does a ``connect`` start a new connection."""
     tcp_close = 7
     return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == tcp_close
+
+
+def is_connected_within(sock: socket.socket, seconds: float) -> bool:
+    """Whether a non-blocking connect came to a good end; waits for it no longer than ``seconds``."""
+    poll = select.poll()
+    poll.register(sock, select.POLLOUT)
+    return bool(poll.poll(seconds * 1000)) and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
 
 
 def _options(sock: socket.socket, kind: SocketKind) -> dict[_Option, bytes | int]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
+from nexus.local.isolation.base import RelayAddress
 from nexus.local.network.addresses import Destination
 from nexus.local.network.namespace import DNS_ADDRESS
 from nexus.local.network.routes import Route, Routes
@@ -35,12 +36,15 @@ class Verdict(Enum):
 class HostView:
     """What the supervisor knows of the host, common to all machines.
 
-    ``reachable`` are addresses of the host itself that machines may reach nevertheless.
+    ``reachable`` are addresses of the host itself that machines may reach nevertheless. ``stand_ins`` are names that
+    mean an address of ours in every machine.
     """
 
     routes: Routes = field(default_factory=Routes)
     forward_port: int | None = None
     reachable: frozenset[Host] = frozenset()
+    relay: RelayAddress | None = None
+    stand_ins: Mapping[str, IPv4Address] = field(default_factory=dict)
 
 
 class NameMemory:

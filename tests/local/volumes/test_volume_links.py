@@ -68,7 +68,7 @@ def test_links_and_dots_do_not_lead_out_of_the_volume(mounted: Mounted) -> None:
 
 def test_a_link_that_leads_somewhere_is_written_through(mounted: Mounted) -> None:
     mounted.sees("mkdir real; echo old > real/file; ln -s real/file link")
-    mounted.volume.write_file("/link", "new", force=True)
+    mounted.volume.write_file("/link", "new\n", force=True)
     assert mounted.sees("cat real/file; readlink link").split() == ["new", "real/file"]
 
 

@@ -1,0 +1,39 @@
+"""Domain names as network rules write them: exact ones, and one leading wildcard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class NamePatterns:
+    """A set of patterns. ``*.example.com`` is every name below ``example.com``, ``*`` every name."""
+
+    names: frozenset[str] = frozenset()
+    suffixes: tuple[str, ...] = ()
+
+    @classmethod
+    def compile(cls, patterns: Iterable[str]) -> NamePatterns:
+        names: set[str] = set()
+        suffixes: list[str] = []
+        for pattern in patterns:
+            if pattern == "*":
+                suffixes.append("")
+            elif pattern.startswith("*."):
+                suffixes.append(normal(pattern[1:]))
+            else:
+                names.add(normal(pattern))
+        return cls(frozenset(names), tuple(suffixes))
+
+    def __bool__(self) -> bool:
+        return bool(self.names or self.suffixes)
+
+    def match(self, name: str) -> bool:
+        name = normal(name)
+        return name in self.names or any(name.endswith(suffix) for suffix in self.suffixes)
+
+
+def normal(name: str) -> str:
+    """Names are compared in lower case, without the dot of the root."""
+    return name.rstrip(".").lower()
