@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from nexus.executor.clock import Clock, sleep_unless
+from nexus.executor.clock import Clock, sleep_unless, within
 from nexus.executor.pacing import CreateRate, Limits, Random, backoff
-from nexus.model.changes import Verb
-from nexus.model.diagnostics import Diagnostic, DiagnosticsError, warning
+from nexus.kinds.durations import format_duration
+from nexus.model.changes import Operation, Verb
+from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error, warning
 from nexus.model.state import Intent, State
+from nexus.planning.limits import limit_name
 from nexus.providers.base import Call, Certainty, Gone, LimitReached, Provider, ProviderError, Result
 from nexus.providers.recording import record_after
 from nexus.stores.base import Lock
@@ -62,6 +64,17 @@ class Caller:
         """To be asked before every effect. Raises DiagnosticsError when another run may be at work instead of us."""
         if self.lock is not None:
             await self.lock.verify()
+
+    async def make_in_time(self, call: Call, intent: Intent, state: Callable[[], State]) -> Result:
+        """The same within the operation's own limit; when that is over, nobody knows what was done."""
+        limit = call.operation.limit
+        if limit is None:
+            return await self.make(call, intent, state)
+        try:
+            return await within(self.clock, limit, self.make(call, intent, state))
+        except TimeoutError:
+            failure = ProviderError(_too_slow(call.operation), Certainty.UNKNOWN)
+            raise CallFailedError(failure, in_doubt=True) from None
 
     async def make(self, call: Call, intent: Intent, state: Callable[[], State]) -> Result:
         """Raises CallFailedError when it can't be made. ``state`` tells the provider whose objects to look for."""
@@ -140,6 +153,18 @@ class Caller:
                     address=str(intent.address),
                 )
             )
+
+
+def _too_slow(operation: Operation) -> Diagnostic:
+    name, limit = limit_name(operation.verb), format_duration(operation.limit or 0)
+    what = f"{operation.verb} {operation.unit}".strip()
+    return error(
+        "operation-timeout",
+        f"An operation took longer than {name} allows ({limit})",
+        detail=f"{what} was given up; part of it may be done.",
+        hint=f"allow more with {name}; the next apply finds out what was done and goes on",
+        address=str(operation.address),
+    )
 
 
 def double_removed(intent: Intent, id: str) -> Diagnostic:

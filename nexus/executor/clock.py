@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -41,6 +44,24 @@ async def sleep_unless(clock: Clock, seconds: float, event: asyncio.Event) -> bo
         waiting.cancel()
         await asyncio.gather(sleeping, waiting, return_exceptions=True)
     return event.is_set()
+
+
+async def within(clock: Clock, seconds: float, work: Coroutine[object, object, T]) -> T:
+    """What ``work`` returns. Raises TimeoutError when it takes longer: it was cancelled then, and has ended."""
+    task = asyncio.ensure_future(work)
+    timer = asyncio.ensure_future(clock.sleep(seconds))
+    try:
+        await asyncio.wait((task, timer), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            task.cancel()
+            await asyncio.wait((task,))
+            if task.cancelled():
+                raise TimeoutError
+        return task.result()
+    finally:
+        task.cancel()
+        timer.cancel()
+        await asyncio.gather(task, timer, return_exceptions=True)
 
 
 def timestamp(moment: datetime) -> str:

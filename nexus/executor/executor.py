@@ -14,7 +14,7 @@ from nexus.executor.calling import LOCK_LOST, Caller
 from nexus.executor.clock import Clock, SystemClock, sleep_unless
 from nexus.executor.pacing import CreateRate, Limits, Random
 from nexus.executor.performing import Ending, Performer
-from nexus.executor.results import ApplyResult, Resolve
+from nexus.executor.results import ApplyResult, Check, Resolve, no_conditions
 from nexus.executor.scheduling import Estimate, Schedule, usual_estimate
 from nexus.kinds.base import SourceFiles
 from nexus.model.addresses import Address
@@ -71,7 +71,9 @@ class Executor:
         self._interrupts = 0
         self._walk: _Walk | None = None
 
-    async def run(self, plan: Plan, state: State, resolve: Resolve, files: SourceFiles) -> ApplyResult:
+    async def run(
+        self, plan: Plan, state: State, resolve: Resolve, files: SourceFiles, check: Check = no_conditions
+    ) -> ApplyResult:
         """Apply ``plan`` to what ``state`` tells. Failures are outcomes, never raised.
 
         Raises DiagnosticsError when nothing could be begun: the plan was made for another state, or is damaged, or the
@@ -97,7 +99,15 @@ class Executor:
         )
         folding = Folding(state)
         performer = Performer(
-            plan, folding, self._journal, caller, resolve=resolve, files=files, ids=self._ids, emit=walk.emit
+            plan,
+            folding,
+            self._journal,
+            caller,
+            resolve=resolve,
+            files=files,
+            ids=self._ids,
+            emit=walk.emit,
+            check=check,
         )
         await caller.verify_lock()
         if plan.operations:
@@ -251,6 +261,7 @@ class _Walk:
                 outcome=ending.outcome,
                 seconds=self._clock.monotonic() - started_at,
                 diagnostic=next(iter(ending.diagnostics), None),
+                note=ending.note,
             )
         )
         for extra in ending.diagnostics[1:]:

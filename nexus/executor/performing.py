@@ -9,12 +9,13 @@ from typing import Final
 
 from nexus.executor.calling import LOCK_LOST, Caller, CallFailedError
 from nexus.executor.clock import timestamp
-from nexus.executor.results import Resolve, Resolved
+from nexus.executor.results import Check, Resolve, Resolved, no_conditions
 from nexus.kinds.base import SourceFiles
 from nexus.model.addresses import Address
 from nexus.model.changes import Operation, Plan, Verb
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
 from nexus.model.events import Event, LogLine, OperationProgress, Outcome
+from nexus.model.resources import Stage
 from nexus.model.state import Intent, ResourceRecord, Tree
 from nexus.model.values import digest
 from nexus.providers.base import Call, Gone, LimitReached, Result
@@ -38,6 +39,7 @@ class Ending:
     limit: bool = False
     halt: str = ""
     bug: Exception | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Performer:
         files: SourceFiles,
         ids: Callable[[], str],
         emit: Callable[[Event], None],
+        check: Check = no_conditions,
     ) -> None:
         self._plan = plan
         self._folding = folding
@@ -75,6 +78,7 @@ class Performer:
         self._files = files
         self._ids = ids
         self._emit = emit
+        self._check = check
         self._unrecorded: dict[Address, ResourceRecord] = {}
 
     def lookup(self, address: Address) -> ResourceRecord | None:
@@ -93,6 +97,8 @@ class Performer:
                     return await self._forget(operation)
                 case Verb.DELETE:
                     return await self._delete(operation)
+                case Verb.CHECK:
+                    return self._judge(operation)
                 case _:
                     return await self._change(operation)
         except DiagnosticsError as problem:
@@ -114,6 +120,11 @@ class Performer:
             return Ending(Outcome.UNCHANGED)
         call = self._call(operation, self._ids(), record.uid, record, None)
         return await self._effect(call, Intent(key=call.key, address=call.address, verb=operation.verb, uid=call.uid))
+
+    def _judge(self, operation: Operation) -> Ending:
+        """A condition that could not be told when the plan was made. Changes nothing, and so is not journalled."""
+        found = self._check(operation.address, Stage(operation.unit), self.lookup)
+        return Ending(Outcome.FAILED if found else Outcome.SUCCEEDED, found)
 
     async def _change(self, operation: Operation) -> Ending:
         resolved = self._resolve(operation.address, self.lookup)
@@ -171,7 +182,7 @@ class Performer:
             return Ending(Outcome.FAILED, problem.diagnostics, halt=JOURNAL_BROKEN)
         self._folding.apply(begin)
         try:
-            result = await self._caller.make(call, intent, self._folding.state)
+            result = await self._caller.make_in_time(call, intent, self._folding.state)
         except CallFailedError as failed:
             return await self._failure(call, failed, resolved)
         except Exception as bug:
@@ -191,7 +202,8 @@ class Performer:
             self._unrecorded[record.address], record = record, None
             removed = ""
         done = Done(key=call.key, record=record, removed=removed, trees=self._new_trees(resolved))
-        return await self._close(done, Ending(Outcome.UNCHANGED if result.unchanged else Outcome.SUCCEEDED))
+        outcome = Outcome.UNCHANGED if result.unchanged else Outcome.SUCCEEDED
+        return await self._close(done, Ending(outcome, note=result.note))
 
     async def _failure(self, call: Call, failed: CallFailedError, resolved: Resolved | None) -> Ending:
         failure, record = failed.failure, failed.failure.record
@@ -259,7 +271,7 @@ def _body(resolved: Resolved) -> str:
 
 
 def _owned(record: ResourceRecord, resolved: Resolved) -> ResourceRecord:
-    return replace(record, depends_on=resolved.depends_on, protected=resolved.protected)
+    return replace(record, depends_on=resolved.depends_on, protected=resolved.protected, on_destroy=resolved.on_destroy)
 
 
 def _checked(call: Call, record: ResourceRecord) -> ResourceRecord:

@@ -10,6 +10,7 @@ from nexus.kinds.base import Unit
 from nexus.model.addresses import Address
 from nexus.model.diagnostics import Diagnostic
 from nexus.model.events import Outcome
+from nexus.model.resources import OnDestroy, Stage
 from nexus.model.state import ResourceRecord, State, Tree
 from nexus.model.values import Attributes
 
@@ -31,6 +32,7 @@ class Resolved:
     trees: Mapping[str, Tree] = field(default_factory=dict)
     depends_on: tuple[Address, ...] = ()
     protected: bool = False
+    on_destroy: OnDestroy = OnDestroy.KILL
 
 
 class Resolve(Protocol):
@@ -41,6 +43,18 @@ class Resolve(Protocol):
         evaluated, or when something that the plan knew has another value now: what was approved may be refined, never
         altered.
         """
+
+
+class Check(Protocol):
+    """Looks at the conditions of a desired resource with what exists by now."""
+
+    def __call__(self, address: Address, stage: Stage, lookup: Lookup, /) -> tuple[Diagnostic, ...]:
+        """What does not hold, or can't be told; nothing when all is well."""
+
+
+def no_conditions(address: Address, stage: Stage, lookup: Lookup, /) -> tuple[Diagnostic, ...]:  # noqa: ARG001
+    """For plans without any."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

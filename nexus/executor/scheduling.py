@@ -28,6 +28,7 @@ USUAL_SECONDS: Final[Mapping[Verb, float]] = {
     Verb.RUN_STEP: 10.0,
     Verb.FORGET: 0.0,
     Verb.RECORD: 0.0,
+    Verb.CHECK: 0.0,
 }
 
 

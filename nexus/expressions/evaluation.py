@@ -182,6 +182,10 @@ def _root_value(reference: Reference, key: str | None, scope: Scope) -> Value:
                 problem.add_note("each.key and each.value exist in blocks with count, for_each or matrix")
                 raise problem
             return {"key": scope.each.key, "value": scope.each.value}
+        case "self":
+            if scope.this is None:
+                raise EvaluationError("«self» has no meaning here")
+            return scope.this
         case _:
             return _resource(reference, key, scope)
 

@@ -17,7 +17,7 @@ from nexus.model.addresses import KINDS, NAME, Address
 from nexus.model.expressions import ANY_KEY, Reference
 from nexus.model.suggestions import did_you_mean
 
-ROOTS: Final = ("vars", "secrets", "env", "each", *KINDS)
+ROOTS: Final = ("vars", "secrets", "env", "each", "self", *KINDS)
 _LITERALS: Final = frozenset({"true", "false", "null", "in"})
 _MACROS: Final = frozenset({"map", "filter", "all", "exists", "exists_one"})
 _PLAIN_WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -24,7 +24,10 @@ class Resources(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """``secrets`` are Sensitive; one that has no value here is unknown. ``each`` and ``resources`` may be missing."""
+    """``secrets`` are Sensitive; one that has no value here is unknown. ``each`` and ``resources`` may be missing.
+
+    ``this`` is what ``self`` stands for: outputs and fields of the resource that a postcondition is about.
+    """
 
     variables: Mapping[str, Value] = field(default_factory=dict)
     secrets: Mapping[str, Value] = field(default_factory=dict)
@@ -32,3 +35,4 @@ class Scope:
     files: SourceFiles | None = None
     each: Each | None = None
     resources: Resources | None = None
+    this: Value = None

@@ -11,13 +11,13 @@ from nexus.graph.dag import Dag
 from nexus.graph.desired import DesiredGraph, Inputs, OutputSpec
 from nexus.graph.edges import WRITTEN, EdgeFinder, Family
 from nexus.graph.expansion import Instances, expand
+from nexus.graph.lifecycle import lifecycle_of, numbers_of
 from nexus.graph.names import Naming, fanned_out, instance_expression
-from nexus.graph.static import static_value, uses_each
+from nexus.graph.static import uses_each
 from nexus.model.addresses import Address
 from nexus.model.diagnostics import Diagnostics, SourceRange, error
 from nexus.model.expressions import Raw
-from nexus.model.resources import Lifecycle, ResourceSpec
-from nexus.model.values import Value
+from nexus.model.resources import ResourceSpec
 
 CATALOGUE: Final = "catalogue"
 
@@ -92,7 +92,8 @@ def _resources(
     naming = Naming(block, families.keys(), inputs, diagnostics)
     one_by_one = naming.varies or any(uses_each(block.meta.get(name)) for name in WRITTEN)
     shared_edges = None if one_by_one else finder.of_block(family, None)
-    lifecycle = _lifecycle(block, inputs, diagnostics)
+    lifecycle = lifecycle_of(block, inputs, diagnostics)
+    timeouts, alerts = (numbers_of(block, name, inputs, diagnostics) for name in ("timeouts", "alerts"))
     found: dict[Address, ResourceSpec] = {}
     for address in family.addresses:
         each = None if address.key is None else family.items[address.key]
@@ -106,29 +107,12 @@ def _resources(
             depends_on=finder.of_instance(family, edges, each),
             each=each,
             lifecycle=lifecycle,
+            timeouts=timeouts,
+            alerts=alerts,
             source=block.source,
             field_sources=block.field_sources,
         )
     return found
-
-
-def _lifecycle(block: Block, inputs: Inputs, diagnostics: Diagnostics) -> Lifecycle:
-    raw = block.meta.get("lifecycle")
-    if raw is None:
-        return Lifecycle()
-    value = static_value(raw, None, inputs, block, "lifecycle", diagnostics)
-    if not isinstance(value, dict):
-        return Lifecycle()
-    return Lifecycle(
-        prevent_destroy=value.get("prevent_destroy") is True,
-        ignore_changes=_names(value.get("ignore_changes")),
-        replace_on=_names(value.get("replace_on")),
-        create_before_destroy=value.get("create_before_destroy") is True,
-    )
-
-
-def _names(value: Value) -> tuple[str, ...]:
-    return tuple(str(item) for item in value) if isinstance(value, list) else ()
 
 
 def _check_outputs(outputs: Mapping[str, OutputSpec], finder: EdgeFinder) -> None:

@@ -9,13 +9,14 @@ from typing import Final
 from nexus.expressions import interpret, resolve
 from nexus.graph.blocks import Block, expressions_in
 from nexus.graph.desired import Inputs, Kinds
+from nexus.graph.lifecycle import conditions_of
 from nexus.graph.static import BEFORE_APPLY, static_value, uses_each
 from nexus.kinds.base import Kind
 from nexus.kinds.catalogue import catalogue_address
 from nexus.model.addresses import Address, AddressError
 from nexus.model.diagnostics import Diagnostic, Diagnostics, DiagnosticsError, SourceRange, error
 from nexus.model.expressions import ANY_KEY, Expression, Raw, Reference
-from nexus.model.resources import Each
+from nexus.model.resources import Condition, Each, Stage
 from nexus.model.suggestions import did_you_mean
 from nexus.model.values import UNKNOWN
 
@@ -75,11 +76,25 @@ class EdgeFinder:
                 for reference in expression.references:
                     self._check(reference, expression, block, name, expanded=family.expanded)
                     self._edge(reference, expression, block, edges, expanded=family.expanded)
+        for stage in Stage:
+            for condition in conditions_of(block, stage):
+                self._condition(condition, stage, family, edges)
         for name in WRITTEN:
             raw = block.meta.get(name)
             if raw is not None and (each is not None or not uses_each(raw)):
                 self._written(name, raw, each, family, edges)
         return edges
+
+    def _condition(self, condition: Condition, stage: Stage, family: Family, edges: Edges) -> None:
+        """What a condition looks at must be there before it; a postcondition may look at its own resource."""
+        block = family.block
+        for expression in expressions_in([condition.condition, condition.error_message]):
+            for reference in expression.references:
+                own = reference.address is not None and reference.address.group == block.address
+                if stage is Stage.POSTCONDITION and (reference.root == "self" or own):
+                    continue
+                self._check(reference, expression, block, stage, expanded=family.expanded)
+                self._edge(reference, expression, block, edges, expanded=family.expanded)
 
     def of_instance(self, family: Family, edges: Edges, each: Each | None) -> tuple[Address, ...]:
         """All addresses that one instance waits for."""
@@ -108,6 +123,11 @@ class EdgeFinder:
             case "secrets" if first and first not in self.inputs.secrets:
                 hint = did_you_mean(first, self.inputs.secrets)
                 self._report("unknown-secret", f"There is no secret «{first}»", hint, reference, expression, block)
+            case "self":
+                hint = "self stands for the outputs of a resource, in its lifecycle.postcondition"
+                self._report(
+                    "self-without-object", f"self has no meaning in {name}", hint, reference, expression, block
+                )
             case "each" if not expanded:
                 hint = "each.key and each.value exist in blocks with count, for_each or matrix"
                 self._report(

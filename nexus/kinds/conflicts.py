@@ -48,8 +48,23 @@ def _sandbox(block: Mapping[str, object]) -> Iterator[Conflict]:
             hint="add on_timeout: pause",
         )
 
+    yield from _log_of_nothing(block)
+
+
+def _log_of_nothing(block: Mapping[str, object]) -> Iterator[Conflict]:
+    ready = block.get("ready")
+    if isinstance(ready, Mapping) and ready.get("log") is not None and "start_command" not in block:
+        yield Conflict(
+            field="ready",
+            code="conflicting-fields",
+            summary="ready.log needs start_command",
+            detail="What is looked at is what start_command writes.",
+            hint="add start_command, or wait for a file or a port",
+        )
+
 
 def _template(block: Mapping[str, object]) -> Iterator[Conflict]:
+    yield from _log_of_nothing(block)
     written = [name for name in BASES if name in block]
     if len(written) > 1:
         yield Conflict(

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nexus.kinds.base import Field
+from nexus.kinds.durations import DURATION_SCHEMA, parse_duration
+from nexus.kinds.field_paths import EVERYTHING
+from nexus.kinds.reading import mapping, within
+from nexus.model.resources import OnDestroy, Stage
+from nexus.model.values import Value
 
 COUNT = Field(
     name="count",
@@ -48,10 +53,49 @@ DEPENDS_ON = Field(
 )
 
 
-def lifecycle(fields: Iterable[Field]) -> Field:
+_CONDITION = {
+    "type": "object",
+    "properties": {
+        "condition": {"type": "boolean", "description": "What has to be true; usually an expression."},
+        "error_message": {"type": "string", "minLength": 1, "description": "What to say where it is not."},
+    },
+    "required": ["condition", "error_message"],
+    "additionalProperties": False,
+}
+
+
+def _conditions(description: str, example: str) -> dict[str, object]:
+    return {
+        "title": "list of conditions",
+        "type": "array",
+        "items": _CONDITION,
+        "description": description,
+        "examples": [[{"condition": example, "error_message": "…"}]],
+    }
+
+
+_ON_DESTROY = {
+    "enum": [*OnDestroy],
+    "default": OnDestroy.KILL.value,
+    "description": "What becomes of a sandbox that is destroyed or replaced: it goes, it is left paused and forgotten, "
+    "or a snapshot of it stays. Remembered, so that it holds once the block is gone.",
+}
+
+
+def lifecycle(fields: Iterable[Field], *, on_destroy: bool = False) -> Field:
     """The field ``lifecycle`` of a kind with these fields."""
     names = [field.name for field in fields if not field.meta and not field.computed]
-    choice = {"type": "array", "items": {"type": "string", "enum": names}}
+    choice = {
+        "title": "list of fields",
+        "type": "array",
+        "items": {
+            "title": "field or a part of one",
+            "type": "string",
+            "pattern": rf"^({'|'.join(names)})([.\[].+)?$" if names else "^$",
+            "examples": names,
+        },
+    }
+    every = {"title": "list of fields, or all", "anyOf": [{"enum": [EVERYTHING], "type": "string"}, choice]}
     return Field(
         name="lifecycle",
         schema={
@@ -60,24 +104,94 @@ def lifecycle(fields: Iterable[Field]) -> Field:
                 "prevent_destroy": {
                     "type": "boolean",
                     "default": False,
-                    "description": "Refuse every plan that would delete or replace it.",
+                    "description": "Refuse every plan that would delete or replace it. Remembered, so that it holds "
+                    "once the block is gone.",
                 },
-                "ignore_changes": {**choice, "description": "Fields whose changes are left alone."},
-                "replace_on": {**choice, "description": "Fields whose changes replace the object."},
+                "ignore_changes": {
+                    **every,
+                    "description": "Fields, or parts such as metadata.team, whose changes are left alone.",
+                },
+                "replace_on": {
+                    **choice,
+                    "description": "Fields, or parts such as env_vars.MODE, whose changes replace the object.",
+                },
                 "create_before_destroy": {
                     "type": "boolean",
                     "default": False,
-                    "description": "Make the replacement before the old object goes.",
+                    "description": "Make the replacement before the old object goes; so it is with what it needs.",
                 },
+                **({"on_destroy": _ON_DESTROY} if on_destroy else {}),
+                Stage.PRECONDITION.value: _conditions(
+                    "What has to be true before anything is done to it.", "${{ vars.workers > 0 }}"
+                ),
+                Stage.POSTCONDITION.value: _conditions(
+                    "What has to be true afterwards; self stands for its outputs. What depends on it waits for this.",
+                    "${{ self.timeout >= 600 }}",
+                ),
             },
             "additionalProperties": False,
         },
         description="How it may change.",
-        static=True,
         meta=True,
     )
 
 
-def with_meta(*fields: Field) -> tuple[Field, ...]:
-    """The fields of a kind, and those about its block."""
-    return (*fields, COUNT, FOR_EACH, WHEN, DEPENDS_ON, lifecycle(fields))
+_LIMITS = {
+    "create": "Making it.",
+    "update": "A change in place.",
+    "delete": "Deleting it.",
+    "setup": "One installation, upload or command of the setup.",
+}
+
+
+def timeouts(*classes: str) -> Field:
+    """The field ``timeouts`` of a kind with operations of these classes."""
+    return Field(
+        name="timeouts",
+        schema={
+            "type": "object",
+            "properties": {name: {**DURATION_SCHEMA, "description": _LIMITS[name]} for name in classes},
+            "additionalProperties": False,
+            "examples": [{"create": "5m"}],
+        },
+        description="How long one operation on it may take, retries included; it fails when its time is up.",
+        static=True,
+        meta=True,
+        read=read_timeouts,
+    )
+
+
+def read_timeouts(value: Value) -> Value:
+    """Seconds by class of operation. Raises InvalidValue."""
+    found: dict[str, Value] = {}
+    for name, item in mapping(value).items():
+        with within(name):
+            found[name] = parse_duration(item)
+    return found
+
+
+_PERCENT = {"type": "integer", "minimum": 1, "maximum": 100}
+ALERTS = Field(
+    name="alerts",
+    schema={
+        "type": "object",
+        "properties": {
+            "cpu": {**_PERCENT, "description": "Percent of its CPUs."},
+            "memory": {**_PERCENT, "description": "Percent of its memory."},
+            "disk": {**_PERCENT, "description": "Percent of its disk."},
+        },
+        "additionalProperties": False,
+        "examples": [{"cpu": 90, "disk": 80}],
+    },
+    description="From which use on «nexus drift» warns. Nothing is planned because of it.",
+    static=True,
+    meta=True,
+)
+
+
+def with_meta(
+    *fields: Field, limits: tuple[str, ...] = ("create", "delete"), sandbox: bool = False
+) -> tuple[Field, ...]:
+    """The fields of a kind, and those about its block. ``limits`` are the classes of its operations."""
+    about = (COUNT, FOR_EACH, WHEN, DEPENDS_ON, timeouts(*limits), lifecycle(fields, on_destroy=sandbox))
+    return (*fields, *about, ALERTS) if sandbox else (*fields, *about)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +12,8 @@ from nexus.kinds.reading import InvalidValue, clean_path, inside, integer, line,
 from nexus.model.values import Value
 
 DEFAULT_TIMEOUT = 120
+START_LOG = "/var/log/nexus-start.log"
+"""Where what start_command writes lies, inside a sandbox."""
 
 
 class ReadyCheck(StrEnum):
@@ -19,6 +22,7 @@ class ReadyCheck(StrEnum):
     COMMAND = "command"
     FILE = "file"
     PROCESS = "process"
+    LOG = "log"
 
 
 PORT_SCHEMA = {"type": "integer", "minimum": 1, "maximum": 65535}
@@ -30,6 +34,11 @@ READY_SCHEMA = {
         "command": {"type": "string", "minLength": 1, "description": "This command ends with exit code 0."},
         "file": {"type": "string", "pattern": "^/", "description": "This file exists."},
         "process": {"type": "string", "minLength": 1, "description": "A process of this name runs."},
+        "log": {
+            "type": "string",
+            "minLength": 1,
+            "description": "A line that start_command wrote matches this extended regular expression.",
+        },
         "timeout": {**DURATION_SCHEMA, "description": "How long to wait.", "default": DEFAULT_TIMEOUT},
     },
     "additionalProperties": False,
@@ -60,6 +69,8 @@ class ReadySpec:
                 return f"[ -e {shlex.quote(self.value)} ]"
             case ReadyCheck.PROCESS:
                 return f"pgrep -- {shlex.quote(self.value)} >/dev/null"
+            case ReadyCheck.LOG:
+                return f"grep -Eq -e {shlex.quote(self.value)} -- {START_LOG}"
             case ReadyCheck.COMMAND:
                 return self.value
 
@@ -79,12 +90,23 @@ def read_ready(value: Value) -> Value:
         ReadyCheck.FILE: clean_path,
         ReadyCheck.PROCESS: line,
         ReadyCheck.COMMAND: text,
+        ReadyCheck.LOG: _pattern,
     }
     with within(check.value):
         subject = inside(block[check], readers[check])
     with within("timeout"):
         timeout = inside(block.get("timeout", DEFAULT_TIMEOUT), duration(DAY))
     return {check.value: subject, "timeout": timeout}
+
+
+def _pattern(value: Value) -> str:
+    """An extended regular expression as grep reads it; what no flavour of these could read is refused."""
+    pattern = line(value)
+    try:
+        re.compile(re.sub(r"\[\[:\^?\w+:\]\]|\[:\w+:\]", "[a]", pattern))
+    except re.error as problem:
+        raise InvalidValue(f"a regular expression, not {shown(pattern)}: {problem}") from None
+    return pattern
 
 
 def _url(value: Value) -> str:

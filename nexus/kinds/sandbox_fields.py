@@ -181,5 +181,7 @@ FIELDS = table(
             effect=Effect.REPLACE,
             default={},
         ),
+        limits=("create", "setup", "update", "delete"),
+        sandbox=True,
     ),
 )

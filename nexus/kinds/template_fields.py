@@ -153,5 +153,6 @@ FIELDS = table(
             effect=Effect.IN_PLACE,
             default=False,
         ),
+        limits=("create", "update", "delete"),
     ),
 )

@@ -26,6 +26,8 @@ class Action(StrEnum):
     EXTEND = "extend"
     ADOPT = "adopt"
     FORGET = "forget"
+    RELEASE = "release"  # left in the account, paused, and forgotten
+    REFRESH = "refresh"  # what was found out there is taken into the state
 
 
 class Effect(StrEnum):
@@ -91,9 +93,11 @@ class Verb(StrEnum):
     SET_TAGS = "set-tags"
     SET_PUBLIC = "set-public"
     RUN_STEP = "run-step"
-    DELETE = "delete"
+    DELETE = "delete"  # units: pause, snapshot, where on_destroy asks for them
     FORGET = "forget"
     RECORD = "record"  # changes nothing out there: takes changed fields that need no work into the state
+    CHECK = "check"  # units: precondition, postcondition
+    REFRESH = "refresh"  # changes nothing out there: takes what was found there into the state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +105,7 @@ class Operation:
     """One effect. ``needs`` are ids of operations that must have succeeded before.
 
     ``uid`` names the incarnation that a delete or a forget means. A step with ``force`` runs even when it turns out
-    that what it is made of is the same as last time.
+    that what it is made of is the same as last time. ``limit`` is how many seconds it may take; None is for ever.
     """
 
     id: str
@@ -112,6 +116,7 @@ class Operation:
     cause: str = ""
     uid: str = ""
     force: bool = False
+    limit: int | None = None
 
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
@@ -122,7 +127,9 @@ class Operation:
 class PlanOptions:
     """What was asked of the planner; kept in a saved plan so that it can be made again and compared.
 
-    ``run`` names steps that are asked for: those with ``on: manual`` run only then.
+    ``run`` names steps that are asked for: those with ``on: manual`` run only then. ``deep`` looks into sandboxes too.
+    ``refresh_only`` takes what is out there into the state, and changes nothing else. ``allow_missing`` believes that
+    everything is gone, even where it looks like another account.
     """
 
     targets: tuple[Address, ...] = ()
@@ -131,6 +138,9 @@ class PlanOptions:
     run: tuple[Address, ...] = ()
     destroy: bool = False
     refresh: bool = True
+    deep: bool = False
+    refresh_only: bool = False
+    allow_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,13 +54,17 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationFinished:
-    """``seconds`` is wall time. ``diagnostic`` says why it failed; ``reason`` why it was skipped."""
+    """``seconds`` is wall time. ``diagnostic`` says why it failed; ``reason`` why it was skipped.
+
+    ``note`` tells what it left behind that a person has to know of, such as the id of a snapshot.
+    """
 
     operation: Operation
     outcome: Outcome
     seconds: float = 0.0
     diagnostic: Diagnostic | None = None
     reason: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

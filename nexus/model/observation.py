@@ -35,10 +35,11 @@ class Observed:
 class Observation:
     """``records`` by uid of the record; ``catalogue`` by address, for catalogue templates that exist already.
 
-    ``complete`` is False for ``--no-refresh``: then state is believed.
+    ``complete`` is False for ``--no-refresh``: then state is believed. ``deep`` says that sandboxes were looked into.
     """
 
     records: Mapping[str, Observed] = field(default_factory=dict)
     catalogue: Mapping[Address, Observed] = field(default_factory=dict)
     complete: bool = True
+    deep: bool = False
     diagnostics: tuple[Diagnostic, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from nexus.model.addresses import Address
 from nexus.model.diagnostics import SourceRange
@@ -11,14 +12,44 @@ from nexus.model.expressions import Raw
 from nexus.model.values import Value
 
 
+class OnDestroy(StrEnum):
+    """What becomes of a sandbox that is destroyed: it goes, it is left paused, or a snapshot of it stays."""
+
+    KILL = "kill"
+    PAUSE = "pause"
+    SNAPSHOT = "snapshot"
+
+
+class Stage(StrEnum):
+    """When a condition is looked at: before anything is done to the resource, or after."""
+
+    PRECONDITION = "precondition"
+    POSTCONDITION = "postcondition"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Something that has to be true, and what to say where it is not."""
+
+    condition: Raw
+    error_message: Raw
+    source: SourceRange | None = None
+
+
+FieldPath = tuple[str, ...]
+"""A field of a kind, or a part of one, key by key. The empty one means every field."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifecycle:
-    """How a resource may change. ``ignore_changes`` and ``replace_on`` name fields of its kind."""
+    """How a resource may change. ``ignore_changes`` and ``replace_on`` name fields of its kind, or parts of them."""
 
     prevent_destroy: bool = False
-    ignore_changes: tuple[str, ...] = ()
-    replace_on: tuple[str, ...] = ()
+    ignore_changes: tuple[FieldPath, ...] = ()
+    replace_on: tuple[FieldPath, ...] = ()
     create_before_destroy: bool = False
+    on_destroy: OnDestroy = OnDestroy.KILL
+    conditions: Mapping[Stage, tuple[Condition, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +67,8 @@ class ResourceSpec:
     ``attributes`` holds the block's fields as written, expressions as leaves, without the fields that are about the
     block itself (``count``, ``for_each``, ``depends_on``, ``lifecycle``, ``matrix``, ``when``). Instances of one block
     share it. ``depends_on`` holds all addresses this one waits for: written ones and those its expressions refer to.
-    ``source`` is where the block stands; ``field_sources`` where its fields do.
+    ``timeouts`` are the seconds that operations may take, by class of operation; ``alerts`` percentages by what is
+    measured. ``source`` is where the block stands; ``field_sources`` where its fields do.
     """
 
     address: Address
@@ -44,5 +76,7 @@ class ResourceSpec:
     depends_on: tuple[Address, ...] = ()
     each: Each | None = None
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    timeouts: Mapping[str, int] = field(default_factory=dict)
+    alerts: Mapping[str, int] = field(default_factory=dict)
     source: SourceRange | None = None
     field_sources: Mapping[str, SourceRange] = field(default_factory=dict)

@@ -8,9 +8,13 @@ from typing import Final
 
 from nexus.model.addresses import Address
 from nexus.model.diagnostics import Diagnostic, error
+from nexus.model.resources import OnDestroy
 from nexus.model.values import Attributes, Value, digest
 
 STATE_VERSION: Final = 1
+
+LOST: Final = "lost"
+"""Stands in ``setup`` for the digest of a unit that was done, and was found undone or altered since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +39,14 @@ def tree_digest(tree: Tree) -> str:
 class Target:
     """Where resources live: ``kind`` is ``local`` or ``e2b``.
 
-    ``account`` is the local engine's identity, or the account where the API tells it.
+    ``account`` is the local engine's identity, or the account where the API tells it. ``access`` is a digest of what
+    was used to get in: it is no part of the identity, because keys are exchanged, but another one is a reason to look
+    twice.
     """
 
     kind: str
     account: str = ""
+    access: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.kind} ({self.account})" if self.account else self.kind
@@ -52,7 +59,8 @@ class ResourceRecord:
     ``id`` is E2B's, ``uid`` ours: it is new for every incarnation and travels in the object's metadata. ``attributes``
     is the normalised, concealed form of what was applied so far; ``outputs`` what expressions may ask for.
     ``setup`` maps each finished unit of work inside a sandbox to the digest of what was done. ``depends_on`` is needed
-    to destroy in the right order once the manifest is gone. Times are RFC 3339 in UTC.
+    to destroy in the right order once the manifest is gone; ``protected`` and ``on_destroy`` so that they hold then,
+    too. Times are RFC 3339 in UTC.
     """
 
     address: Address
@@ -63,6 +71,7 @@ class ResourceRecord:
     setup: Mapping[str, str] = field(default_factory=dict)
     depends_on: tuple[Address, ...] = ()
     protected: bool = False
+    on_destroy: OnDestroy = OnDestroy.KILL
     created_at: str = ""
     expires_at: str | None = None
 

@@ -14,7 +14,7 @@ from nexus.planning.work import Decision, Work
 _ONE_OF_A_NAME: Final = ("volume", "template")
 """Kinds whose objects are known by name: the new one can't exist beside the old one."""
 
-_QUIET: Final = frozenset({Verb.RECORD, Verb.FORGET, Verb.DELETE, Verb.SET_TAGS, Verb.SET_PUBLIC})
+_QUIET: Final = frozenset({Verb.RECORD, Verb.FORGET, Verb.DELETE, Verb.SET_TAGS, Verb.SET_PUBLIC, Verb.CHECK})
 """Verbs for which no sandbox has to be up."""
 
 ENOUGH_SECONDS: Final = 300

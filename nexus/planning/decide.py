@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from nexus.kinds.field_paths import parse_path, touches
 from nexus.model.addresses import Address
 from nexus.model.changes import Action, Effect, FieldDiff, Verb
 from nexus.model.diagnostics import Diagnostic, Diagnostics, Severity
 from nexus.model.observation import Presence
-from nexus.model.resources import ResourceSpec
+from nexus.model.resources import FieldPath, ResourceSpec, Stage
 from nexus.model.state import ResourceRecord, Tree
 from nexus.model.values import Value
 from nexus.planning.diff import field_diffs, is_rotation, new_fields, top
 from nexus.planning.evaluate import Evaluated, Evaluation
 from nexus.planning.lowering import LOWERINGS
 from nexus.planning.lowering.step import UNIT, is_due
+from nexus.planning.removal import destroyed_as
 from nexus.planning.request import PlanRequest
-from nexus.planning.situation import Situation, presence_unknown, situation_of
+from nexus.planning.situation import Situation, believed, presence_unknown, situation_of
 from nexus.planning.work import Decision, Work
 
 CATALOGUE: Final = "catalogue"
@@ -50,8 +52,31 @@ class Deciding:
         if decision.anew:
             self.evaluation.made_anew.add(address)
         unknown = decision.anew or decision.action is Action.RUN
-        self.evaluation.publish(address, None if unknown else self._known(address, decision, record))
+        known = None if unknown else self._known(address, decision, record)
+        self.evaluation.publish(address, known)
+        if evaluated.spec.lifecycle.conditions:
+            self._check(decision, known)
         return decision
+
+    def _check(self, decision: Decision, known: ResourceRecord | None) -> None:
+        """Conditions that can be told now are looked at now, the others by the apply.
+
+        What is done to a resource may be what makes its postconditions hold, so then they are looked at afterwards.
+        """
+        address, works = decision.address, bool(decision.work)
+        before = self.evaluation.verdict(address, Stage.PRECONDITION, known)
+        self.diagnostics.extend(before.diagnostics)
+        after = self.evaluation.verdict(address, Stage.POSTCONDITION, known)
+        if not works:
+            self.diagnostics.extend(after.diagnostics)
+        if before.is_open:
+            decision.work.insert(0, Work(Verb.CHECK, Stage.PRECONDITION, "not known before apply"))
+        if after.is_open or (works and self._demands(decision, Stage.POSTCONDITION)):
+            decision.work.append(Work(Verb.CHECK, Stage.POSTCONDITION, "once everything is done"))
+
+    @staticmethod
+    def _demands(decision: Decision, stage: Stage) -> bool:
+        return decision.evaluated is not None and stage in decision.evaluated.spec.lifecycle.conditions
 
     def _decision(self, address: Address, evaluated: Evaluated, record: ResourceRecord | None) -> Decision:
         decision = Decision(address=address, source=evaluated.spec.source, evaluated=evaluated)
@@ -74,10 +99,14 @@ class Deciding:
 
     def _existing(self, decision: Decision, evaluated: Evaluated, situation: Situation) -> Decision:
         wanted = self.evaluation.with_ignored(evaluated, situation.record)
+        ignored = evaluated.spec.lifecycle.ignore_changes
+        if ignored and situation.lost:
+            situation = decision.situation = believed(situation, ignored, wanted.units)
         fields = self._fields(wanted, situation)
         reason = self._reason_to_replace(wanted, fields)
         if reason is not None:
             decision.removed = situation.record
+            decision.on_destroy = destroyed_as(self.request, situation.record)
             decision.action, decision.cause, decision.fields = Action.REPLACE, reason, fields
             decision.data_loss = decision.address.kind == VOLUME
             decision.work = LOWERINGS[decision.address.kind].create(evaluated, reason)
@@ -100,7 +129,7 @@ class Deciding:
         address, lifecycle = evaluated.spec.address, evaluated.spec.lifecycle
         if any(asked.covers(address) for asked in self.request.options.replace):
             return "asked for by --replace"
-        forcing = [diff for diff in fields if diff.effect is Effect.REPLACE or top(diff.path) in lifecycle.replace_on]
+        forcing = [diff for diff in fields if diff.effect is Effect.REPLACE or _asked_for(diff, lifecycle.replace_on)]
         if forcing:
             return _changed(forcing)
         return self._new_volume(evaluated)
@@ -226,20 +255,31 @@ def _block_diffs(spec: ResourceSpec, record: ResourceRecord) -> Iterator[FieldDi
     if record.protected != protected:
         path = "lifecycle.prevent_destroy"
         yield FieldDiff(path=path, before=record.protected, after=protected, effect=Effect.NONE)
+    on_destroy = spec.lifecycle.on_destroy
+    if record.on_destroy != on_destroy:
+        before, after = record.on_destroy.value, on_destroy.value
+        yield FieldDiff(path="lifecycle.on_destroy", before=before, after=after, effect=Effect.NONE)
     if record.depends_on != spec.depends_on and set(record.depends_on) != set(spec.depends_on):
-        before: list[Value] = [str(address) for address in record.depends_on]
-        after: list[Value] = [str(address) for address in spec.depends_on]
-        yield FieldDiff(path="depends_on", before=before, after=after, effect=Effect.NONE)
+        needed: list[Value] = [str(address) for address in record.depends_on]
+        needs: list[Value] = [str(address) for address in spec.depends_on]
+        yield FieldDiff(path="depends_on", before=needed, after=needs, effect=Effect.NONE)
+
+
+def _asked_for(diff: FieldDiff, replace_on: Collection[FieldPath]) -> bool:
+    """Whether ``replace_on`` names what differs, or a part of it."""
+    return bool(replace_on) and diff.effect is not Effect.NONE and touches(replace_on, parse_path(diff.path))
 
 
 def _reason_to_update(situation: Situation, fields: tuple[FieldDiff, ...], work: list[Work]) -> str:
     record = situation.record
+    changed = {top(diff.path) for diff in fields}
+    if situation.lost and changed <= situation.drifted:
+        return f"changed inside: {', '.join(sorted(situation.lost))}"
     unfinished = {top(diff.path) for diff in fields if top(diff.path) not in record.attributes}
     if unfinished & {"timeout", *(top(item.unit) for item in work)} or not fields:
         return "setup was not finished"
     if all(map(is_rotation, fields)):
         return "secret rotated"
-    changed = {top(diff.path) for diff in fields}
     if changed <= situation.drifted:
         return f"{', '.join(sorted(changed))} changed outside nexus"
     return _changed(fields)

@@ -6,17 +6,18 @@ what was not known yet, with the records that exist by then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from nexus.expressions import Scope, resolve
 from nexus.graph import DesiredGraph
 from nexus.kinds.base import Normalising, Unit
+from nexus.kinds.field_paths import with_part
 from nexus.model.addresses import Address
 from nexus.model.diagnostics import Diagnostic, Diagnostics, DiagnosticsError, error
 from nexus.model.expressions import Expression, Raw
-from nexus.model.resources import ResourceSpec
+from nexus.model.resources import FieldPath, ResourceSpec, Stage
 from nexus.model.state import OutputRecord, ResourceRecord, Tree
 from nexus.model.values import (
     UNKNOWN,
@@ -27,6 +28,7 @@ from nexus.model.values import (
     is_wholly_known,
     reveal,
 )
+from nexus.planning.conditions import Verdict, judge, still_open
 from nexus.planning.request import PlanRequest
 
 _SAME_IN_ALL_INSTANCES: Final = frozenset({"vars", "secrets", "env"})
@@ -137,12 +139,35 @@ class Evaluation:
         ignored = evaluated.spec.lifecycle.ignore_changes
         if record is None or not ignored:
             return evaluated
-        kept = {name: record.attributes[name] for name in ignored if name in record.attributes}
-        if all(evaluated.concealed.get(name) == value for name, value in kept.items()):
+        concealed = as_recorded(evaluated.concealed, record.attributes, ignored)
+        if concealed == evaluated.concealed:
             return evaluated
-        concealed = {**evaluated.concealed, **kept}
+        # A secret's old value is nowhere to be had: where the field is sent at all, the new one goes along.
+        kept = {name for name, value in concealed.items() if value != evaluated.concealed[name]}
+        plain = {name: concealed[name] for name in kept if not has_sensitive(concealed[name])}
         units = self._request.kinds[evaluated.spec.address.kind].units(concealed)
-        return replace(evaluated, concealed=concealed, units=units)
+        return replace(evaluated, attributes={**evaluated.attributes, **plain}, concealed=concealed, units=units)
+
+    def verdict(self, address: Address, stage: Stage, own: ResourceRecord | None) -> Verdict:
+        """What the conditions of a resource say by now. ``own`` is what is known of itself, for ``self``."""
+        spec = self._graph.resources[address]
+        conditions = spec.lifecycle.conditions.get(stage, ())
+        if not conditions:
+            return Verdict()
+        scope = self._scope(spec)
+        if stage is Stage.POSTCONDITION:
+            self.publish(address, own)
+            scope = replace(scope, this={**self.fields(address), **self._outputs[address]})
+        return judge(conditions, stage, scope, str(address))
+
+    def verdict_at_apply(self, address: Address, stage: Stage, lookup: Lookup) -> tuple[Diagnostic, ...]:
+        """The same with what exists by now. What still can't be told is wrong, too."""
+        for needed in self._graph.dag.needs(address):
+            self._publish_found(needed, lookup(needed))
+        if stage is Stage.POSTCONDITION and not self._evaluated[address].is_known:
+            self.evaluate(address)
+        verdict = self.verdict(address, stage, lookup(address))
+        return (*verdict.diagnostics, *((still_open(stage, str(address)),) if verdict.is_open else ()))
 
     def at_apply(self, address: Address, lookup: Lookup) -> Evaluated:
         """With what exists by now. Cheap when asked again for the same address.
@@ -258,6 +283,16 @@ def _is_shared(raw: Raw) -> bool:
 
 def _placed(diagnostics: Diagnostics, spec: ResourceSpec) -> list[Diagnostic]:
     return [item.at(spec.source, str(spec.address)) for item in diagnostics]
+
+
+def as_recorded(wanted: Attributes, recorded: Attributes, paths: Iterable[FieldPath]) -> Attributes:
+    """``wanted`` with everything at ``paths`` as it is recorded; what was never applied is as wanted."""
+    found = dict(wanted)
+    for path in paths:
+        for name in (path[0],) if path else tuple(wanted):
+            if name in recorded and name in found:
+                found[name] = with_part(found[name], path[1:], recorded[name])
+    return found
 
 
 def _altered(planned: Attributes, found: Attributes) -> list[str]:

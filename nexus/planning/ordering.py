@@ -63,7 +63,7 @@ class Assembly:
     def _draft_removals(self) -> None:
         for address, decision in self._decisions.items():
             if decision.removed is not None:
-                work = Work(decision.removal, cause=decision.cause)
+                work = Work(decision.removal, decision.removal_unit, decision.cause)
                 self._removals[address] = self._add(_Draft(address, work, decision.removed.uid))
 
     def _chain(self, address: Address) -> None:
@@ -124,7 +124,7 @@ class Assembly:
         if leftover.removed is None:
             return
         last = self._last.get(leftover.address) or self._removals.get(leftover.address)
-        work = Work(leftover.removal, cause=leftover.cause)
+        work = Work(leftover.removal, leftover.removal_unit, leftover.cause)
         self._add(_Draft(leftover.address, work, leftover.removed.uid, [last] if last else []))
 
     def _add(self, draft: _Draft) -> _Draft:

@@ -11,6 +11,7 @@ from nexus.model.diagnostics import Diagnostics, DiagnosticsError
 from nexus.planning.cascade import keep_up, order_replacements
 from nexus.planning.decide import CATALOGUE, Deciding
 from nexus.planning.evaluate import Evaluation
+from nexus.planning.limits import bounded
 from nexus.planning.lowering import LOWERINGS
 from nexus.planning.ordering import Assembly
 from nexus.planning.removal import check_protected, leftovers, removals
@@ -55,7 +56,7 @@ def make_plan(request: PlanRequest) -> Planned:
             lineage=request.state.lineage,
             base_serial=request.state.serial,
             changes=tuple(_change(item) for item in (*decisions.values(), *remains) if item.action is not None),
-            operations=assembly.operations(),
+            operations=bounded(assembly.operations(), request.graph),
             options=request.options,
             variables=dict(request.variables),
             diagnostics=diagnostics.sorted(),

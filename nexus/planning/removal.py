@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Final
 
 from nexus.model.addresses import Address
 from nexus.model.changes import Action, Verb
 from nexus.model.diagnostics import Diagnostics, SourceRange, error
+from nexus.model.resources import OnDestroy
 from nexus.model.state import ResourceRecord
 from nexus.planning.request import PlanRequest
 from nexus.planning.situation import situation_of
 from nexus.planning.work import Decision
 
 _WITHOUT_OBJECT = ("step",)
+_KEPT: Final = {
+    OnDestroy.KILL: "",
+    OnDestroy.PAUSE: "left paused in the account (on_destroy)",
+    OnDestroy.SNAPSHOT: "a snapshot of it stays (on_destroy)",
+}
 
 
 def removals(request: PlanRequest, chosen: Collection[Address] | None) -> list[Decision]:
@@ -38,15 +45,23 @@ def leftovers(request: PlanRequest, chosen: Collection[Address] | None) -> list[
 def _removal(request: PlanRequest, record: ResourceRecord, cause: str) -> Decision:
     situation = situation_of(record, request.observation)
     forget = record.address.kind in _WITHOUT_OBJECT or bool(situation.missing)
+    on_destroy = OnDestroy.KILL if forget else destroyed_as(request, record)
     return Decision(
         address=record.address,
-        action=Action.FORGET if forget else Action.DELETE,
-        cause=f"{cause}; {situation.missing}" if situation.missing else cause,
+        action=Action.FORGET if forget else Action.RELEASE if on_destroy is OnDestroy.PAUSE else Action.DELETE,
+        cause="; ".join(filter(None, (cause, situation.missing, _KEPT[on_destroy]))),
         data_loss=record.address.kind == "volume" and not forget,
         situation=situation,
         removed=record,
         removal=Verb.FORGET if forget else Verb.DELETE,
+        on_destroy=on_destroy,
     )
+
+
+def destroyed_as(request: PlanRequest, record: ResourceRecord) -> OnDestroy:
+    """What its block says becomes of it; once that is gone, what the state remembers."""
+    spec = request.graph.resources.get(record.address)
+    return record.on_destroy if spec is None else spec.lifecycle.on_destroy
 
 
 def check_protected(request: PlanRequest, decisions: Iterable[Decision], diagnostics: Diagnostics) -> None:

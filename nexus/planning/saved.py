@@ -46,7 +46,12 @@ def plan_to_json(plan: Plan) -> Json:
     """The document without its digest."""
     document = public_plan(plan, to_json)
     document["operations"] = [
-        {**operation_to_json(operation), "uid": operation.uid or None, "force": operation.force}
+        {
+            **operation_to_json(operation),
+            "uid": operation.uid or None,
+            "force": operation.force,
+            "limit": operation.limit,
+        }
         for operation in plan.operations
     ]
     return {
@@ -137,6 +142,9 @@ def _options(options: PlanOptions) -> Json:
         "run": [str(address) for address in options.run],
         "destroy": options.destroy,
         "refresh": options.refresh,
+        "deep": options.deep,
+        "refresh_only": options.refresh_only,
+        "allow_missing": options.allow_missing,
     }
 
 
@@ -226,6 +234,7 @@ def _read_operation(data: Mapping[str, object]) -> Operation:
         cause=_text(data["cause"]),
         uid=_text(data["uid"] or ""),
         force=data["force"] is True,
+        limit=None if data.get("limit") is None else _number(data["limit"]),
     )
 
 
@@ -240,6 +249,9 @@ def _read_options(data: Mapping[str, object]) -> PlanOptions:
         run=addresses("run"),
         destroy=data["destroy"] is True,
         refresh=data["refresh"] is True,
+        deep=data.get("deep") is True,
+        refresh_only=data.get("refresh_only") is True,
+        allow_missing=data.get("allow_missing") is True,
     )
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from nexus.kinds.base import Unit
+from nexus.kinds.field_paths import covers
 from nexus.model.diagnostics import Diagnostic, error
-from nexus.model.observation import Observation, Presence
-from nexus.model.state import ResourceRecord
+from nexus.model.observation import Observation, Observed, Presence
+from nexus.model.resources import FieldPath
+from nexus.model.state import LOST, ResourceRecord
 from nexus.model.values import Value
 
 SETUP_FACT: Final = "setup"
 """The fact that says, unit by unit, what the inside of a sandbox tells about its setup; only after a deep look."""
+
+CLOCKS_DIFFER_BY: Final = 30.0
+"""Seconds by which an end may seem to be another one because this machine's clock is."""
 
 _WITHOUT_OBJECT: Final = ("step",)
 """Kinds of which nothing lives out there: their record is all there is."""
@@ -23,13 +29,15 @@ _WITHOUT_OBJECT: Final = ("step",)
 class Situation:
     """``record`` tells what holds now, facts that were seen included; ``drifted`` are fields that are not as applied.
 
-    ``missing`` says, in words, why an object that the state knows is not there any more.
+    ``lost`` are units of setup that are not as they were done. ``missing`` says, in words, why an object that the state
+    knows is not there any more.
     """
 
     record: ResourceRecord
     presence: Presence
     missing: str = ""
     drifted: frozenset[str] = frozenset()
+    lost: frozenset[str] = frozenset()
     expires_at: str | None = None
 
     @property
@@ -65,23 +73,66 @@ def situation_of(record: ResourceRecord, observation: Observation) -> Situation:
             missing = "gone: killed or removed outside nexus"
             return Situation(record=record, presence=observed.presence, missing=missing)
         case presence:
-            seen, drifted = _with_facts(record, observed.facts)
-            return Situation(record=seen, presence=presence, drifted=drifted, expires_at=expires_at)
+            fields, lost = _seen_fields(record, observed.facts), _lost_units(record, observed.facts)
+            if observation.deep and (shortened := _shortened(record, observed)) is not None:
+                fields["timeout"] = shortened
+            seen = record
+            if fields or lost:
+                setup = {**record.setup, **dict.fromkeys(lost, LOST)}
+                seen = replace(record, attributes={**record.attributes, **fields}, setup=setup)
+            return Situation(
+                record=seen, presence=presence, drifted=frozenset(fields), lost=lost, expires_at=expires_at
+            )
 
 
-def _with_facts(record: ResourceRecord, facts: Mapping[str, object]) -> tuple[ResourceRecord, frozenset[str]]:
-    if not facts:
-        return record, frozenset()
-    fields: dict[str, Value] = {
+def _seen_fields(record: ResourceRecord, facts: Mapping[str, object]) -> dict[str, Value]:
+    """Fields that were seen to be other than they were applied."""
+    return {
         name: value  # type: ignore[misc]  # facts are normalised like attributes
         for name, value in facts.items()
         if name in record.attributes and record.attributes[name] != value
     }
-    setup = facts.get(SETUP_FACT)
-    done = {str(unit): str(digest) for unit, digest in setup.items()} if isinstance(setup, Mapping) else record.setup
-    if not fields and done == record.setup:
-        return record, frozenset()
-    return replace(record, attributes={**record.attributes, **fields}, setup=done), frozenset(fields)
+
+
+def _shortened(record: ResourceRecord, observed: Observed) -> int | None:
+    """The time to live that somebody gave a running sandbox instead of its own, where it ends earlier by that.
+
+    Longer ones are no drift: whoever connects to a sandbox prolongs its life.
+    """
+    timeout = record.attributes.get("timeout")
+    if observed.presence is not Presence.RUNNING or not isinstance(timeout, int) or record.expires_at is None:
+        return None
+    try:
+        end = datetime.fromisoformat(observed.expires_at or record.expires_at)
+        lacking = (datetime.fromisoformat(record.expires_at) - end).total_seconds()
+    except ValueError:
+        return None
+    return max(timeout - round(lacking), 0) if lacking > CLOCKS_DIFFER_BY else None
+
+
+def _lost_units(record: ResourceRecord, facts: Mapping[str, object]) -> frozenset[str]:
+    done = facts.get(SETUP_FACT)
+    if not isinstance(done, Mapping):
+        return frozenset()
+    return frozenset(unit for unit in record.setup if unit not in done and record.setup[unit] != LOST)
+
+
+def believed(situation: Situation, ignored: Collection[FieldPath], units: Iterable[Unit]) -> Situation:
+    """The situation without what was lost inside, where changes of it are to be left alone."""
+    field_of = {unit.name: unit.field for unit in units}
+    kept = {
+        name
+        for name in situation.lost
+        if covers(ignored, (field_of.get(name, name.partition("[")[0]),)) or covers(ignored, ("packages", name))
+    }
+    if not kept:
+        return situation
+    # Any text but LOST does: the wanted digest, where there is one, says that nothing is to be done.
+    wanted = {unit.name: unit.digest for unit in units if unit.digest is not None}
+    setup = {
+        name: wanted.get(name, digest) if name in kept else digest for name, digest in situation.record.setup.items()
+    }
+    return replace(situation, record=replace(situation.record, setup=setup), lost=situation.lost - kept)
 
 
 def presence_unknown(situation: Situation) -> Diagnostic:

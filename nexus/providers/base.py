@@ -86,10 +86,12 @@ class Call:
 class Result:
     """What a call left behind. ``record`` is None when nothing is left (deletes), else the whole new record, best
     made with :func:`nexus.providers.recording.record_after`. ``unchanged``: it turned out that nothing had to be done.
+    ``note`` tells a person what stays behind, such as the id of a snapshot.
     """
 
     record: ResourceRecord | None
     unchanged: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +171,13 @@ class Provider(Protocol):
         Raises ProviderError when nothing can be known (wrong key, no connection). Changes nothing.
         """
 
+    async def look_inside(self, state: State, observation: Observation) -> Observation:
+        """The observation with what a look into every running sandbox tells: the fact ``setup`` maps the units that are
+        still as they were done to their digests, ``findings`` the others to sentences. A few requests for each sandbox.
+
+        One that does not answer is left as it was seen, with a diagnostic. Changes nothing that was declared.
+        """
+
     async def find(self, state: State, intents: Sequence[Intent]) -> Mapping[str, tuple[Found, ...]]:
         """The live objects that these creates have made, by key, oldest first; empty where none is seen (yet).
 
@@ -182,8 +191,10 @@ class Provider(Protocol):
         RECORD changes nothing out there: the answer is the record with everything taken in that needs no work.
         MUST send ``call.key`` with every create and mark what it makes with project, environment, address, uid and key.
         MUST answer a create with the object that exists, where one with this key does. A delete of what is gone
-        succeeds. MUST NOT try again what the executor is asked to (its own transport may reconnect); MUST NOT keep
-        anything between calls that a later call needs; MUST NOT record anything but ``call.attributes``.
+        succeeds; one with the unit ``pause`` or ``snapshot`` leaves the sandbox paused, or a snapshot of it, and may be
+        made again until it has succeeded. MUST NOT try again what the executor is asked to (its own transport may
+        reconnect); MUST NOT keep anything between calls that a later call needs; MUST NOT record anything but
+        ``call.attributes``.
         """
 
     async def discard(self, intent: Intent, found: Found) -> None:

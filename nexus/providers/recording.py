@@ -79,7 +79,7 @@ def _applied(call: Call, record: ResourceRecord) -> tuple[Attributes, Mapping[st
             return dict(call.attributes), {unit.name: unit.digest for unit in call.units if unit.digest is not None}
         case Verb.RECORD:
             return _recorded(call, record)
-        case Verb.RESUME | Verb.DELETE | Verb.FORGET:
+        case Verb.RESUME | Verb.DELETE | Verb.FORGET | Verb.CHECK | Verb.REFRESH:
             return record.attributes, record.setup
         case _ if call.operation.unit:
             return _unit_done(call, record)

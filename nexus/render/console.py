@@ -22,6 +22,8 @@ THEME = Theme(
         "extend": "cyan",
         "adopt": "blue",
         "forget": "bright_black",
+        "release": "yellow",
+        "refresh": "blue",
         "error": "bold red",
         "warning": "bold yellow",
         "hint": "cyan",

@@ -145,6 +145,7 @@ def _event(event: Event) -> Json:
                 "outcome": event.outcome.value,
                 "seconds": round(event.seconds, 3),
                 "reason": event.reason,
+                "note": event.note,
                 "diagnostic": None if event.diagnostic is None else diagnostic_to_json(event.diagnostic),
             }
         case DiagnosticRaised(diagnostic=diagnostic):

@@ -13,7 +13,8 @@ from nexus.render.values import duration, size
 
 def print_status(console: Console, status: Mapping[str, object]) -> None:
     """A line for each thing that is known; what is not known here is shown as it came."""
-    rows = {_label(name): _value(name, value) for name, value in status.items() if name != "now"}
+    shown = {name: value for name, value in status.items() if name != "now" and value != []}
+    rows = {_label(name): _value(name, value) for name, value in shown.items()}
     width = max(map(len, rows), default=0)
     for label, text in rows.items():
         console.print(Text.assemble((f"{label:<{width}}", "faint"), f"  {text}"))
@@ -33,6 +34,8 @@ def _value(name: str, value: object) -> str:
             return duration(value)
         case int() if name.endswith("Bytes"):
             return size(value)
+        case list():
+            return "; ".join(map(str, value))
         case Mapping():
             return ", ".join(f"{_value(key, item)} {_unit(key)}" for key, item in value.items())
         case _:

@@ -24,6 +24,8 @@ SYMBOLS: Final = {
     Action.EXTEND: "=",
     Action.ADOPT: "<-",
     Action.FORGET: "x",
+    Action.RELEASE: "||",
+    Action.REFRESH: "<~",
 }
 
 PHRASES: Final = {
@@ -36,6 +38,8 @@ PHRASES: Final = {
     Action.EXTEND: "to extend",
     Action.ADOPT: "to adopt",
     Action.FORGET: "to forget",
+    Action.RELEASE: "to release",
+    Action.REFRESH: "to take in",
 }
 
 _INDENT: Final = "      "

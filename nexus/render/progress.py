@@ -116,7 +116,7 @@ class Progress:
         match event.outcome:
             case Outcome.SUCCEEDED:
                 if operation.verb not in QUIET_VERBS:
-                    self._line(mark, style, operation, words, took)
+                    self._line(mark, style, operation, f"{words}; {event.note}" if event.note else words, took)
             case Outcome.UNCHANGED:
                 self._line(mark, style, operation, f"{event.reason or 'nothing had to be done'}")
             case Outcome.FAILED:

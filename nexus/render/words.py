@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final, assert_never
 
 from nexus.model.changes import Action, Operation, Verb
+from nexus.model.resources import OnDestroy
 
-QUIET_VERBS: Final = frozenset({Verb.ARM, Verb.RECORD, Verb.FORGET})
+QUIET_VERBS: Final = frozenset({Verb.ARM, Verb.RECORD, Verb.FORGET, Verb.CHECK})
 """Bookkeeping: nothing that a person waits for."""
 
 DONE: Final = {
@@ -19,6 +20,8 @@ DONE: Final = {
     Action.EXTEND: "extended",
     Action.ADOPT: "adopted",
     Action.FORGET: "forgotten",
+    Action.RELEASE: "released",
+    Action.REFRESH: "taken in",
 }
 
 
@@ -40,6 +43,8 @@ def _words(operation: Operation, action: Action | None) -> tuple[str, str]:
         case Verb.CREATE:
             again = " the new one" if action is Action.REPLACE else ""
             return f"creating{again}", f"created{again}"
+        case Verb.DELETE if unit == OnDestroy.PAUSE:
+            return "pausing and releasing", "paused and released"
         case Verb.DELETE:
             old = " the old one" if action is Action.REPLACE else ""
             return f"deleting{old}", f"deleted{old}"
@@ -75,5 +80,9 @@ def _words(operation: Operation, action: Action | None) -> tuple[str, str]:
             return "forgetting", "forgot"
         case Verb.RECORD:
             return "recording", "recorded"
+        case Verb.CHECK:
+            return f"checking its {unit}s", f"checked its {unit}s"
+        case Verb.REFRESH:
+            return "taking in what is out there", "took in what is out there"
         case _:
             assert_never(operation.verb)

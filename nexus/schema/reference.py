@@ -57,7 +57,7 @@ def meta_table(*kinds: str) -> str:
     found = {field.name: field for kind in kinds for field in KINDS[kind].fields if field.meta}
     rows = []
     for field in found.values():
-        parts = list(_parts(_without_choices(field), f"{field.name}."))
+        parts = list(_parts(field.schema, f"{field.name}."))
         rows += [(_code(field.name), _value(field.schema), field.description)]
         rows += [(row[0], row[1], row[3]) for row in parts]
     return _table(("field", "value", "meaning"), rows)
@@ -96,19 +96,6 @@ def _parts(schema: Schema, prefix: str) -> Iterator[tuple[str, str, str, str]]:
         meaning = str(part.get("description", ""))
         if meaning:
             yield _code(prefix + name), _value(part), "required" if must else _default(part), meaning
-
-
-def _without_choices(field: Field) -> Schema:
-    """The names of fields that lifecycle may hold would fill a page: they are those of the kind."""
-    properties = field.schema.get("properties")
-    if not isinstance(properties, Mapping):
-        return field.schema
-    names = {"title": "list of fields"}
-    return {
-        "properties": {
-            name: {**part, **names} if part.get("type") == "array" else part for name, part in properties.items()
-        }
-    }
 
 
 def _value(schema: Schema) -> str:

@@ -107,7 +107,8 @@ class Walk:
         pattern = schema.get("pattern")
         if isinstance(pattern, str) and not _compiled(pattern).search(value):
             wanted = "an absolute path" if pattern == "^/" else _wanted(schema)
-            self._add("invalid-value", path, f"{self._label(path)} must be {wanted}, not {shown(value)}")
+            hint = _nearest_example(schema, value)
+            self._add("invalid-value", path, f"{self._label(path)} must be {wanted}, not {shown(value)}", hint=hint)
 
     def _number(self, schema: Schema, value: float, path: Path) -> None:
         minimum, maximum = schema.get("minimum"), schema.get("maximum")
@@ -228,6 +229,14 @@ def _wanted(schema: Schema) -> str:
     wanted = " or ".join(filter(None, [", ".join(words[:-1]), words[-1] if words else ""]))
     pattern = schema.get("pattern")
     return f"{wanted}{f' that matches {pattern}' if pattern else examples(schema)}"
+
+
+def _nearest_example(schema: Schema, value: str) -> str:
+    """The one that was meant, where the examples are all the words that may begin the text."""
+    words = schema.get("examples")
+    if not isinstance(words, list) or len(words) < 3:
+        return ""
+    return did_you_mean(re.split(r"[.\[]", value)[0], map(str, words))
 
 
 @lru_cache(maxsize=256)

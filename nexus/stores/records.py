@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final, TypeVar
 
 from nexus.model.addresses import Address
+from nexus.model.resources import OnDestroy
 from nexus.model.state import FileEntry, Intent, OutputRecord, ResourceRecord, Target, Tree
 from nexus.model.values import Attributes, Fingerprint, Sensitive, Unknown, Value, from_json, to_json
 
@@ -114,6 +115,7 @@ def record_to_json(record: ResourceRecord) -> Json:
         "setup": record.setup,
         "depends_on": [str(address) for address in record.depends_on],
         "protected": record.protected,
+        **({} if record.on_destroy is OnDestroy.KILL else {"on_destroy": record.on_destroy.value}),
         "created_at": record.created_at,
         "expires_at": record.expires_at,
     }
@@ -133,9 +135,17 @@ def record_from_json(data: object) -> ResourceRecord:
         setup=setup,  # type: ignore[arg-type]
         depends_on=_addresses(items(found, "depends_on")),
         protected=flag(found, "protected"),
+        on_destroy=_on_destroy(text(found, "on_destroy", OnDestroy.KILL)),
         created_at=text(found, "created_at", ""),
         expires_at=None if found.get("expires_at") is None else text(found, "expires_at"),
     )
+
+
+def _on_destroy(word: str) -> OnDestroy:
+    try:
+        return OnDestroy(word)
+    except ValueError:
+        raise ShapeError(f"on_destroy is {word!r}, which this nexus does not know") from None
 
 
 def _addresses(texts: Iterable[object]) -> tuple[Address, ...]:
@@ -194,14 +204,16 @@ def _tree(data: Json) -> Tree:
 
 
 def target_to_json(target: Target | None) -> Json | None:
-    return None if target is None else {"kind": target.kind, "account": target.account}
+    if target is None:
+        return None
+    return {"kind": target.kind, "account": target.account, **({"access": target.access} if target.access else {})}
 
 
 def target_from_json(data: object) -> Target | None:
     if data is None:
         return None
     found = mapping(data, "target")
-    return Target(text(found, "kind"), text(found, "account", ""))
+    return Target(text(found, "kind"), text(found, "account", ""), text(found, "access", ""))
 
 
 def output_to_json(output: OutputRecord) -> Json:

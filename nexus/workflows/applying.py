@@ -120,7 +120,13 @@ async def _carry_out(
     )
     bind_interrupt(executor.interrupt)
     async with explained():
-        result = await executor.run(draft.plan, draft.survey.state, Resolver(draft.evaluation), draft.files)
+        result = await executor.run(
+            draft.plan,
+            draft.survey.state,
+            Resolver(draft.evaluation),
+            draft.files,
+            draft.evaluation.verdict_at_apply,
+        )
     outputs, notes = _outputs(draft, result.state)
     try:
         await session.backend.lock.verify()
@@ -153,6 +159,7 @@ class Resolver:
             trees=found.trees,
             depends_on=found.spec.depends_on,
             protected=found.spec.lifecycle.prevent_destroy,
+            on_destroy=found.spec.lifecycle.on_destroy,
         )
 
 

@@ -29,7 +29,7 @@ class Survey:
     """One frozen picture of the outside. Never printed: ``secrets`` are in it.
 
     ``unwritten`` says that ``state`` is not the stored one: what is ``moved`` in the manifest lies at its new address
-    already. An apply writes it once it has been approved: until then, a saved plan is still for the state it was made for.
+    already. An apply writes it once it is approved; until then, a saved plan still is for the state it was made for.
     """
 
     state: State

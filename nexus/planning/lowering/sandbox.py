@@ -7,6 +7,7 @@ from typing import Final
 
 from nexus.kinds.base import Unit
 from nexus.model.changes import FieldDiff, Verb
+from nexus.model.state import LOST
 from nexus.planning.diff import top
 from nexus.planning.evaluate import Evaluated
 from nexus.planning.situation import Situation
@@ -64,7 +65,9 @@ def _outside(situation: Situation, changed: set[str]) -> Iterator[Work]:
     if "timeout" not in situation.record.attributes:
         yield Work(Verb.ARM, cause="setup was not finished")
     elif "timeout" in changed:
-        yield Work(Verb.EXTEND, cause="timeout changed")
+        yield Work(
+            Verb.EXTEND, cause="timeout changed outside nexus" if "timeout" in situation.drifted else "timeout changed"
+        )
     if "network" in changed:
         yield Work(Verb.SET_NETWORK, cause="network changed")
 
@@ -85,6 +88,8 @@ def _inside(evaluated: Evaluated, situation: Situation) -> Iterator[Work]:
 def _cause(unit: Unit, done: Mapping[str, str], again: set[str]) -> str | None:
     if unit.name not in done:
         return "not done yet"
+    if done[unit.name] == LOST:
+        return "changed inside the sandbox"
     if unit.digest is None:
         return f"{unit.field} may change"
     if done[unit.name] != unit.digest:

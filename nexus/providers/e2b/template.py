@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import shlex
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from e2b.template.main import TemplateBase, TemplateBuilder, TemplateClass
 from nexus.kinds.base import SourceFiles
 from nexus.kinds.bases import BaseSource
 from nexus.kinds.packages import MANAGERS
+from nexus.kinds.readiness import START_LOG, ReadyCheck
 from nexus.kinds.template import TemplateSpec, build_env_vars
 from nexus.kinds.uploads import UploadSpec
 from nexus.model.changes import Verb
@@ -134,7 +136,11 @@ class TemplateHandler:
             builder.run_cmd(_strict(spec.startup_script), user=ROOT)
         ready = spec.ready.command if spec.ready is not None else None
         if spec.start_command is not None:
-            return builder.set_start_cmd(spec.start_command, ready or _READY_AT_ONCE)
+            command = spec.start_command
+            if spec.ready is not None and spec.ready.check is ReadyCheck.LOG:
+                builder.run_cmd(f"install -m 640 -o {shlex.quote(spec.user)} /dev/null {START_LOG}", user=ROOT)
+                command = f"exec > >(tee -a {START_LOG}) 2>&1\n{command}"
+            return builder.set_start_cmd(command, ready or _READY_AT_ONCE)
         return builder.set_ready_cmd(ready) if ready is not None else builder
 
     async def _move_default(self, spec: TemplateSpec) -> None:

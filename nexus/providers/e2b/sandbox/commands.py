@@ -26,6 +26,7 @@ async def run_command(inside: Inside, call: Call, spec: SandboxSpec, receipt: Re
         user=ROOT,
         files={"receipt": after.to_json().encode()},
         after_success=commit_command('"$F/receipt"'),
+        ended_with_us=True,
     )
     ran = await run_job(inside, job, output)
     if ran.finished.exit_code != 0:

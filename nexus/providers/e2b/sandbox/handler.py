@@ -6,7 +6,7 @@ from nexus.kinds.sandbox import SandboxSpec
 from nexus.model.changes import Verb
 from nexus.providers.base import Call, ProviderError, Result
 from nexus.providers.e2b import errors
-from nexus.providers.e2b.sandbox import commands, environment, lifecycle, packages, processes, uploads
+from nexus.providers.e2b.sandbox import commands, endings, environment, lifecycle, packages, processes, uploads
 from nexus.providers.e2b.world import World, record_of, spec_of, unsupported
 from nexus.providers.recording import record_after
 
@@ -30,7 +30,7 @@ class SandboxHandler:
             case Verb.RECORD:
                 return await lifecycle.record(self._world, call)
             case Verb.DELETE:
-                return await lifecycle.delete(self._world, call)
+                return await endings.delete(self._world, call)
             case Verb.SET_ENV | Verb.INSTALL | Verb.UPLOAD | Verb.RUN_COMMAND | Verb.START | Verb.AWAIT_READY:
                 return await self._explained(call)
             case _:

@@ -1,4 +1,4 @@
-"""A sandbox's life as E2B sees it: made with a short lease, given its time, changed in place, resumed, killed."""
+"""A sandbox's life as E2B sees it: made with a short lease, given its time, changed in place, resumed."""
 
 from __future__ import annotations
 
@@ -94,14 +94,6 @@ async def record(world: World, call: Call) -> Result:
     spec = spec_of(call, SandboxSpec)
     urls = await urls_of(world.connection, known.id, spec.ports)
     return Result(record_after(call, outputs=outputs(call, known.id, urls)))
-
-
-async def delete(world: World, call: Call) -> Result:
-    """Kill a sandbox, paused or not. One that is gone already is no failure."""
-    found = record_of(call)
-    world.sandboxes.forget(found.id)
-    killed = await world.connection.client.AsyncSandbox.kill(found.id)
-    return Result(None, unchanged=not killed)
 
 
 def outputs(call: Call, sandbox_id: str, urls: Mapping[str, Value]) -> dict[str, Value]:

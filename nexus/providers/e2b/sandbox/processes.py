@@ -10,6 +10,7 @@ import shlex
 from dataclasses import replace
 from typing import Final
 
+from nexus.kinds.readiness import START_LOG
 from nexus.kinds.sandbox import SandboxSpec
 from nexus.providers.base import Call
 from nexus.providers.e2b import errors
@@ -20,7 +21,6 @@ from nexus.providers.e2b.receipts import Receipt, commit_command
 from nexus.providers.e2b.shell import END_MARKED
 
 MARK: Final = "NEXUS_START=1"
-LOG_FILE: Final = "/var/log/nexus-start.log"
 PID_FILE: Final = f"{RUN_FOLDER}/start.pid"
 _STOP_SECONDS: Final = 10
 
@@ -48,7 +48,7 @@ async def _restart(inside: Inside, spec: SandboxSpec, command: str | None, recei
 async def _stop(inside: Inside, user: str) -> None:
     await inside.check(
         f"{END_MARKED}\nend_marked {MARK} {_STOP_SECONDS}\n"
-        f"rm -f {PID_FILE}; : > {LOG_FILE} && chown {shlex.quote(user)}: {LOG_FILE} && chmod 640 {LOG_FILE}",
+        f"rm -f {PID_FILE}; : > {START_LOG} && chown {shlex.quote(user)}: {START_LOG} && chmod 640 {START_LOG}",
         user=ROOT,
         summary="The old process could not be stopped",
     )
@@ -61,11 +61,11 @@ async def _launch(inside: Inside, user: str, command: str) -> str:
     await inside.write({f"{folder}/start_command": command.encode()}, user=user)
     finished = await inside.run(
         f"chmod 700 {folder}; export {MARK}\n"
-        f"setsid {STRICT_BASH} {folder}/start_command > {LOG_FILE} 2>&1 < /dev/null &\n"
+        f"setsid {STRICT_BASH} {folder}/start_command > {START_LOG} 2>&1 < /dev/null &\n"
         "pid=$!; echo $pid\n"
         "for i in 1 2 3 4 5 6; do\n"
         "  sleep 0.05; kill -0 $pid 2>/dev/null && continue\n"
-        f"  wait $pid; code=$?; [ $code = 0 ] || tail -n 20 {LOG_FILE} >&2; exit $code\n"
+        f"  wait $pid; code=$?; [ $code = 0 ] || tail -n 20 {START_LOG} >&2; exit $code\n"
         "done",
         user=user,
     )
@@ -105,7 +105,7 @@ async def await_ready(inside: Inside, call: Call, spec: SandboxSpec) -> None:
     )
     ran = await run_job(inside, job, output)
     if ran.finished.exit_code != 0:
-        log = await inside.run(f"tail -n 20 {LOG_FILE} 2>/dev/null", user=ROOT)
+        log = await inside.run(f"tail -n 20 {START_LOG} 2>/dev/null", user=ROOT)
         raise errors.failure(
             "not-ready",
             f"The sandbox was not ready after {ready.timeout} s",
