@@ -16,6 +16,7 @@ from nexus.local.control_plane.guards import Guards
 from nexus.local.control_plane.rate_limits import RateLimits
 from nexus.local.control_plane.sandbox_routes import SandboxRoutes
 from nexus.local.control_plane.secret_routes import SecretRoutes
+from nexus.local.control_plane.segments import Segments
 from nexus.local.control_plane.snapshot_routes import SnapshotRoutes
 from nexus.local.control_plane.template_routes import TemplateRoutes
 from nexus.local.control_plane.volume_content_routes import VolumeContentRoutes
@@ -34,7 +35,7 @@ def create_app(engine: Engine) -> ASGIApp:
     handlers = {EngineError: on_engine_error, HTTPException: on_http_error}
     app: ASGIApp = RateLimits(BugReporter(ExceptionMiddleware(router, handlers)), engine.quotas)
     app = Guards(app, engine.settings.api_key, engine.settings.access_token)
-    return Faults(app, engine.faults, engine.mishaps)
+    return Segments(Faults(app, engine.faults, engine.mishaps))
 
 
 def _routes(engine: Engine) -> list[Route]:
@@ -49,8 +50,8 @@ def _routes(engine: Engine) -> list[Route]:
         api_url=engine.settings.api_url,
         token=engine.settings.token,
     )
-    volumes = VolumeRoutes(engine.volumes, engine.sandboxes, engine.sandbox_wire)
-    secrets = SecretRoutes(engine.secrets)
+    volumes = VolumeRoutes(engine.volumes, engine.sandboxes, engine.sandbox_wire, engine.quotas)
+    secrets = SecretRoutes(engine.secrets, engine.quotas)
     volume_content = VolumeContentRoutes(engine.volumes.files, engine.settings.token)
     snapshots = SnapshotRoutes(engine.snapshots, engine.copier, engine.quotas, engine.sandbox_wire)
     own = EngineRoutes(engine.status, lambda kill: engine.request_shutdown(kill), engine.forwards.open, engine.prune)

@@ -135,7 +135,7 @@ class Engine:
         self.archives = ArchiveStore(self.settings.archives, self.space)
         environment = dict(guest_environment(os.environ))
         builder = Builder(self.isolation, self.registry, self.archives, environment, self.retention)
-        self.builds = BuildService(self.registry, self._template_records, builder, self.clock, self.space)
+        self.builds = BuildService(self.registry, self._template_records, builder, self.clock, self.space, self.quotas)
         self.retention.add_source(self.registry.needed_layers)
         self.registry.on_change = self.janitor.wake
 

@@ -1,6 +1,6 @@
 """``make fuzz``: Schemathesis holds a local engine against E2B's OpenAPI documents.
 
-``python -m tests.local.fuzzing [control-plane|volumes|envd …]`` starts an engine of its own with
+``python -m tests.local.fuzzing [control-plane|accounts|volumes|envd …]`` starts an engine of its own with
 small limits, prepares sandboxes, a template, a volume and a secret for the fuzzer to find, and removes all of it again.
 """
 
@@ -85,11 +85,26 @@ def control_plane(endpoint: Endpoint) -> Target:
         if name in document["components"]["parameters"]:
             _offer(document["components"]["parameters"][name]["schema"], values)
     _offer(document["components"]["schemas"]["NewSandbox"]["properties"]["templateID"], known["templateID"])
+    _add_second_forms(document)
     return Target(
         name="control-plane",
         document=document,
         url=endpoint.api_url,
-        headers={"X-API-KEY": endpoint.api_key, "Authorization": f"Bearer {_access_token(endpoint)}"},
+        headers={"X-API-KEY": endpoint.api_key},
+    )
+
+
+def accounts(endpoint: Endpoint) -> Target:
+    """What an access token opens."""
+    document = _documented("e2b-openapi.yml")
+    for path, item in list(document["paths"].items()):
+        opened = {key: value for key, value in item.items() if not isinstance(value, dict) or _takes_token(value)}
+        document["paths"][path] = opened
+    return Target(
+        name="accounts",
+        document=document,
+        url=endpoint.api_url,
+        headers={"Authorization": f"Bearer {_access_token(endpoint)}"},
     )
 
 
@@ -124,7 +139,12 @@ def envd(endpoint: Endpoint) -> Target:
     )
 
 
-_TARGETS: dict[str, Callable[[Endpoint], Target]] = {"control-plane": control_plane, "volumes": volumes, "envd": envd}
+_TARGETS: dict[str, Callable[[Endpoint], Target]] = {
+    "control-plane": control_plane,
+    "accounts": accounts,
+    "volumes": volumes,
+    "envd": envd,
+}
 
 
 @contextmanager
@@ -161,6 +181,17 @@ def _documented(name: str) -> dict[str, Any]:
                 for status in _ALWAYS_POSSIBLE:
                     operation["responses"].setdefault(status, copy.deepcopy(_ERROR))
     return document
+
+
+def _add_second_forms(document: dict[str, Any]) -> None:
+    """What the SDK calls and the document has only in its first form."""
+    paths = document["paths"]
+    paths["/v2/sandboxes"]["post"] = copy.deepcopy(paths["/sandboxes"]["post"])
+    paths["/v2/sandboxes/{sandboxID}/connect"] = copy.deepcopy(paths["/sandboxes/{sandboxID}/connect"])
+
+
+def _takes_token(operation: dict[str, Any]) -> bool:
+    return any("AccessTokenAuth" in option for option in operation.get("security", ()))
 
 
 def _offer(schema: dict[str, Any], values: Sequence[str]) -> None:

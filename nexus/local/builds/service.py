@@ -16,6 +16,7 @@ from nexus.local.builds.references import DEFAULT_TAG, check_tag, parse_referenc
 from nexus.local.builds.registry import TemplateRegistry, new_build_id
 from nexus.local.clock import Clock
 from nexus.local.errors import InvalidRequestError
+from nexus.local.limits.quotas import Quotas
 from nexus.local.storage.space import DiskSpace
 
 PARALLEL_BUILDS = 2
@@ -42,12 +43,14 @@ class BuildService:
         builder: Builder,
         clock: Clock,
         space: DiskSpace,
+        quotas: Quotas,
     ) -> None:
         self._registry = registry
         self._records = records
         self._builder = builder
         self._clock = clock
         self._space = space
+        self._quotas = quotas
         self._turns = asyncio.Semaphore(PARALLEL_BUILDS)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._logs: dict[str, BuildLog] = {}
@@ -66,7 +69,7 @@ class BuildService:
 
     async def register(self, request: BuildRequest) -> tuple[Template, Build]:
         """A new build of the template of that name, which is made when it is new. Raises EngineError."""
-        self._space.check("build a template")
+        self._check_room()
         reference = parse_reference(request.name)
         if "/" in reference.name:
             raise InvalidRequestError(f"template name '{request.name}' has a namespace that is not this engine's")
@@ -94,7 +97,7 @@ class BuildService:
         build = self._registry.build(template.id, build_id)
         if build.status is not BuildStatus.WAITING:
             raise InvalidRequestError("build is not in waiting state")
-        self._space.check("build a template")
+        self._check_room()
         building = replace(build, status=BuildStatus.BUILDING, updated_at=self._clock.now())
         await self._registry.save_build(building)
         for other in self._registry.builds_of(template.id):
@@ -120,6 +123,10 @@ class BuildService:
             return []
         log = self._logs.get(build.id)
         return log.entries if log is not None else read_log(self._records.log_file(build.id))
+
+    def _check_room(self) -> None:
+        self._space.check("build a template")
+        self._quotas.check_builds(len(self._running))
 
     async def _run(self, build: Build, spec: BuildSpec, log: BuildLog) -> None:
         try:

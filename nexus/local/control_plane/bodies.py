@@ -107,18 +107,26 @@ class Fields:
 
 
 async def read_fields(request: Request) -> Fields:
-    """The request's JSON object; an empty body counts as an empty one."""
-    value = await read_json(request)
+    """The request's JSON object."""
+    return _fields(await read_json(request))
+
+
+async def read_optional_fields(request: Request) -> Fields:
+    """The request's JSON object; no body counts as an empty one."""
+    return _fields(await read_json(request, default={}))
+
+
+def _fields(value: object) -> Fields:
     if not isinstance(value, dict):
         raise InvalidRequestError("Invalid request body: a JSON object is expected")
     return Fields(value)
 
 
-async def read_json(request: Request) -> object:
-    """The request's JSON value, an empty object when there is no body. The body is read whole before it is refused."""
+async def read_json(request: Request, default: object = None) -> object:
+    """The request's JSON value, ``default`` when there is no body. The body is read whole before it is refused."""
     content = await _read_body(request)
     if not content.strip():
-        return {}
+        return default
     media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise InvalidRequestError(f"Invalid request body: Content-Type has the unexpected value {media_type!r}")
@@ -154,7 +162,7 @@ def _no_constant(name: str) -> object:
 def query_number(request: Request, key: str, default: int, *, low: int = 0, high: int | None = None) -> int:
     """A whole number of the query within its bounds."""
     text = request.query_params.get(key)
-    if text is None or text == "":
+    if text is None:
         return default
     if _NUMBER.fullmatch(text) is None:
         raise InvalidRequestError(f"Invalid query: {key} must be a whole number")
@@ -178,7 +186,7 @@ def query_milliseconds(request: Request, key: str) -> datetime | None:
 def query_time(request: Request, key: str) -> datetime | None:
     """An ISO 8601 time; one without a zone is UTC."""
     text = request.query_params.get(key)
-    if not text:
+    if text is None:
         return None
     try:
         value = datetime.fromisoformat(text)
@@ -188,7 +196,7 @@ def query_time(request: Request, key: str) -> datetime | None:
 
 
 def _moment(request: Request, key: str, per_second: int) -> datetime | None:
-    if not request.query_params.get(key):
+    if key not in request.query_params:
         return None
     try:
         return datetime.fromtimestamp(query_number(request, key, 0) / per_second, UTC)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -16,6 +17,8 @@ from nexus.local.errors import EngineError, ForbiddenError, UnauthorizedError
 UPLOAD_PREFIX = "/nexus/uploads/"
 # Authorised by the token of one volume.
 VOLUME_PREFIX = "/volumecontent/"
+# What an access token opens without an API key: the team, and most of what concerns templates.
+_WITH_TOKEN = re.compile(r"/teams|(/v[23])?/templates(/.*)?")
 
 
 class Guards:
@@ -42,12 +45,12 @@ class Guards:
         path: str = scope["path"]
         if path == "/health" or path.startswith((UPLOAD_PREFIX, VOLUME_PREFIX)):
             return None
-        return self._wrong_credential(headers)
+        return self._wrong_credential(path, headers)
 
-    def _wrong_credential(self, headers: Headers) -> EngineError | None:
+    def _wrong_credential(self, path: str, headers: Headers) -> EngineError | None:
         """Every credential that is shown must be right."""
         key, token = headers.get("x-api-key"), _bearer(headers)
-        if key is None and token is None:
+        if key is None and (token is None or _WITH_TOKEN.fullmatch(path) is None):
             return UnauthorizedError("Missing API key: send it in the X-API-KEY header")
         if key is not None and not hmac.compare_digest(key.encode(), self._api_key):
             return UnauthorizedError("Invalid API key: it is not this engine's")

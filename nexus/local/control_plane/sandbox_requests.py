@@ -70,7 +70,7 @@ def parse_network(fields: Fields, internet: bool | None, *, ingress: bool) -> Ne
 def parse_list(request: Request, templates: TemplateSource, *, all_states: bool) -> SandboxQuery:
     """The query of a list request; the older form shows running sandboxes only, all at once."""
     params = request.query_params
-    order = params.get("order") or "desc"
+    order = params.get("order", "desc")
     if order not in ("asc", "desc"):
         raise InvalidRequestError("Invalid query: order must be asc or desc")
     template = params.get("template")
@@ -96,7 +96,7 @@ def parse_metadata(text: str | None) -> dict[str, str]:
 
 
 def _states(text: str | None) -> frozenset[SandboxState]:
-    if not text:
+    if text is None:
         return LISTED_STATES
     try:
         states = frozenset(SandboxState(part.strip()) for part in text.split(","))

@@ -8,7 +8,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from nexus.local.control_plane.bodies import Fields, query_milliseconds, query_number, query_seconds, read_fields
+from nexus.local.control_plane.bodies import (
+    Fields,
+    query_milliseconds,
+    query_number,
+    query_seconds,
+    read_fields,
+    read_optional_fields,
+)
 from nexus.local.control_plane.creating import Creator
 from nexus.local.control_plane.sandbox_requests import parse_create, parse_list, parse_network
 from nexus.local.control_plane.sandbox_wire import SandboxWire, log_entry, log_line, metric
@@ -88,14 +95,14 @@ class SandboxRoutes:
         return Response(status_code=204)
 
     async def set_timeout(self, request: Request) -> Response:
-        seconds = (await read_fields(request)).optional_number("timeout")
+        seconds = (await read_optional_fields(request)).optional_number("timeout")
         if seconds is None:
             raise InvalidRequestError("timeout is required")
         await self._service.set_timeout(_id(request), seconds)
         return Response(status_code=204)
 
     async def refresh(self, request: Request) -> Response:
-        seconds = (await read_fields(request)).number("duration", DEFAULT_TIMEOUT_V1)
+        seconds = (await read_optional_fields(request)).number("duration", DEFAULT_TIMEOUT_V1)
         if not 0 <= seconds <= 3600:
             raise InvalidRequestError("duration must be between 0 and 3600")
         await self._service.extend(_id(request), seconds)
@@ -122,7 +129,7 @@ class SandboxRoutes:
         return JSONResponse(self._wire.created(record), status_code=201)
 
     async def pause(self, request: Request) -> Response:
-        fields = await read_fields(request)
+        fields = await read_optional_fields(request)
         mode = PauseMode.FULL if fields.flag("memory", default=True) else PauseMode.FILESYSTEM
         await self._service.pause(_id(request), mode, require_healthy=fields.flag("requireHealthyGuest"))
         return Response(status_code=204)
@@ -150,7 +157,7 @@ class SandboxRoutes:
         return JSONResponse({"sandboxes": latest})
 
     async def logs(self, request: Request) -> Response:
-        direction = request.query_params.get("direction") or "forward"
+        direction = request.query_params.get("direction", "forward")
         if direction not in ("forward", "backward"):
             raise InvalidRequestError("direction must be forward or backward")
         query = LogQuery(

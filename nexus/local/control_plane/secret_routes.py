@@ -10,12 +10,14 @@ from nexus.local.control_plane.bodies import Fields, read_fields
 from nexus.local.control_plane.paging import page
 from nexus.local.control_plane.sandbox_wire import Json, wire_time
 from nexus.local.errors import InvalidRequestError
+from nexus.local.limits.quotas import Quotas
 from nexus.local.secrets import Secret, SecretRegistry
 
 
 class SecretRoutes:
-    def __init__(self, secrets: SecretRegistry) -> None:
+    def __init__(self, secrets: SecretRegistry, quotas: Quotas) -> None:
         self._secrets = secrets
+        self._quotas = quotas
 
     def routes(self) -> list[Route]:
         return [
@@ -28,6 +30,7 @@ class SecretRoutes:
 
     async def create(self, request: Request) -> Response:
         fields = await read_fields(request)
+        self._quotas.check_secrets(len(self._secrets.list()))
         secret = await self._secrets.create(fields.required_text("name"), _value(fields), fields.text_map("metadata"))
         return JSONResponse(_shown(secret), status_code=201)
 

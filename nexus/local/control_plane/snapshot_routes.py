@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from nexus.local.builds.snapshots import MAX_PAGE, Snapshot, SnapshotQuery, SnapshotService
-from nexus.local.control_plane.bodies import query_number, read_fields
+from nexus.local.control_plane.bodies import query_number, read_fields, read_optional_fields
 from nexus.local.control_plane.sandbox_wire import Json, SandboxWire
 from nexus.local.errors import EngineError, InvalidRequestError
 from nexus.local.limits.quotas import Quotas
@@ -60,7 +60,7 @@ class SnapshotRoutes:
         return JSONResponse([_snapshot(snapshot) for snapshot in page.snapshots], headers=headers)
 
     async def fork(self, request: Request) -> Response:
-        fields = await read_fields(request)
+        fields = await read_optional_fields(request)
         seconds = fields.number("timeout", DEFAULT_FORK_TIMEOUT)
         if seconds < 0:
             raise InvalidRequestError("Timeout must not be negative")

@@ -21,6 +21,7 @@ from nexus.local.control_plane.account_routes import demand_access_token
 from nexus.local.control_plane.bodies import query_milliseconds, query_number, read_fields
 from nexus.local.control_plane.guards import UPLOAD_PREFIX
 from nexus.local.control_plane.paging import page
+from nexus.local.control_plane.segments import decoded
 from nexus.local.control_plane.template_requests import (
     parse_registration,
     parse_registration_v1,
@@ -60,8 +61,7 @@ class TemplateRoutes:
         self._token = token
 
     def routes(self) -> list[Route]:
-        # A namespaced name is one encoded segment, which arrives here with its slash: hence the paths.
-        one = "/templates/{template:path}"
+        one = "/templates/{template}"
         build = f"{one}/builds/{{build_id}}"
         return [
             Route("/v3/templates", self.register, methods=["POST"]),
@@ -71,7 +71,7 @@ class TemplateRoutes:
             Route("/templates", self.list_all, methods=["GET"]),
             Route("/templates/tags", self.assign_tags, methods=["POST"]),
             Route("/templates/tags", self.remove_tags, methods=["DELETE"]),
-            Route("/templates/aliases/{template:path}", self.alias, methods=["GET"]),
+            Route("/templates/aliases/{template}", self.alias, methods=["GET"]),
             Route(f"{one}/files/{{files_hash}}", self.upload_link, methods=["GET"]),
             Route(f"/v2{build}", self.start, methods=["POST"]),
             Route(f"{build}/status", self.status, methods=["GET"]),
@@ -233,7 +233,7 @@ class TemplateRoutes:
         return [check_tag(tag) for tag in tags]
 
     def _find(self, request: Request) -> Template:
-        return self._registry.find(request.path_params["template"])
+        return self._registry.find(decoded(request.path_params["template"]))
 
     def _template(self, template: Template) -> dict[str, object]:
         return self._wire.template(

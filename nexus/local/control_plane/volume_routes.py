@@ -9,13 +9,15 @@ from starlette.routing import Route
 from nexus.local.control_plane.bodies import read_fields
 from nexus.local.control_plane.sandbox_wire import Json, SandboxWire
 from nexus.local.errors import InvalidRequestError
+from nexus.local.limits.quotas import Quotas
 from nexus.local.sandboxes.service import SandboxService
 from nexus.local.sandboxes.volumes import Volume, VolumeRegistry
 
 
 class VolumeRoutes:
-    def __init__(self, volumes: VolumeRegistry, sandboxes: SandboxService, wire: SandboxWire) -> None:
+    def __init__(self, volumes: VolumeRegistry, sandboxes: SandboxService, wire: SandboxWire, quotas: Quotas) -> None:
         self._volumes = volumes
+        self._quotas = quotas
         self._sandboxes = sandboxes
         self._wire = wire
 
@@ -29,6 +31,7 @@ class VolumeRoutes:
 
     async def create(self, request: Request) -> Response:
         name = (await read_fields(request)).required_text("name")
+        self._quotas.check_volumes(len(self._volumes.list()))
         return JSONResponse(self._with_token(await self._volumes.create(name)), status_code=201)
 
     async def list_volumes(self, _request: Request) -> Response:

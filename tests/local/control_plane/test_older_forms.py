@@ -40,7 +40,7 @@ def test_first_version_of_create_connect_resume_and_refresh(clean_engine: Endpoi
         resumed = client.post(f"/sandboxes/{sandbox_id}/resume", json={"timeout": 60})
         assert resumed.status_code == 201
         assert resumed.json()["envdAccessToken"] == made.json()["envdAccessToken"]
-        assert client.post(f"/sandboxes/{sandbox_id}/fork", json={}).status_code == 403
+        assert client.post(f"/sandboxes/{sandbox_id}/fork").status_code == 201
         assert client.get("/snapshots").json() == []
 
 
