@@ -13,6 +13,7 @@ from nexus.local.control_plane.control_routes import ClockRoutes, ControlRoutes
 from nexus.local.control_plane.engine_routes import EngineRoutes
 from nexus.local.control_plane.faults import Faults
 from nexus.local.control_plane.guards import Guards
+from nexus.local.control_plane.identity_routes import IdentityRoutes, NameRoutes
 from nexus.local.control_plane.rate_limits import RateLimits
 from nexus.local.control_plane.sandbox_routes import SandboxRoutes
 from nexus.local.control_plane.secret_routes import SecretRoutes
@@ -30,7 +31,7 @@ def create_app(engine: Engine) -> ASGIApp:
     """The application of ``engine``: failures on purpose around all, then guards, then rates, then the routes."""
     routes = [*ControlRoutes(engine.faults, engine.quotas).routes(), *_routes(engine)]
     if isinstance(engine.clock, AdjustableClock):
-        routes = [*ClockRoutes(engine.clock).routes(), *routes]
+        routes = [*ClockRoutes(engine.clock).routes(), *NameRoutes(engine.isolation.set_stand_ins).routes(), *routes]
     router = Router(routes=routes, redirect_slashes=False)
     handlers = {EngineError: on_engine_error, HTTPException: on_http_error}
     app: ASGIApp = RateLimits(BugReporter(ExceptionMiddleware(router, handlers)), engine.quotas)
@@ -65,4 +66,5 @@ def _routes(engine: Engine) -> list[Route]:
         *volumes.routes(),
         *volume_content.routes(),
         *secrets.routes(),
+        *IdentityRoutes(engine.issuer).routes(),
     ]

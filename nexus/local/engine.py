@@ -27,10 +27,12 @@ from nexus.local.edge.open_streams import OpenStreams
 from nexus.local.edge.server import Edge
 from nexus.local.faults.model import FaultScript
 from nexus.local.identity import nexus_version
-from nexus.local.isolation.base import Isolation
+from nexus.local.isolation.base import Isolation, RelayAddress
 from nexus.local.limits.documents import shown_limits
 from nexus.local.limits.model import Limits
 from nexus.local.limits.quotas import Quotas
+from nexus.local.relay import Authority, IdentityIssuer, Relay
+from nexus.local.relaying import SandboxOutgoing
 from nexus.local.routing import Forwards, SandboxDirectory
 from nexus.local.sandboxes.booting import Booter, Readiness
 from nexus.local.sandboxes.copying import SandboxCopier
@@ -96,11 +98,11 @@ class Engine:
 
     def _make_sandboxes(self) -> None:
         settings, fleet = self.settings, Fleet()
-        self._sandbox_records = SandboxRecords(settings.records / "sandboxes")
+        self.vault = Vault(settings.api_key)
+        self._sandbox_records = SandboxRecords(settings.records / "sandboxes", self.vault)
         self._template_records = TemplateRecords(settings.records)
         self.registry = TemplateRegistry(self._template_records)
         single_uid = self.isolation.tier.startswith("rootless")
-        self.vault = Vault(settings.api_key)
         self.secrets = SecretRegistry(settings.records / "secrets", self.vault, self.clock)
         self.volumes = VolumeRegistry(settings.volumes, None if single_uid else GUEST_UID)
         self.ledger = IdempotencyLedger(settings.records / "idempotency", self.clock)
@@ -110,6 +112,7 @@ class Engine:
             lambda sandbox_id: settings.token("envd", sandbox_id),
             self.options.readiness,
             guest_environment(os.environ),
+            self._make_relay(fleet).pem,
         )
         pauser = Pauser(self.booter, self._sandbox_records)
         self.sandboxes = SandboxService(
@@ -130,6 +133,16 @@ class Engine:
         self.mishaps = Mishaps(self.sandboxes)
         self._evictor = Evictor(fleet, self.clock, self.sandboxes.expire)
         self.sandboxes.on_lifetime_change = self._evictor.wake
+
+    def _make_relay(self, fleet: Fleet) -> Authority:
+        """The relay for what leaves sandboxes with rules; returns the authority that they have to trust."""
+        settings = self.settings
+        self.issuer = IdentityIssuer(self.vault.signing_key("identity"), settings.engine_id)
+        authority = Authority(self.vault.signing_key("egress authority"), settings.engine_id)
+        outgoing = SandboxOutgoing(fleet, self.secrets, self.issuer)
+        self._relay_token = settings.token("relay", "")
+        self._relay = Relay(outgoing, authority, self._relay_token)
+        return authority
 
     def _make_templates(self) -> None:
         self.archives = ArchiveStore(self.settings.archives, self.space)
@@ -197,6 +210,8 @@ class Engine:
         await self.builds.recover()
         await self.creator.resolve_unfinished()
         await self._edge.start(HOST, self.settings.sandbox_port)
+        relay_port = await self._relay.start(HOST)
+        await self.isolation.set_relay(RelayAddress(port=relay_port, token=self._relay_token))
         await self.forwards.restore()
         self._tasks = [
             asyncio.create_task(self._evictor.run(), name="evictor"),
@@ -215,6 +230,7 @@ class Engine:
             await self.sandboxes.kill_all()
         await self._edge.close()
         await self._forward_table.shutdown()
+        await self._relay.close()
         with contextlib.suppress(OSError):
             await self.registry.save_counts()
 

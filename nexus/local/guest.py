@@ -103,6 +103,15 @@ class Guest:
             raise _refusal(status, text)
         return json.loads(text)
 
+    async def configure(self, wishes: Mapping[str, object]) -> None:
+        """Change what envd was started with; see its ``/init``. Raises GuestError."""
+        body = json.dumps(wishes).encode()
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        async with self._exchange("POST", "/init", headers, iter([body])) as (status, answer):
+            text = b"".join([piece async for piece in answer])
+        if status != 204:
+            raise _refusal(status, text)
+
     async def _start(self, command: Command, limit: float | None) -> AsyncGenerator[Mapping[str, object], None]:
         """The events of one process, beginning with its start."""
         process: dict[str, object] = {

@@ -42,6 +42,7 @@ class SandboxDirectory:
                 public=network.allow_public_traffic,
                 traffic_token=None if network.allow_public_traffic else self._token("traffic", live.id),
                 mask_host=network.mask_request_host,
+                https_ports=frozenset(network.https_ports or ()),
             ),
         )
 

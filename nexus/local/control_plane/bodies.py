@@ -78,6 +78,14 @@ class Fields:
             raise self._wrong(key, "a list of strings")
         return tuple(value)
 
+    def numbers(self, key: str) -> tuple[int, ...] | None:
+        value = self._values.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(type(item) is int for item in value):
+            raise self._wrong(key, "a list of whole numbers")
+        return tuple(value)
+
     def text_map(self, key: str) -> dict[str, str]:
         value = self._values.get(key)
         if value is None:

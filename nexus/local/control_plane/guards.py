@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from nexus.local.control_plane.identity_routes import KEYS_PATH
 from nexus.local.control_plane.wire_errors import error_response
 from nexus.local.errors import EngineError, ForbiddenError, UnauthorizedError
 
@@ -43,7 +44,7 @@ class Guards:
         if origin is not None and not is_loopback(urlsplit(origin).netloc):
             return ForbiddenError("requests from web pages of other hosts are refused")
         path: str = scope["path"]
-        if path == "/health" or path.startswith((UPLOAD_PREFIX, VOLUME_PREFIX)):
+        if path in ("/health", KEYS_PATH) or path.startswith((UPLOAD_PREFIX, VOLUME_PREFIX)):
             return None
         return self._wrong_credential(path, headers)
 

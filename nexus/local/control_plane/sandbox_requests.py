@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 import urllib.parse
-from collections.abc import Iterable
 
 from starlette.requests import Request
 
 from nexus.local.control_plane.bodies import Fields, query_number, query_time
-from nexus.local.errors import ForbiddenError, InvalidRequestError, UnsupportedError
+from nexus.local.control_plane.network_requests import parse_identity, parse_network
+from nexus.local.errors import InvalidRequestError
 from nexus.local.sandboxes.listing import LISTED_STATES, MAX_PAGE, SandboxQuery
 from nexus.local.sandboxes.model import (
-    ALL_TRAFFIC,
     Lifecycle,
-    NetworkSettings,
     PauseMode,
     SandboxRequest,
     SandboxState,
@@ -23,47 +19,27 @@ from nexus.local.sandboxes.model import (
     VolumeMount,
 )
 
-_DOMAIN = re.compile(r"(\*|(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)", re.I)
-
 
 def parse_create(fields: Fields, default_timeout: int) -> SandboxRequest:
     """A create body, both versions. Raises EngineError for what E2B refuses or what the local engine cannot do."""
     timeout = fields.number("timeout", default_timeout)
     if timeout <= 0:
         raise InvalidRequestError("Timeout must be greater than 0")
-    _refuse_unsupported(fields, "iam", "workload identity tokens")
+    identity = parse_identity(fields.object("iam"))
     network = fields.object("network") or Fields({})
+    internet = fields.optional_flag("allow_internet_access")
     return SandboxRequest(
         template=fields.required_text("templateID"),
         timeout=timeout,
         metadata=fields.text_map("metadata"),
         env_vars=_env_vars(fields.text_map("envVars")),
-        network=parse_network(network, fields.optional_flag("allow_internet_access"), ingress=True),
+        network=parse_network(network, internet, ingress=True, tokens=identity),
+        identity=identity,
         lifecycle=_lifecycle(fields),
         volume_mounts=tuple(
             VolumeMount(mount.required_text("name"), mount.required_text("path"))
             for mount in fields.objects("volumeMounts")
         ),
-    )
-
-
-def parse_network(fields: Fields, internet: bool | None, *, ingress: bool) -> NetworkSettings:
-    """The network part of a create (with ingress), or the whole body of an update."""
-    _refuse_unsupported(fields, "rules", "request transform rules")
-    _refuse_unsupported(fields, "dnsServers", "DNS servers of one's own")
-    if fields.has("egressProxy"):
-        raise ForbiddenError("the local engine has no egress proxy: remove network.egressProxy")
-    allowed, denied = fields.texts("allowOut"), fields.texts("denyOut")
-    _check_egress(allowed or (), denied or (), internet=internet)
-    if not ingress:
-        return NetworkSettings(internet=internet, allow_out=allowed, deny_out=denied)
-    _refuse_unsupported(fields, "httpsPorts", "ports served over TLS")
-    return NetworkSettings(
-        internet=internet,
-        allow_out=allowed,
-        deny_out=denied,
-        allow_public_traffic=fields.flag("allowPublicTraffic", default=True),
-        mask_request_host=fields.text("maskRequestHost"),
     )
 
 
@@ -129,31 +105,3 @@ def _env_vars(values: dict[str, str]) -> dict[str, str]:
         if not name or "=" in name or "\0" in name or "\0" in value:
             raise InvalidRequestError(f"Invalid environment variable {name!r}")
     return values
-
-
-def _check_egress(allowed: Iterable[str], denied: Iterable[str], *, internet: bool | None) -> None:
-    denied = list(denied)
-    for entry in denied:
-        if not _is_network(entry):
-            raise InvalidRequestError(f"Invalid denyOut entry '{entry}': an IP address or CIDR block is expected")
-    names = [entry for entry in allowed if not _is_network(entry)]
-    for name in names:
-        if _DOMAIN.fullmatch(name) is None:
-            raise InvalidRequestError(
-                f"Invalid allowOut entry '{name}': an IP address, CIDR block or domain is expected"
-            )
-    if names and internet is not False and ALL_TRAFFIC not in denied:
-        raise InvalidRequestError(f"domains in allowOut need '{ALL_TRAFFIC}' in denyOut")
-
-
-def _is_network(entry: str) -> bool:
-    try:
-        ipaddress.ip_network(entry, strict=False)
-    except ValueError:
-        return False
-    return True
-
-
-def _refuse_unsupported(fields: Fields, key: str, what: str) -> None:
-    if fields.is_filled(key):
-        raise UnsupportedError(f"the local engine does not support {what} ({key})")

@@ -17,7 +17,8 @@ from nexus.local.control_plane.bodies import (
     read_optional_fields,
 )
 from nexus.local.control_plane.creating import Creator
-from nexus.local.control_plane.sandbox_requests import parse_create, parse_list, parse_network
+from nexus.local.control_plane.network_requests import parse_network
+from nexus.local.control_plane.sandbox_requests import parse_create, parse_list
 from nexus.local.control_plane.sandbox_wire import SandboxWire, log_entry, log_line, metric
 from nexus.local.errors import InvalidRequestError
 from nexus.local.sandboxes.booting import Booter
@@ -136,7 +137,9 @@ class SandboxRoutes:
 
     async def update_network(self, request: Request) -> Response:
         fields = await read_fields(request)
-        egress = parse_network(fields, fields.optional_flag("allow_internet_access"), ingress=False)
+        tokens = self._service.get(_id(request)).identity
+        internet = fields.optional_flag("allow_internet_access")
+        egress = parse_network(fields, internet, ingress=False, tokens=tokens)
         await self._service.update_network(_id(request), egress)
         return Response(status_code=204)
 

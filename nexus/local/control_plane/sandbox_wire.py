@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from nexus.local.control_plane.network_wire import shown_network
 from nexus.local.sandboxes.logbook import LogEntry
 from nexus.local.sandboxes.metrics import Sample
 from nexus.local.sandboxes.model import NetworkSettings, SandboxRecord
@@ -72,7 +73,7 @@ class SandboxWire:
         body["domain"] = self.domain
         body["envdAccessToken"] = self.token("envd", record.id)
         body["allowInternetAccess"] = record.network.internet
-        body["network"] = _network(record.network)
+        body["network"] = shown_network(record.network)
         body["lifecycle"] = {
             "autoResume": record.lifecycle.auto_resume,
             "onTimeout": "pause" if record.lifecycle.auto_pause else "kill",
@@ -119,14 +120,3 @@ def log_line(entry: LogEntry) -> Json:
         **entry.fields,
     }
     return {"timestamp": wire_time(entry.at), "line": json.dumps(line, ensure_ascii=False)}
-
-
-def _network(network: NetworkSettings) -> Json:
-    body: Json = {"allowPublicTraffic": network.allow_public_traffic}
-    if network.allow_out is not None:
-        body["allowOut"] = list(network.allow_out)
-    if network.deny_out is not None:
-        body["denyOut"] = list(network.deny_out)
-    if network.mask_request_host is not None:
-        body["maskRequestHost"] = network.mask_request_host
-    return body

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, Router
 
+from nexus.local.envd import trust
 from nexus.local.envd.access import AccessDeniedError, check_token
 from nexus.local.envd.accounts import Accounts
 from nexus.local.envd.config import EnvdConfig
@@ -109,10 +110,13 @@ def _machine_routes(context: Context, logbook: Logbook) -> list[Route]:
 
     async def init(request: Request) -> Response:
         try:
-            context.reconfigure(**_init_wishes(await request.json()))
+            body = await request.json()
+            context.reconfigure(**_init_wishes(body))
+            if bundle := body.get("caBundle"):
+                context.reconfigure(extra_env=trust.install(str(bundle), context.config.extra_env))
         except (ValueError, TypeError):
             return RequestError(
-                400, "the body must be a JSON object with envVars, defaultUser, defaultWorkdir"
+                400, "the body must be a JSON object with envVars, defaultUser, defaultWorkdir, caBundle"
             ).response()
         return Response(status_code=204)
 

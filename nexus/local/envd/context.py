@@ -36,14 +36,16 @@ class Context:
         env_vars: Mapping[str, str] | None = None,
         default_user: str | None = None,
         workdir: str | None = None,
+        extra_env: Mapping[str, str] | None = None,
     ) -> None:
-        """Change what later requests see; None keeps a value, ``env_vars`` are merged into the present ones."""
+        """Change what later requests see; None keeps a value, variables are merged into the present ones."""
         config = self._config
         self._config = replace(
             config,
             env_vars={**config.env_vars, **(env_vars or {})},
             default_user=default_user or config.default_user,
             workdir=workdir or config.workdir,
+            extra_env={**config.extra_env, **(extra_env or {})},
         )
 
     def account(self, username: str | None) -> Account:

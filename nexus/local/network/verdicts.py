@@ -82,7 +82,7 @@ def judge(destination: Destination, *, stream: bool, rules: EgressRules, names: 
     """What to do with a connection or datagram to ``destination``."""
     address = destination.host
     if address.is_loopback or address.is_unspecified:
-        return _judge_loopback(destination, stream=stream, rules=rules, host=host)
+        return _judge_loopback(destination, stream=stream, rules=rules, names=names, host=host)
     # Link-local is where clouds serve the host's own credentials.
     if address.is_link_local:
         return Verdict.REFUSED
@@ -99,8 +99,12 @@ def judge(destination: Destination, *, stream: bool, rules: EgressRules, names: 
             return Verdict.UNREACHABLE
 
 
-def _judge_loopback(destination: Destination, *, stream: bool, rules: EgressRules, host: HostView) -> Verdict:
+def _judge_loopback(
+    destination: Destination, *, stream: bool, rules: EgressRules, names: NameMemory, host: HostView
+) -> Verdict:
     address = destination.host
-    if address not in FORWARD_NETWORK or address == _NAMESERVER or not rules.permits(address):
+    if address not in FORWARD_NETWORK or address == _NAMESERVER:
+        return Verdict.INSIDE
+    if not rules.permits(address, names.names_of(address) if rules.has_names else ()):
         return Verdict.INSIDE
     return Verdict.OUTSIDE if stream and destination.port == host.forward_port else Verdict.REFUSED

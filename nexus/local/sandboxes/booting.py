@@ -35,7 +35,10 @@ class Readiness:
 
 
 class Booter:
-    """Makes machines for sandboxes. ``token_of`` gives a sandbox's envd access token."""
+    """Makes machines for sandboxes. ``token_of`` gives a sandbox's envd access token.
+
+    ``authority`` is the certificate (PEM) that sandboxes with network rules have to trust.
+    """
 
     def __init__(
         self,
@@ -44,12 +47,14 @@ class Booter:
         token_of: Callable[[str], str],
         readiness: Readiness,
         extra_env: Mapping[str, str],
+        authority: str,
     ) -> None:
         self._isolation = isolation
         self._volumes = volumes
         self._token_of = token_of
         self._readiness = readiness
         self._extra_env = extra_env
+        self._authority = authority
         self._starting = asyncio.Semaphore(_PARALLEL_STARTS)
 
     def guest(self, record: SandboxRecord, machine: Machine) -> Guest:
@@ -81,11 +86,20 @@ class Booter:
         async with self._starting:
             machine = await self._isolation.start(spec)
         try:
+            if record.network.needs_authority:
+                await self.install_authority(record, machine)
             await run_start_command(self.guest(record, machine), record.bootable, self._readiness.limit)
         except BaseException:
             await machine.kill()
             raise
         return machine
+
+    async def install_authority(self, record: SandboxRecord, machine: Machine) -> None:
+        """Have the programs of a sandbox trust the relay. Raises EngineError."""
+        try:
+            await self.guest(record, machine).configure({"caBundle": self._authority})
+        except (GuestError, OSError) as error:
+            raise EngineError(f"the certificates for network rules could not be installed: {error}") from error
 
     async def scrap(self, machine: Machine) -> None:
         """End a machine and what it wrote."""

@@ -8,9 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from nexus.local.isolation.base import NetworkPolicy
-
-ALL_TRAFFIC = "0.0.0.0/0"
+from nexus.local.relay.identity import IdentityToken
+from nexus.local.sandboxes.network_settings import ALL_TRAFFIC, NetworkSettings
 
 
 class SandboxState(StrEnum):
@@ -26,26 +25,6 @@ class PauseMode(StrEnum):
 
     FULL = "full"
     FILESYSTEM = "filesystem"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkSettings:
-    """What a sandbox may reach, and who may reach it. ``internet`` None means that nobody said."""
-
-    internet: bool | None = None
-    allow_out: tuple[str, ...] | None = None
-    deny_out: tuple[str, ...] | None = None
-    allow_public_traffic: bool = True
-    mask_request_host: str | None = None
-
-    def policy(self) -> NetworkPolicy:
-        """The egress part in the machine's terms: no internet is a denial of everything, which allow beats."""
-        allowed, denied = self.allow_out or (), self.deny_out or ()
-        if self.internet is not False:
-            return NetworkPolicy(allow_out=allowed, deny_out=denied)
-        if not allowed:
-            return NetworkPolicy(internet=False)
-        return NetworkPolicy(allow_out=allowed, deny_out=(*denied, ALL_TRAFFIC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +53,7 @@ class SandboxRequest:
     network: NetworkSettings = field(default_factory=NetworkSettings)
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     volume_mounts: tuple[VolumeMount, ...] = ()
+    identity: Mapping[str, IdentityToken] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +97,7 @@ class SandboxRecord:
     layers: tuple[str, ...]
     pause_mode: PauseMode | None = None
     has_env_vars: bool = False
+    identity: Mapping[str, IdentityToken] = field(default_factory=dict)
 
 
 class TemplateSource(Protocol):
@@ -130,3 +111,17 @@ class TemplateSource(Protocol):
 
     def note_use(self, template_id: str, at: datetime) -> None:
         """Count one more sandbox made from the template."""
+
+
+__all__ = [
+    "ALL_TRAFFIC",
+    "Bootable",
+    "Lifecycle",
+    "NetworkSettings",
+    "PauseMode",
+    "SandboxRecord",
+    "SandboxRequest",
+    "SandboxState",
+    "TemplateSource",
+    "VolumeMount",
+]

@@ -10,25 +10,31 @@ from datetime import datetime
 from pathlib import Path
 
 from nexus.local.documents import clear_leftovers, read_document, remove_document, write_document
+from nexus.local.relay.identity import IdentityToken
+from nexus.local.sandboxes import network_settings
 from nexus.local.sandboxes.model import (
     Bootable,
     Lifecycle,
-    NetworkSettings,
     PauseMode,
     SandboxRecord,
     SandboxState,
     VolumeMount,
 )
+from nexus.local.secrets import SealError, Vault
 
 FORMAT = 1
 _log = logging.getLogger(__name__)
 
 
 class SandboxRecords:
-    """The folder of records. Writes run in a thread: fsync takes longer than the event loop may stand still."""
+    """The folder of records. Writes run in a thread: fsync takes longer than the event loop may stand still.
 
-    def __init__(self, folder: Path) -> None:
+    ``vault`` seals what of them is confidential.
+    """
+
+    def __init__(self, folder: Path, vault: Vault) -> None:
         self._folder = folder
+        self._vault = vault
         self._latest: dict[str, SandboxRecord] = {}
         self._writing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -43,8 +49,8 @@ class SandboxRecords:
             try:
                 document = read_document(path)
                 if document is not None:
-                    found.append(_decode(document))
-            except (ValueError, KeyError, TypeError) as error:
+                    found.append(_decode(document, self._vault))
+            except (ValueError, KeyError, TypeError, SealError) as error:
                 _log.error("sandbox record %s cannot be read: %s", path, error)
         return found
 
@@ -53,7 +59,7 @@ class SandboxRecords:
         self._latest[record.id] = record
         async with self._writing[record.id]:
             if (latest := self._latest.get(record.id)) is not None:
-                await asyncio.to_thread(write_document, self._path(record.id), _encode(latest))
+                await asyncio.to_thread(write_document, self._path(record.id), _encode(latest, self._vault))
 
     async def remove(self, sandbox_id: str) -> None:
         self._latest.pop(sandbox_id, None)
@@ -65,8 +71,8 @@ class SandboxRecords:
         return self._folder / f"{sandbox_id}.json"
 
 
-def _encode(record: SandboxRecord) -> dict[str, object]:
-    bootable, network, lifecycle = record.bootable, record.network, record.lifecycle
+def _encode(record: SandboxRecord, vault: Vault) -> dict[str, object]:
+    bootable, lifecycle = record.bootable, record.lifecycle
     return {
         "format": FORMAT,
         "id": record.id,
@@ -88,13 +94,8 @@ def _encode(record: SandboxRecord) -> dict[str, object]:
         "end_at": record.end_at.isoformat(),
         "timeout": record.timeout,
         "metadata": dict(record.metadata),
-        "network": {
-            "internet": network.internet,
-            "allow_out": None if network.allow_out is None else list(network.allow_out),
-            "deny_out": None if network.deny_out is None else list(network.deny_out),
-            "allow_public_traffic": network.allow_public_traffic,
-            "mask_request_host": network.mask_request_host,
-        },
+        "network": network_settings.encode(record.network, vault, record.id),
+        "identity": {name: token.audience for name, token in record.identity.items()},
         "lifecycle": {
             "auto_pause": lifecycle.auto_pause,
             "auto_pause_mode": lifecycle.auto_pause_mode.value,
@@ -107,7 +108,7 @@ def _encode(record: SandboxRecord) -> dict[str, object]:
     }
 
 
-def _decode(document: Mapping[str, object]) -> SandboxRecord:
+def _decode(document: Mapping[str, object], vault: Vault) -> SandboxRecord:
     if document["format"] != FORMAT:
         raise ValueError(f"format {document['format']} is not known")
     template, network, lifecycle = (_mapping(document[key]) for key in ("template", "network", "lifecycle"))
@@ -131,13 +132,11 @@ def _decode(document: Mapping[str, object]) -> SandboxRecord:
         end_at=datetime.fromisoformat(str(document["end_at"])),
         timeout=_number(document["timeout"]),
         metadata={str(key): str(value) for key, value in _mapping(document["metadata"]).items()},
-        network=NetworkSettings(
-            internet=None if network["internet"] is None else bool(network["internet"]),
-            allow_out=_texts(network["allow_out"]),
-            deny_out=_texts(network["deny_out"]),
-            allow_public_traffic=bool(network["allow_public_traffic"]),
-            mask_request_host=_text(network["mask_request_host"]),
-        ),
+        network=network_settings.decode(network, vault, str(document["id"])),
+        identity={
+            str(name): IdentityToken(audience=str(audience))
+            for name, audience in _mapping(document.get("identity", {})).items()
+        },
         lifecycle=Lifecycle(
             auto_pause=bool(lifecycle["auto_pause"]),
             auto_pause_mode=PauseMode(str(lifecycle["auto_pause_mode"])),

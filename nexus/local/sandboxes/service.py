@@ -98,6 +98,7 @@ class SandboxService:
             volume_mounts=request.volume_mounts,
             layers=bootable.layers,
             has_env_vars=bool(request.env_vars),
+            identity=dict(request.identity),
         )
         live = await self.launch(record, request.env_vars)
         live.logbook.note(live.record.started_at, "Sandbox created", template=bootable.template_id)
@@ -256,9 +257,9 @@ class SandboxService:
     async def update_network(self, sandbox_id: str, egress: NetworkSettings) -> None:
         """Replace the egress rules; who may reach the sandbox stays as it was."""
         live = self.fleet.find_running(sandbox_id)
-        network = replace(
-            live.record.network, internet=egress.internet, allow_out=egress.allow_out, deny_out=egress.deny_out
-        )
+        network = live.record.network.with_egress_of(egress)
+        if network.needs_authority and not live.record.network.needs_authority:
+            await self._booter.install_authority(live.record, live.machine)
         await live.machine.set_network(network.policy())
         await self._update(live, network=network)
 
