@@ -13,12 +13,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import nexus
 from nexus.local.clients import client_variables
+from nexus.local.isolation_choice import AUTOMATIC, choose
 from nexus.local.presence import Presence, is_held, one_at_a_time, read_presence
 from nexus.local.settings import (
     CERTIFICATE_VARIABLES,
@@ -38,7 +39,7 @@ _REQUEST_LIMIT = 60.0
 _PASSED_ON = (
     *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_DATA_HOME"),
     *CERTIFICATE_VARIABLES,
-    *("NEXUS_LOCAL_FAULTS", "NEXUS_LOCAL_MAX_TIMEOUT", "NEXUS_ISOLATION"),
+    *("NEXUS_LOCAL_FAULTS", "NEXUS_LOCAL_MAX_TIMEOUT", "NEXUS_LOCAL_ISOLATION"),
     *("NEXUS_LOCAL_MIN_FREE_MB", "NEXUS_LOCAL_MAX_DISK_MB", "NEXUS_LOCAL_MAX_SANDBOX_DISK_MB"),
 )
 
@@ -68,13 +69,19 @@ class Endpoint:
 
 
 def ensure_running(
-    home: Path, *, test_controls: bool = False, limits: object = None, faults: object = None
+    home: Path,
+    *,
+    test_controls: bool = False,
+    limits: object = None,
+    faults: object = None,
+    isolation: str | None = None,
 ) -> Endpoint:
     """The engine of ``home``, started if it is not running. Safe to call from several processes at once.
 
     A daemon of another version of nexus, or of changed code, is replaced; its sandboxes go on. ``test_controls`` starts
     one with a movable clock. ``limits`` and ``faults`` are set in any case, as :func:`control` would; None leaves them
-    as they are. Raises DaemonError.
+    as they are. ``isolation`` names a tier, or ``auto``; it is remembered for later starts, and refused where another
+    one is in use. Raises DaemonError, SettingsError.
     """
     home = home.absolute()
     create_settings(home)
@@ -85,6 +92,8 @@ def ensure_running(
         if presence is not None and not presence.runs_this_code():
             _stop(home, presence, kill_sandboxes=False)
             presence = None
+        if isolation is not None:
+            _choose_isolation(home, isolation, is_running=presence is not None)
         if presence is None:
             presence = _start(home, test_controls=test_controls)
         settings = _settings(home)
@@ -135,12 +144,45 @@ def control(home: Path, method: str, path: str, body: object = None) -> object:
     return _request(_settings(home), method, path, body)
 
 
+def log_file(home: Path) -> Path:
+    """The daemon's log, which need not exist yet."""
+    return home / "logs" / "daemon.log"
+
+
 def logs(home: Path, lines: int = 100) -> list[str]:
     """The last lines of the daemon's log."""
-    path = home / "logs" / "daemon.log"
+    path = log_file(home)
     if not path.is_file():
         return []
     return path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+
+
+def follow_logs(home: Path, lines: int, *, poll: float = 0.2) -> Iterator[str]:
+    """The last lines of the daemon's log, then every new one as it comes, for ever; a log that is rotated goes on."""
+    path = log_file(home)
+    yield from logs(home, lines)
+    place = path.stat().st_size if path.is_file() else 0
+    file = None
+    try:
+        while True:
+            if file is None and path.is_file():
+                file = path.open(encoding="utf-8", errors="replace")
+                file.seek(place)
+            line = file.readline() if file else ""
+            if line.endswith("\n"):
+                yield line.rstrip("\n")
+                continue
+            if file is not None:
+                # The rest of a line that is being written is read again when it is whole.
+                file.seek(file.tell() - len(line.encode()))
+                if not path.is_file() or path.stat().st_ino != os.fstat(file.fileno()).st_ino:
+                    file.close()
+                    file, place = None, 0
+                    continue
+            time.sleep(poll)
+    finally:
+        if file is not None:
+            file.close()
 
 
 def reset(home: Path) -> bool:
@@ -180,6 +222,18 @@ def _endpoint(settings: Settings, presence: Presence) -> Endpoint:
         version=presence.version,
         home=settings.home,
     )
+
+
+def _choose_isolation(home: Path, name: str, *, is_running: bool) -> None:
+    """Sandboxes cannot move from one tier to another, so a running engine keeps its own."""
+    if is_running and name != AUTOMATIC:
+        tier = (status(home) or {}).get("tier")
+        if tier != name:
+            raise DaemonError(
+                f"the local engine runs with isolation {tier}, and its sandboxes cannot change to {name}; "
+                "end them first: nexus local stop --kill-sandboxes"
+            )
+    choose(home, name)
 
 
 def _start(home: Path, *, test_controls: bool) -> Presence:

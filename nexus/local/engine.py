@@ -244,6 +244,7 @@ class Engine:
             "version": nexus_version(),
             "envdVersion": ENVD_VERSION,
             "tier": self.isolation.tier,
+            "lacks": list(self.isolation.lacks),
             "pid": os.getpid(),
             "startedAt": wire_time(self.started_at),
             "uptimeSeconds": round((self.clock.now() - self.started_at).total_seconds(), 1),
@@ -253,12 +254,21 @@ class Engine:
             "sandboxes": {"running": running, "paused": len(live) - running},
             "templates": len(self.registry.templates()),
             "volumes": len(self.volumes.list()),
-            "disk": {"freeBytes": disk.free, "totalBytes": disk.total},
-            "memory": {"daemonBytes": _resident_bytes()},
+            "disk": {"freeBytes": disk.free, "totalBytes": disk.total, **self._measured_disk()},
+            "memory": {"daemonBytes": _resident_bytes(), "sandboxesBytes": self._memory_of_sandboxes()},
             "testControls": self.options.test_controls,
             "limits": shown_limits(self.quotas.limits),
             **self._shown_faults(),
         }
+
+    def _measured_disk(self) -> Mapping[str, int]:
+        """What the engine takes, where a limit has it measured."""
+        return {} if self.space.used is None else {"usedBytes": self.space.used}
+
+    def _memory_of_sandboxes(self) -> int:
+        """As of their last samples; those that have none yet do not count."""
+        samples = [live.samples.latest() for live in self.sandboxes.fleet if live.is_running]
+        return sum(sample.usage.mem_used for sample in samples if sample is not None)
 
     def _shown_faults(self) -> Mapping[str, object]:
         """Only when there are any: they are easily forgotten."""

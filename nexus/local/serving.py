@@ -26,6 +26,7 @@ from nexus.local.documents import clear_leftovers
 from nexus.local.engine import Engine, EngineOptions
 from nexus.local.identity import code_mark
 from nexus.local.isolation.probe import NoIsolationError, select_isolation
+from nexus.local.isolation_choice import chosen
 from nexus.local.limits.model import Limits
 from nexus.local.presence import HomeLockedError, Presence, hold_home, write_presence
 from nexus.local.settings import HOST, Settings, SettingsError, create_settings, with_new_ports
@@ -71,7 +72,10 @@ def main(arguments: list[str] | None = None) -> int:
 async def _run(settings: Settings, options: EngineOptions) -> None:
     settings, listening = _listen(settings)
     clear_leftovers(settings.home)
-    isolation = await select_isolation(settings.store, settings.runtime, logs=settings.logs)
+    wanted = chosen(settings.home, os.environ)
+    isolation = await select_isolation(settings.store, settings.runtime, logs=settings.logs, wanted=wanted)
+    if isolation.lacks:
+        _log.warning("isolation %s does not keep everything apart: %s", isolation.tier, "; ".join(isolation.lacks))
     try:
         await isolation.set_forward_port(settings.forward_port)
         engine = Engine(settings, isolation, options)

@@ -22,6 +22,9 @@ HOST = "127.0.0.1"
 # Below the kernel's ephemeral range, so that outgoing connections do not take the ports between two starts.
 _PORT_RANGE = range(21000, 30000)
 
+TIER_VARIABLE = "NEXUS_LOCAL_ISOLATION"
+"""Names the way to isolate sandboxes; unset, the best that works is taken."""
+
 # Where programs look for certificate authorities; hosts behind a proxy of their own set them.
 CERTIFICATE_VARIABLES = (
     "SSL_CERT_FILE",

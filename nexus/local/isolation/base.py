@@ -121,22 +121,26 @@ class Isolation(Protocol):
     def tier(self) -> str:
         """``idmap``, ``root``, ``rootless1``, …"""
 
+    @property
+    def lacks(self) -> Sequence[str]:
+        """What is not kept apart, a sentence each; empty where everything is."""
+
     async def open(self) -> None:
         """Build the base root if it is missing or the host changed, and start the zygote."""
 
     async def close(self) -> None:
         """Stop the zygote. Machines go on running."""
 
-    async def start(self, spec: MachineSpec) -> Machine:
-        """Start a machine and return when its envd answers. On failure nothing is left behind.
-
-        A machine whose files are still in the store goes on with them, and keeps them when it cannot be started.
     async def set_relay(self, relay: RelayAddress | None) -> None:
         """Where connections go that a machine's policy sends to the relay; None refuses them."""
 
     async def set_stand_ins(self, names: Mapping[str, str]) -> None:
         """Names that every machine resolves to these IPv4 addresses."""
 
+    async def start(self, spec: MachineSpec) -> Machine:
+        """Start a machine and return when its envd answers. On failure nothing is left behind.
+
+        A machine whose files are still in the store goes on with them, and keeps them when it cannot be started.
         """
 
     async def attach(self, machine_id: str) -> Machine | None:

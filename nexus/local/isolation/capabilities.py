@@ -21,6 +21,7 @@ SYS_CHROOT: Final = 18
 SYS_PTRACE: Final = 19
 SYS_ADMIN: Final = 21
 SYS_NICE: Final = 23
+MKNOD: Final = 27
 SETFCAP: Final = 31
 
 _MOST: Final = 64
@@ -46,6 +47,19 @@ HOST_ROOT: Final = frozenset(
 
 CHROOT_ROOT: Final = HOST_ROOT - {SYS_CHROOT}
 """For a machine that nothing but its root folder keeps inside: a second chroot is the way out of the first."""
+
+FOR_CHROOT: Final = {
+    "CHOWN": CHOWN,
+    "DAC_OVERRIDE": DAC_OVERRIDE,
+    "FOWNER": FOWNER,
+    "KILL": KILL,
+    "MKNOD": MKNOD,
+    "SETGID": SETGID,
+    "SETPCAP": SETPCAP,
+    "SETUID": SETUID,
+    "SYS_CHROOT": SYS_CHROOT,
+}
+"""What the engine itself needs to make such machines, by the names that ``docker run --cap-add`` takes."""
 
 NAMESPACE_ROOT: Final = HOST_ROOT | {NET_ADMIN, SYS_PTRACE, SYS_NICE}
 """For a machine with a user namespace: these reach no further than the machine's own processes and network."""

@@ -13,7 +13,7 @@ from typing import NoReturn
 from nexus.local.isolation import user_namespaces
 from nexus.local.isolation.user_namespaces import MappedNamespace
 
-_LONGEST_MESSAGE = 32
+_LONGEST_MESSAGE = 1024
 
 
 class NamespaceMaker:
@@ -29,9 +29,9 @@ class NamespaceMaker:
     def take(self) -> MappedNamespace:
         """The namespace that is ready; the helper starts on the next. Raises OSError when none can be made."""
         data, descriptors, _, _ = socket.recv_fds(self._line, _LONGEST_MESSAGE, 1)
-        if not descriptors:
-            raise OSError("user namespaces cannot be made any more")
         self._line.send(b"n")
+        if not descriptors:
+            raise OSError(data.decode())
         return MappedNamespace(fd=descriptors[0], first_id=int(data))
 
     def close(self) -> None:
@@ -42,9 +42,13 @@ class NamespaceMaker:
 def _make_forever(line: socket.socket) -> NoReturn:
     try:
         while True:
-            mapping = user_namespaces.create_mapped()
-            socket.send_fds(line, [str(mapping.first_id).encode()], [mapping.fd])
-            mapping.close()
+            try:
+                mapping = user_namespaces.create_mapped()
+            except OSError as error:
+                line.send(str(error).encode())
+            else:
+                socket.send_fds(line, [str(mapping.first_id).encode()], [mapping.fd])
+                mapping.close()
             if not line.recv(1):
                 break
     finally:

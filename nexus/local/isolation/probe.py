@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from nexus.local.isolation import cgroups, remedies, tiers
+from nexus.local.isolation import capabilities, cgroups, remedies, tiers
 from nexus.local.isolation.findings import Finding
 from nexus.local.isolation.lent_programs import has_shell, install_command, program_findings
 from nexus.local.isolation.namespaces import NamespaceIsolation
@@ -18,10 +18,9 @@ from nexus.local.isolation.starting import StartError
 from nexus.local.isolation.tiers import Tier
 from nexus.local.isolation.zygote_process import ZygoteError
 from nexus.local.network import SupervisorError
+from nexus.local.settings import TIER_VARIABLE
 from nexus.local.storage.file_systems import unfit_folder
 
-TIER_VARIABLE: Final = "NEXUS_LOCAL_ISOLATION"
-_OLD_TIER_VARIABLE: Final = "NEXUS_ISOLATION"
 _FAILURES: Final = (OSError, StartError, ZygoteError, SupervisorError, ValueError)
 
 
@@ -41,7 +40,7 @@ async def select_isolation(
         raise NoIsolationError(
             f"this host has no bash, with which sandboxes run every command: {install_command('bash')}"
         )
-    candidates = _candidates(wanted or os.environ.get(TIER_VARIABLE) or os.environ.get(_OLD_TIER_VARIABLE))
+    candidates = _candidates(wanted or os.environ.get(TIER_VARIABLE))
     failures: list[Finding] = []
     for tier in candidates:
         if problem := _obstacle(tier, store):
@@ -59,7 +58,7 @@ async def select_isolation(
             else:
                 return isolation
     if len(candidates) > 1:
-        failures += [(await _examine_by_consent(tier, store, runtime))[0] for tier in tiers.BY_CONSENT]
+        failures += [_offer(tier, store) for tier in tiers.BY_CONSENT]
     raise NoIsolationError(_explain(failures))
 
 
@@ -70,12 +69,18 @@ def _candidates(name: str | None) -> tuple[Tier, ...]:
         raise NoIsolationError(str(error)) from error
 
 
-def _consent_finding(tier: Tier) -> Finding:
+def _offer(tier: Tier, store: Path) -> Finding:
+    """How to ask for a tier, if nothing speaks against it; trying it takes too long for somebody who did not ask."""
+    problem = _obstacle(tier, store)
+    return _tier_finding(tier, problem) if problem else _consent_finding(tier, "may work here")
+
+
+def _consent_finding(tier: Tier, verdict: str) -> Finding:
     return Finding(
         name=tier.name,
         title=tier.title,
         ok=False,
-        detail="works here, but has to be asked for, since it lacks: " + "; ".join(tier.lacks),
+        detail=f"{verdict}, but has to be asked for, since it lacks: " + "; ".join(tier.lacks),
         remedy=f"nexus local start --isolation {tier.name}",
     )
 
@@ -128,7 +133,7 @@ async def _examine_by_consent(tier: Tier, store: Path, runtime: Path) -> tuple[F
     if problem is not None:
         return _tier_finding(tier, problem), False
     if os.environ.get(TIER_VARIABLE) != tier.name:
-        return _consent_finding(tier), False
+        return _consent_finding(tier, "works here"), False
     return Finding(name=tier.name, title=tier.title, ok=True, detail="it lacks: " + "; ".join(tier.lacks)), True
 
 
@@ -147,7 +152,10 @@ def _obstacle(tier: Tier, store: Path) -> str | None:
     """Why a tier need not even be tried."""
     if not tier.single_uid and os.geteuid() != 0:
         return "needs root"
-    return unfit_folder(store) if tier.namespaces else None
+    if tier.namespaces:
+        return unfit_folder(store)
+    missing = [name for name, number in capabilities.FOR_CHROOT.items() if not capabilities.has_permitted(number)]
+    return f"root has not the capabilities {', '.join(missing)} here" if missing else None
 
 
 async def _try(tier: Tier, store: Path, runtime: Path, *, egress: bool) -> str | None:

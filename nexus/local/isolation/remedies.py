@@ -7,6 +7,7 @@ import platform
 from pathlib import Path
 from typing import Final
 
+from nexus.local.isolation import capabilities
 from nexus.local.isolation.tiers import Tier
 
 FOR_LIMITS: Final = "run nexus as root on a host whose /sys/fs/cgroup is writable"
@@ -52,11 +53,8 @@ def _for_chroot(failure: str) -> str | None:
         return "run nexus as root of the container: docker run --user 0 …"
     if "too much to copy" in failure:
         return IN_CONTAINER
-    if "Operation not permitted" in failure:
-        return "start the container with its usual capabilities: docker run --cap-add CHOWN --cap-add MKNOD " + (
-            "--cap-add SYS_CHROOT --cap-add SETUID --cap-add SETGID --cap-add SETPCAP --cap-add DAC_OVERRIDE "
-            "--cap-add FOWNER --cap-add KILL …"
-        )
+    if "capabilities" in failure or "Operation not permitted" in failure:
+        return "docker run " + " ".join(f"--cap-add {name}" for name in capabilities.FOR_CHROOT) + " …"
     if "Permission denied" in failure:
         return "set NEXUS_HOME to a folder on a file system that is mounted without nodev"
     return None

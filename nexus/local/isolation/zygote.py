@@ -7,6 +7,7 @@ It holds no secrets, reaps keepers, and ends when the daemon's end of the socket
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -49,8 +50,12 @@ def _serve(orders: socket.socket, inheritance: Inheritance, tier: Tier) -> None:
         if not data:
             return
         for descriptor in descriptors:
-            mapping = maker.take() if maker else None
             with socket.socket(fileno=descriptor) as start:
+                try:
+                    mapping = maker.take() if maker else None
+                except OSError as error:
+                    start.sendall(json.dumps({"error": str(error)}).encode() + b"\n")
+                    continue
                 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
                 if (child := os.fork()) == 0:
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
