@@ -32,6 +32,7 @@ def catalogue_table() -> str:
 
 PARTS: Mapping[str, Callable[[], str]] = {
     "keys": reference.sections_table,
+    "provider": lambda: reference.head_table("provider"),
     "variables": lambda: reference.section_table("variables"),
     "secrets": lambda: reference.section_table("secrets"),
     "outputs": lambda: reference.section_table("outputs"),

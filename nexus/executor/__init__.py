@@ -7,12 +7,14 @@ from nexus.executor.executor import Executor
 from nexus.executor.pacing import Limits
 from nexus.executor.recovery import GRACE, LEASE, Recovered, recover
 from nexus.executor.results import ApplyResult, Lookup, Resolve, Resolved
+from nexus.executor.scheduling import Estimate, usual_estimate
 
 __all__ = [
     "GRACE",
     "LEASE",
     "ApplyResult",
     "Clock",
+    "Estimate",
     "Executor",
     "Limits",
     "Lookup",
@@ -21,4 +23,5 @@ __all__ = [
     "Resolved",
     "SystemClock",
     "recover",
+    "usual_estimate",
 ]

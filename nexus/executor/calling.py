@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from nexus.executor.clock import Clock, sleep_unless, within
-from nexus.executor.pacing import CreateRate, Limits, Random, backoff
+from nexus.executor.pacing import Limits, Pace, Random, RetryBudget, backoff, lane_of
 from nexus.kinds.durations import format_duration
 from nexus.model.changes import Operation, Verb
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error, warning
 from nexus.model.state import Intent, State
 from nexus.planning.limits import limit_name
-from nexus.providers.base import Call, Certainty, Gone, LimitReached, Provider, ProviderError, Result
+from nexus.providers.base import Call, Certainty, Gone, LimitReached, Provider, ProviderError, Result, TooFast
 from nexus.providers.recording import record_after
 from nexus.stores.base import Lock
 
@@ -43,6 +43,7 @@ class _Tries:
     """What has been tried so far. ``asked_for`` are the seconds that the server has made us wait."""
 
     failures: int = 0
+    refusals: int = 0
     asked_for: float = 0.0
     in_doubt: bool = False
 
@@ -55,7 +56,8 @@ class Caller:
     clock: Clock
     random: Random
     limits: Limits
-    rate: CreateRate
+    pace: Pace
+    budget: RetryBudget
     stopping: asyncio.Event
     warn: Callable[[Diagnostic], None]
     lock: Lock | None = None
@@ -109,13 +111,21 @@ class Caller:
         in_half = verb in _NOT_TO_BE_REPEATED and failure.certainty is Certainty.UNKNOWN
         if failure.certainty is Certainty.PERMANENT or in_half:
             return None
-        if failure.retry_after is not None:
-            tries.asked_for += failure.retry_after
-            if verb is Verb.CREATE:
-                self.rate.close_for(failure.retry_after)
-            return failure.retry_after if tries.asked_for <= self.limits.patience else None
+        if isinstance(failure, TooFast) or failure.retry_after is not None:
+            return self._asked_to_wait(call, failure, tries)
         tries.failures += 1
-        return backoff(tries.failures, self.random) if tries.failures < self.limits.attempts else None
+        if tries.failures >= self.limits.attempts or not self.budget.take():
+            return None
+        return backoff(tries.failures, self.random)
+
+    def _asked_to_wait(self, call: Call, failure: ProviderError, tries: _Tries) -> float | None:
+        """As long as the server says, or ever longer where it does not say; others of the lane wait too."""
+        tries.refusals += 1
+        seconds = failure.retry_after if failure.retry_after is not None else backoff(tries.refusals, self.random)
+        tries.asked_for += seconds
+        if (lane := lane_of(call.operation)) is not None:
+            self.pace.close_for(lane, seconds)
+        return seconds if tries.asked_for <= self.limits.patience else None
 
     async def _pause(self, call: Call, failure: ProviderError, seconds: float) -> bool:
         """Wait before the next attempt; whether there is to be none because of an interrupt."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from nexus.executor.calling import LOCK_LOST, Caller
 from nexus.executor.clock import Clock, SystemClock, sleep_unless
-from nexus.executor.pacing import CreateRate, Limits, Random
+from nexus.executor.pacing import Lane, Limits, Pace, Random, RetryBudget, lane_of
 from nexus.executor.performing import Ending, Performer
 from nexus.executor.results import ApplyResult, Check, Resolve, no_conditions
 from nexus.executor.scheduling import Estimate, Schedule, usual_estimate
@@ -85,14 +85,15 @@ class Executor:
         if self._interrupts:
             stopping.set()
         warnings = Diagnostics()
-        rate = CreateRate(self._limits.creates_per_second, self._clock)
-        walk = _Walk(plan, self._sink, self._clock, rate, self._limits, self._estimate, stopping, warnings)
+        pace = Pace(self._limits, self._clock)
+        walk = _Walk(plan, self._sink, self._clock, pace, self._limits, self._estimate, stopping, warnings)
         caller = Caller(
             provider=self._provider,
             clock=self._clock,
             random=self._chance,
             limits=self._limits,
-            rate=rate,
+            pace=pace,
+            budget=RetryBudget(self._limits.retry_budget),
             stopping=stopping,
             warn=walk.warn,
             lock=self._lock,
@@ -137,7 +138,7 @@ class _Walk:
         plan: Plan,
         sink: Sink,
         clock: Clock,
-        rate: CreateRate,
+        pace: Pace,
         limits: Limits,
         estimate: Estimate,
         stopping: asyncio.Event,
@@ -146,13 +147,14 @@ class _Walk:
         self._plan = plan
         self._sink: Sink | None = sink
         self._clock = clock
-        self._rate = rate
+        self._pace = pace
         self._limits = limits
         self._stopping = stopping
         self._diagnostics = warnings
-        self._schedule = Schedule(plan.operations, estimate, is_paced)
+        self._schedule = Schedule(plan.operations, estimate, lane_of)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._outcomes: dict[str, Outcome] = {}
+        self._took: dict[str, float] = {}
         self._wake = asyncio.Event()
         self._interrupted = False
         self._halted = ""
@@ -162,7 +164,7 @@ class _Walk:
         self._seconds = 0.0
 
     async def through(self, performer: Performer) -> None:
-        self.emit(ApplyStarted(operations=len(self._plan.operations)))
+        self.emit(ApplyStarted(operations=len(self._plan.operations), expected_seconds=self._seconds_left()))
         async with asyncio.TaskGroup() as group:
             while True:
                 delay = self._start_what_may(group, performer)
@@ -212,6 +214,7 @@ class _Walk:
             interrupted=self._interrupted,
             seconds=self._seconds,
             bugs=tuple(self._bugs),
+            took=self._took,
             lock_lost=self._halted == LOCK_LOST,
         )
 
@@ -223,11 +226,13 @@ class _Walk:
             self._interrupted = self._interrupted or not self._halted
             return None
         while len(self._running) < self._limits.concurrency:
-            operation = self._schedule.take(paced_too=not self._full and self._rate.wait() <= 0.0)
+            closed = {Lane.START} if self._full else set()
+            operation = self._schedule.take(self._pace.may_start() - closed)
             if operation is None:
-                return None if self._full or not self._schedule.has_paced else self._rate.wait()
-            if is_paced(operation):
-                self._rate.take()
+                waiting = [lane for lane in self._schedule.waiting() if lane not in closed]
+                return self._pace.wait(waiting) if waiting else None
+            if (lane := self._schedule.lane(operation)) is not None:
+                self._pace.take(lane)
             self._running[operation.id] = group.create_task(self._one(operation, performer))
         return None
 
@@ -241,7 +246,7 @@ class _Walk:
 
     async def _one(self, operation: Operation, performer: Performer) -> None:
         started_at = self._clock.monotonic()
-        self.emit(OperationStarted(operation=operation))
+        self.emit(OperationStarted(operation=operation, expected_seconds=self._schedule.expected(operation)))
         try:
             ending = await performer.perform(operation)
         except asyncio.CancelledError:
@@ -253,20 +258,24 @@ class _Walk:
 
     def _end(self, operation: Operation, ending: Ending, started_at: float) -> None:
         del self._running[operation.id]
+        seconds = self._clock.monotonic() - started_at
         self._outcomes[operation.id] = ending.outcome
+        if ending.outcome is Outcome.SUCCEEDED:
+            self._took[operation.id] = seconds
         self._note(operation, ending)
+        skipped = self._schedule.finish(operation, ending.outcome in _DONE)
         self.emit(
             OperationFinished(
                 operation=operation,
                 outcome=ending.outcome,
-                seconds=self._clock.monotonic() - started_at,
+                seconds=seconds,
                 diagnostic=next(iter(ending.diagnostics), None),
                 note=ending.note,
+                remaining_seconds=self._seconds_left(),
             )
         )
         for extra in ending.diagnostics[1:]:
             self.emit(DiagnosticRaised(diagnostic=extra))
-        skipped = self._schedule.finish(operation, ending.outcome in _DONE)
         ended = "was cancelled" if ending.outcome is Outcome.CANCELLED else "failed"
         self._skip(skipped, f"{operation.verb} {operation.address} {ended}")
         self._wake.set()
@@ -282,6 +291,9 @@ class _Walk:
             self._full = True
         elif operation.verb is Verb.DELETE and ending.outcome in _DONE:
             self._full = False
+
+    def _seconds_left(self) -> float:
+        return self._schedule.seconds_left(self._limits.concurrency, self._limits.rate)
 
     def _give_up_the_rest(self) -> None:
         if self._halted:
@@ -305,11 +317,6 @@ class _Walk:
             known = worst.get(operation.address, outcome)
             worst[operation.address] = min(known, outcome, key=_WORST_FIRST.index)
         return worst
-
-
-def is_paced(operation: Operation) -> bool:
-    """Whether the account bounds how fast, and how many."""
-    return operation.verb is Verb.CREATE and operation.address.kind == "sandbox"
 
 
 def _check_base(plan: Plan, state: State) -> None:

@@ -63,7 +63,7 @@ class ApplyResult:
 
     ``outcomes`` are by operation id. ``diagnostics`` hold the reasons of all failures and what is wrong with the state.
     ``bugs`` are exceptions that nobody expected, for the log. ``lock_lost``: another run may be at work, so the state
-    must not be written; what was done is in the journal.
+    must not be written; what was done is in the journal. ``took`` tells the seconds of each operation that succeeded.
     """
 
     state: State
@@ -73,6 +73,7 @@ class ApplyResult:
     seconds: float = 0.0
     bugs: tuple[Exception, ...] = ()
     lock_lost: bool = False
+    took: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def succeeded(self) -> bool:

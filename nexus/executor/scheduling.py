@@ -7,10 +7,11 @@ overlap, whether the plan says so or not.
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Final
 
+from nexus.executor.pacing import Lane
 from nexus.model.addresses import Address
 from nexus.model.changes import Operation, Verb
 from nexus.model.diagnostics import DiagnosticsError, error
@@ -44,11 +45,13 @@ Entry = tuple[float, int, str]
 class Schedule:
     """The operations of one plan that are still to be done.
 
-    Those that are ``paced`` wait in a lane of their own, because there are times when none of them may start. Raises
+    Each waits in a lane, because there are times when none of a lane may start; those without one always may. Raises
     DiagnosticsError when the operations are not in an order that respects ``needs``: then it is no plan of ours.
     """
 
-    def __init__(self, operations: Sequence[Operation], estimate: Estimate, paced: Callable[[Operation], bool]) -> None:
+    def __init__(
+        self, operations: Sequence[Operation], estimate: Estimate, lane_of: Callable[[Operation], Lane | None]
+    ) -> None:
         self._operations = {operation.id: operation for operation in operations}
         self._order = {operation.id: index for index, operation in enumerate(operations)}
         self._dependants: dict[str, list[str]] = defaultdict(list)
@@ -57,41 +60,60 @@ class Schedule:
         for operation in operations:
             for need in set(operation.needs):
                 self._dependants[need].append(operation.id)
-        self._way = self._ways(operations, estimate)
+        self._seconds = {operation.id: estimate(operation) for operation in operations}
+        self._way = self._ways(operations)
+        self._work = sum(self._seconds.values())
         self._open = dict.fromkeys(self._operations)
         self._busy: set[Address] = set()
         self._held: dict[Address, list[str]] = defaultdict(list)
-        self._paced = {operation.id for operation in operations if paced(operation)}
-        self._lanes: tuple[list[Entry], list[Entry]] = ([], [])
+        self._lane = {operation.id: lane_of(operation) for operation in operations}
+        self._to_start = Counter(self._lane.values())
+        self._lanes: dict[Lane | None, list[Entry]] = {lane: [] for lane in self._to_start}
+        self._running: dict[str, None] = {}
         for operation_id, missing in self._missing.items():
             if not missing:
                 self._push(operation_id)
 
-    def take(self, paced_too: bool) -> Operation | None:
-        """The next operation that may start now; it counts as running from then on."""
-        while (operation_id := self._pop(paced_too)) is not None:
+    def take(self, lanes: Container[Lane]) -> Operation | None:
+        """The next operation that may start now, ``lanes`` being open; it counts as running from then on."""
+        while (operation_id := self._pop(lanes)) is not None:
             operation = self._operations[operation_id]
             if operation_id not in self._open:
                 continue
             if operation.address in self._busy:
                 self._held[operation.address].append(operation_id)
                 continue
-            del self._open[operation_id]
+            self._close(operation_id)
             self._busy.add(operation.address)
+            self._running[operation_id] = None
             return operation
         return None
 
-    @property
-    def has_paced(self) -> bool:
-        """Whether a paced operation waits for nothing but its turn."""
-        lane = self._lanes[1]
-        while lane and lane[0][2] not in self._open:
-            heapq.heappop(lane)
-        return bool(lane)
+    def lane(self, operation: Operation) -> Lane | None:
+        return self._lane[operation.id]
+
+    def waiting(self) -> list[Lane]:
+        """The lanes in which an operation waits for nothing but its turn."""
+        return [lane for lane in self._lanes if lane is not None and self._first(lane) is not None]
+
+    def expected(self, operation: Operation) -> float:
+        """Seconds that the operation is thought to take."""
+        return self._seconds[operation.id]
+
+    def seconds_left(self, concurrency: int, rate: Callable[[Lane], float | None]) -> float:
+        """How long the rest will take, roughly: its longest way, its work over all hands, and its lanes' rates."""
+        ready = (first for lane in self._lanes if (first := self._first(lane)) is not None)
+        longest = max((self._way[operation_id] for operation_id in (*ready, *self._running)), default=0.0)
+        paced = ((self._to_start[lane], rate(lane)) for lane in self._lanes if lane is not None)
+        slowest = max((count / limit for count, limit in paced if limit), default=0.0)
+        return max(longest, self._work / concurrency, slowest)
 
     def finish(self, operation: Operation, succeeded: bool) -> list[Operation]:
         """Note the end of a running operation; those that can't be done any more because of it, in plan order."""
         self._busy.discard(operation.address)
+        if operation.id in self._running:
+            del self._running[operation.id]
+            self._work -= self._seconds[operation.id]
         for held in self._held.pop(operation.address, ()):
             self._push(held)
         if not succeeded:
@@ -106,7 +128,7 @@ class Schedule:
         """Give up one that has not started; it and those that can't be done any more because of it."""
         if operation.id not in self._open:
             return []
-        del self._open[operation.id]
+        self._give_up(operation.id)
         return [operation, *self._drop_dependants(operation.id)]
 
     def remaining(self) -> Iterator[Operation]:
@@ -119,25 +141,41 @@ class Schedule:
         while front:
             for dependant in self._dependants[front.pop()]:
                 if dependant in self._open:
-                    del self._open[dependant]
+                    self._give_up(dependant)
                     dropped.append(self._operations[dependant])
                     front.append(dependant)
         return sorted(dropped, key=lambda operation: self._order[operation.id])
 
+    def _close(self, operation_id: str) -> None:
+        """It is not to be started any more."""
+        del self._open[operation_id]
+        self._to_start[self._lane[operation_id]] -= 1
+
+    def _give_up(self, operation_id: str) -> None:
+        self._close(operation_id)
+        self._work -= self._seconds[operation_id]
+
     def _push(self, operation_id: str) -> None:
-        lane = self._lanes[operation_id in self._paced]
+        lane = self._lanes[self._lane[operation_id]]
         heapq.heappush(lane, (-self._way[operation_id], self._order[operation_id], operation_id))
 
-    def _pop(self, paced_too: bool) -> str | None:
-        lanes = [lane for lane in self._lanes[: 2 if paced_too else 1] if lane]
-        return heapq.heappop(min(lanes, key=lambda lane: lane[0]))[2] if lanes else None
+    def _first(self, lane: Lane | None) -> str | None:
+        """What would start next in a lane."""
+        entries = self._lanes[lane]
+        while entries and entries[0][2] not in self._open:
+            heapq.heappop(entries)
+        return entries[0][2] if entries else None
 
-    def _ways(self, operations: Sequence[Operation], estimate: Estimate) -> dict[str, float]:
+    def _pop(self, lanes: Container[Lane]) -> str | None:
+        open_ = [entries for lane, entries in self._lanes.items() if entries and (lane is None or lane in lanes)]
+        return heapq.heappop(min(open_, key=lambda entries: entries[0]))[2] if open_ else None
+
+    def _ways(self, operations: Sequence[Operation]) -> dict[str, float]:
         """Seconds from the start of each operation to the end of everything that waits for it."""
         ways: dict[str, float] = {}
         for operation in reversed(operations):
             after = max((ways[dependant] for dependant in self._dependants[operation.id]), default=0.0)
-            ways[operation.id] = estimate(operation) + after
+            ways[operation.id] = self._seconds[operation.id] + after
         return ways
 
 

@@ -27,12 +27,16 @@ class PlanReady:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyStarted:
+    """``expected_seconds`` is how long it will take, as far as earlier runs tell."""
+
     operations: int
+    expected_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationStarted:
     operation: Operation
+    expected_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,7 @@ class OperationFinished:
     """``seconds`` is wall time. ``diagnostic`` says why it failed; ``reason`` why it was skipped.
 
     ``note`` tells what it left behind that a person has to know of, such as the id of a snapshot.
+    ``remaining_seconds`` is how long the rest of the apply will take, roughly.
     """
 
     operation: Operation
@@ -65,6 +70,7 @@ class OperationFinished:
     diagnostic: Diagnostic | None = None
     reason: str = ""
     note: str = ""
+    remaining_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

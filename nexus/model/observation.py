@@ -36,10 +36,12 @@ class Observation:
     """``records`` by uid of the record; ``catalogue`` by address, for catalogue templates that exist already.
 
     ``complete`` is False for ``--no-refresh``: then state is believed. ``deep`` says that sandboxes were looked into.
+    ``running`` counts the running sandboxes of the whole account, those of others too; None where nobody asked.
     """
 
     records: Mapping[str, Observed] = field(default_factory=dict)
     catalogue: Mapping[Address, Observed] = field(default_factory=dict)
     complete: bool = True
     deep: bool = False
+    running: int | None = None
     diagnostics: tuple[Diagnostic, ...] = ()

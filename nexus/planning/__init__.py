@@ -3,6 +3,7 @@
 from nexus.planning.evaluate import Evaluated, Evaluation
 from nexus.planning.moves import moved
 from nexus.planning.planner import Planned, make_plan, plan
+from nexus.planning.quota import AccountLimits, over_quota
 from nexus.planning.request import PlanRequest
 from nexus.planning.saved import (
     SavedPlan,
@@ -17,6 +18,7 @@ from nexus.planning.saved import (
 from nexus.planning.staleness import difference
 
 __all__ = [
+    "AccountLimits",
     "Evaluated",
     "Evaluation",
     "PlanRequest",
@@ -28,6 +30,7 @@ __all__ = [
     "make_plan",
     "moved",
     "operation_to_json",
+    "over_quota",
     "parse_saved",
     "plan",
     "plan_from_json",

@@ -87,6 +87,10 @@ class Evaluation:
             family = self._families[address] = {key: self.outputs(item) for key, item in instances.items()}
         return family
 
+    def evaluated(self) -> Iterable[Evaluated]:
+        """All resources that could be evaluated, as they are for the plan."""
+        return self._evaluated.values()
+
     def fields(self, address: Address) -> Attributes:
         return self._evaluated[address].attributes
 

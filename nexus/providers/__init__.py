@@ -13,6 +13,7 @@ from nexus.providers.base import (
     ProviderError,
     Report,
     Result,
+    TooFast,
 )
 from nexus.providers.recording import record_after
 
@@ -27,5 +28,6 @@ __all__ = [
     "ProviderError",
     "Report",
     "Result",
+    "TooFast",
     "record_after",
 ]

@@ -153,6 +153,13 @@ class LimitReached(ProviderError):  # noqa: N818 - likewise
         super().__init__(diagnostic, Certainty.PERMANENT)
 
 
+class TooFast(ProviderError):  # noqa: N818 - likewise
+    """The account makes requests faster than it may. Nothing was done; ``retry_after`` seconds later it may be."""
+
+    def __init__(self, diagnostic: Diagnostic, *, retry_after: float | None = None) -> None:
+        super().__init__(diagnostic, Certainty.NOT_DONE, retry_after=retry_after)
+
+
 class Provider(Protocol):
     """Everything nexus asks of the world outside. One instance serves one run and many calls at the same time.
 
@@ -163,10 +170,11 @@ class Provider(Protocol):
     async def identity(self) -> Target:
         """What we talk to, as far as it can be told. Raises ProviderError when it can't be reached or refuses us."""
 
-    async def observe(self, state: State, catalogue: Mapping[Address, str]) -> Observation:
+    async def observe(self, state: State, catalogue: Mapping[Address, str], *, count_all: bool = False) -> Observation:
         """Look once at everything in ``state`` (current and deposed records) and at the catalogue templates.
 
-        ``catalogue`` maps addresses to references (``name:tag``). MUST take one list call per hundred sandboxes, not
+        ``catalogue`` maps addresses to references (``name:tag``). ``count_all`` counts the account's running sandboxes
+        too, those of others among them. MUST take one list call per hundred sandboxes, not
         one per sandbox, and confirm an absence by a GET. What can't be read is UNKNOWN with a diagnostic, never GONE.
         Raises ProviderError when nothing can be known (wrong key, no connection). Changes nothing.
         """

@@ -131,9 +131,17 @@ def _event(event: Event) -> Json:
         case PlanReady(plan=plan):
             return {"type": "plan-ready", "plan": plan_to_json(plan)}
         case ApplyStarted(operations=count):
-            return {"type": "apply-started", "operations": count}
+            return {
+                "type": "apply-started",
+                "operations": count,
+                "expected_seconds": _rounded(event.expected_seconds),
+            }
         case OperationStarted(operation=operation):
-            return {"type": "operation-started", "operation": _operation(operation)}
+            return {
+                "type": "operation-started",
+                "operation": _operation(operation),
+                "expected_seconds": _rounded(event.expected_seconds),
+            }
         case OperationProgress(operation=operation, message=message):
             return {"type": "operation-progress", "operation": _operation(operation), "message": message}
         case LogLine(operation=operation, stream=stream, text=text):
@@ -147,6 +155,7 @@ def _event(event: Event) -> Json:
                 "reason": event.reason,
                 "note": event.note,
                 "diagnostic": None if event.diagnostic is None else diagnostic_to_json(event.diagnostic),
+                "remaining_seconds": _rounded(event.remaining_seconds),
             }
         case DiagnosticRaised(diagnostic=diagnostic):
             return {"type": "diagnostic", "diagnostic": diagnostic_to_json(diagnostic)}
@@ -162,6 +171,10 @@ def _event(event: Event) -> Json:
             }
         case _:
             assert_never(event)
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
 
 
 def _changes(changes: Mapping[Address, Outcome]) -> Json:

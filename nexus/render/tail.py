@@ -47,6 +47,7 @@ class Tail:
     clock: Clock
     total: int = 0
     finished: int = 0
+    ends_at: float | None = None
     running: dict[str, Running] = field(default_factory=dict)
     _actions: dict[Address, Action] = field(default_factory=dict)
     _live: Live | None = None
@@ -55,8 +56,9 @@ class Tail:
         match event:
             case PlanReady(plan=plan):
                 self._actions = {change.address: change.action for change in plan.changes}
-            case ApplyStarted(operations=total):
+            case ApplyStarted(operations=total, expected_seconds=expected):
                 self.total = total
+                self._expect(expected)
                 self._live = Live(
                     console=self.console, get_renderable=self.render, refresh_per_second=8, transient=True
                 )
@@ -66,9 +68,10 @@ class Tail:
             case OperationProgress(operation=operation, message=text) | LogLine(operation=operation, text=text):
                 if operation.id in self.running and text.strip():
                     self.running[operation.id].message = text.strip()
-            case OperationFinished(operation=operation):
+            case OperationFinished(operation=operation, remaining_seconds=remaining):
                 self.running.pop(operation.id, None)
                 self.finished += 1
+                self._expect(remaining)
             case ApplyFinished():
                 self.close()
             case _:
@@ -91,8 +94,18 @@ class Tail:
             table.add_row(Spinner("dots", style="run"), self._words(item), Text(duration(now - item.since), "faint"))
         hidden = len(self.running) - len(shown)
         more = f", {hidden} more running" if hidden else ""
-        table.add_row("", Text(f"{self.finished} of {plural(self.total, 'operation')} done{more}", style="faint"), "")
+        words = f"{self.finished} of {plural(self.total, 'operation')} done{more}{self._ending(now)}"
+        table.add_row("", Text(words, style="faint"), "")
         return table
+
+    def _expect(self, seconds: float | None) -> None:
+        self.ends_at = None if seconds is None else self.clock() + seconds
+
+    def _ending(self, now: float) -> str:
+        """How long it will still take; nothing where that was thought to be over."""
+        if self.ends_at is None or self.ends_at - now < 1.0:
+            return ""
+        return f", about {duration(self.ends_at - now)} left"
 
     def _words(self, item: Running) -> Text:
         operation = item.operation

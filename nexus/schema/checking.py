@@ -16,7 +16,8 @@ from nexus.model.addresses import NAME, Address, AddressError
 from nexus.model.diagnostics import Diagnostics, SourceRange, error
 from nexus.model.values import Value
 from nexus.schema.findings import Finding, Path
-from nexus.schema.sections import API_VERSION, HEAD, SECTIONS, Section
+from nexus.schema.head import API_VERSION, HEAD
+from nexus.schema.sections import SECTIONS, Section
 from nexus.schema.suggestions import did_you_mean
 from nexus.schema.walking import EXPRESSION, Walk
 

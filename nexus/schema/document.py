@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from nexus.model.addresses import NAME
-from nexus.schema.sections import HEAD, SECTIONS, Section
+from nexus.schema.head import HEAD
+from nexus.schema.sections import SECTIONS, Section
 
 _EXPRESSION: Final = {"$ref": "#/$defs/expression"}
 _ANNOTATIONS: Final = ("title", "description", "default", "examples")

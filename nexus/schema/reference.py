@@ -9,7 +9,8 @@ from typing import Final
 from nexus.kinds.base import Field
 from nexus.kinds.registry import KINDS
 from nexus.model.changes import Effect
-from nexus.schema.sections import HEAD, SECTIONS, field_schema
+from nexus.schema.head import HEAD
+from nexus.schema.sections import SECTIONS, field_schema
 
 Schema = Mapping[str, object]
 
@@ -43,6 +44,11 @@ def section_table(name: str) -> str:
     return _table(
         ("field", "value", "meaning"), ((row[0], row[1], row[3]) for row in _parts(SECTIONS[name].schema, ""))
     )
+
+
+def head_table(name: str) -> str:
+    """The fields of a key that is no section of named blocks."""
+    return _table(("field", "value", "default", "meaning"), _parts(HEAD[name], ""))
 
 
 def kind_table(name: str) -> str:

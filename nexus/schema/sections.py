@@ -11,10 +11,6 @@ from nexus.kinds.base import Field, Kind
 from nexus.kinds.registry import KINDS
 from nexus.model.addresses import NAME
 
-API_VERSION: Final = "nexus/v1"
-PROJECT_PATTERN: Final = "^[A-Za-z][A-Za-z0-9_-]{0,62}$"
-TARGETS: Final = ("local", "e2b")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
@@ -164,38 +160,3 @@ _ALL: Final = (
 
 SECTIONS: Final[Mapping[str, Section]] = MappingProxyType({section.name: section for section in _ALL})
 """All sections of named blocks, in the order in which a manifest has them."""
-
-HEAD: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType(
-    {
-        "apiVersion": {"enum": [API_VERSION], "description": "The version of this language."},
-        "project": {
-            "title": "name of letters, digits, - and _ that begins with a letter",
-            "type": "string",
-            "pattern": PROJECT_PATTERN,
-            "description": "The project's name: part of the names of what nexus makes.",
-            "examples": ["data-pipeline"],
-        },
-        "include": {
-            "title": "list of paths and globs",
-            "anyOf": [
-                {"type": "string", "minLength": 1},
-                {"type": "array", "items": {"type": "string", "minLength": 1}},
-            ],
-            "description": "More files of the project, merged section by section.",
-            "examples": [["sandboxes/*.yaml"]],
-        },
-        "provider": {
-            "type": "object",
-            "properties": {"target": {"enum": [*TARGETS], "description": "The embedded local engine, or E2B."}},
-            "additionalProperties": False,
-            "description": "Where the sandboxes live.",
-        },
-        "moved": {
-            "type": "object",
-            "additionalProperties": {"type": "string", "minLength": 1},
-            "description": "Addresses that resources had, and those that they have now.",
-            "examples": [{"sandbox.old": "sandbox.new"}],
-        },
-    }
-)
-"""The keys of a manifest that are not sections of named blocks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nexus.stores.base import Backend, Header, Journal, JournalContents, Lock, LockInfo, StateStore
+from nexus.stores.durations import Durations
 from nexus.stores.entries import Begin, Done, Entry, Failed
 from nexus.stores.fold import Folding, fold
 from nexus.stores.local import local_backend
@@ -15,6 +16,7 @@ __all__ = [
     "Backend",
     "Begin",
     "Done",
+    "Durations",
     "Entry",
     "Failed",
     "Folding",

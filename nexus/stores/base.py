@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from nexus.model.state import State, Target
+from nexus.stores.durations import Durations
 from nexus.stores.entries import Entry
 
 
@@ -119,10 +120,23 @@ class Lock(Protocol):
         """
 
 
+class DurationStore(Protocol):
+    """Keeps what operations took. Nothing depends on it but estimates: what can't be read is as if it was not there."""
+
+    async def read(self) -> Durations: ...
+
+    async def write(self, durations: Durations) -> None:
+        """Raises DiagnosticsError when they can't be kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """The three stores of one environment. They belong together: a journal continues one state."""
+    """The stores of one environment. The first three belong together: a journal continues one state.
+
+    ``durations`` are those of the whole project.
+    """
 
     states: StateStore
     journal: Journal
     lock: Lock
+    durations: DurationStore

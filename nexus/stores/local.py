@@ -2,7 +2,7 @@
 
 ``state.json`` is the state, ``state.json.backup`` the one before it, ``journal.jsonl`` what has happened since, and
 ``lock`` the lock; ``journal.jsonl.aside`` is a journal that could not be used. The folder is the user's alone, and
-keeps itself out of git.
+keeps itself out of git. Beside the environments' folders lies ``durations.json``: what operations took.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from typing import Final
 
 from nexus.model.diagnostics import DiagnosticsError, error
 from nexus.model.state import State
+from nexus.stores import durations
 from nexus.stores.appending import Appender
 from nexus.stores.base import Backend, Header, JournalContents
 from nexus.stores.checks import Version, check_start, check_write
+from nexus.stores.durations import Durations
 from nexus.stores.entries import Entry
 from nexus.stores.failures import explained
 from nexus.stores.files import Files
@@ -30,7 +32,12 @@ def local_backend(project: Path, environment: str, files: Files | None = None) -
     if not environment or environment.startswith(".") or "/" in environment or "\0" in environment:
         raise DiagnosticsError(error("bad-environment", "This can't be the name of an environment", detail=environment))
     place = _Place(project / FOLDER, project / FOLDER / environment, files or Files())
-    return Backend(LocalStateStore(place), LocalJournal(place), LocalLock(place.folder / "lock", place.prepare))
+    return Backend(
+        LocalStateStore(place),
+        LocalJournal(place),
+        LocalLock(place.folder / "lock", place.prepare),
+        LocalDurations(place),
+    )
 
 
 class _Place:
@@ -119,3 +126,21 @@ class LocalJournal:
         appender, self._appender = self._appender, None
         if appender is not None:
             await appender.close()
+
+
+class LocalDurations:
+    def __init__(self, place: _Place) -> None:
+        self._place = place
+        self._path = place.root / "durations.json"
+
+    async def read(self) -> Durations:
+        try:
+            content = self._place.files.read(self._path)
+        except OSError:
+            return Durations()
+        return Durations() if content is None else durations.decode(content)
+
+    async def write(self, learnt: Durations) -> None:
+        with explained("write what operations took", self._path):
+            self._place.prepare()
+            self._place.files.replace(self._path, durations.encode(learnt))

@@ -9,6 +9,7 @@ from nexus.model.diagnostics import DiagnosticsError
 from nexus.model.state import State
 from nexus.stores.base import Backend, Header, JournalContents, LockInfo
 from nexus.stores.checks import Version, check_start, check_write
+from nexus.stores.durations import Durations
 from nexus.stores.entries import Entry
 from nexus.stores.locking import locked, lost, not_that_lock
 
@@ -22,10 +23,11 @@ class Memory:
     entries: list[Entry] = field(default_factory=list)
     lock: LockInfo | None = None
     aside: JournalContents | None = None
+    durations: Durations = field(default_factory=Durations)
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
     def backend(self) -> Backend:
-        return Backend(MemoryStateStore(self), MemoryJournal(self), MemoryLock(self))
+        return Backend(MemoryStateStore(self), MemoryJournal(self), MemoryLock(self), MemoryDurations(self))
 
 
 def memory_backend() -> Backend:
@@ -75,6 +77,17 @@ class MemoryJournal:
         self._memory.aside = JournalContents(self._memory.header, tuple(self._memory.entries))
         await self.clear()
         return "memory"
+
+
+class MemoryDurations:
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def read(self) -> Durations:
+        return self._memory.durations
+
+    async def write(self, durations: Durations) -> None:
+        self._memory.durations = durations
 
 
 class MemoryLock:

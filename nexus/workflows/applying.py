@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from nexus.executor import ApplyResult, Executor, Limits, Resolved
+from nexus.executor import ApplyResult, Executor, Limits, Resolved, usual_estimate
 from nexus.executor.results import Lookup
 from nexus.kinds.registry import KINDS
 from nexus.model.addresses import Address
-from nexus.model.changes import Plan, PlanOptions
+from nexus.model.changes import Operation, Plan, PlanOptions
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError
 from nexus.model.events import DiagnosticRaised, PlanReady, Sink
 from nexus.model.state import OutputRecord, State
 from nexus.planning import Evaluation, SavedPlan
-from nexus.stores import commit
+from nexus.stores import Durations, commit
+from nexus.workflows.limits import pacing
 from nexus.workflows.loading import Project
 from nexus.workflows.locking import locked
 from nexus.workflows.planning import Draft, draw_up, refuse_stale
@@ -81,7 +83,9 @@ async def apply(
             return await _settle(session, draft)
         if not approve(draft.plan):
             return Applied(plan=draft.plan, approved=False)
-        return await _carry_out(session, await _grounded(session, draft), request, sink, bind_interrupt)
+        await session.backend.lock.verify()  # a person may take long to answer
+        limits = pacing(project, request.parallelism)
+        return await _carry_out(session, await _grounded(session, draft), limits, sink, bind_interrupt)
 
 
 async def _grounded(session: Session, draft: Draft) -> Draft:
@@ -105,17 +109,19 @@ async def _settle(session: Session, draft: Draft) -> Applied:
 async def _carry_out(
     session: Session,
     draft: Draft,
-    request: ApplyRequest,
+    limits: Limits,
     sink: Sink,
     bind_interrupt: BindInterrupt,
 ) -> Applied:
+    learnt = await session.backend.durations.read()
     executor = Executor(
         session.provider,
         session.backend.journal,
         sink,
         ids=session.ids,
         clock=session.clock,
-        limits=Limits(concurrency=request.parallelism or Limits().concurrency),
+        limits=limits,
+        estimate=lambda operation: _estimate(learnt, operation),
         lock=session.backend.lock,
     )
     bind_interrupt(executor.interrupt)
@@ -135,6 +141,7 @@ async def _carry_out(
         unwritten = replace(result, lock_lost=True, diagnostics=(*result.diagnostics, *told))
         return Applied(plan=draft.plan, approved=True, result=unwritten, diagnostics=(*result.diagnostics, *told))
     committed = await commit(session.backend, replace(result.state, outputs=outputs))
+    await _learn(session, draft.plan, result, learnt)
     return Applied(
         plan=draft.plan,
         approved=True,
@@ -142,6 +149,17 @@ async def _carry_out(
         outputs=outputs,
         diagnostics=(*result.diagnostics, *notes),
     )
+
+
+def _estimate(learnt: Durations, operation: Operation) -> float:
+    known = learnt.of(operation)
+    return usual_estimate(operation) if known is None else known
+
+
+async def _learn(session: Session, plan: Plan, result: ApplyResult, learnt: Durations) -> None:
+    took = ((operation, result.took[operation.id]) for operation in plan.operations if operation.id in result.took)
+    with suppress(DiagnosticsError):  # they are only good for estimates
+        await session.backend.durations.write(learnt.after(took))
 
 
 class Resolver:

@@ -13,6 +13,7 @@ from nexus.model.diagnostics import Diagnostics, DiagnosticsError, error
 from nexus.model.values import fingerprinter
 from nexus.planning import Evaluation, PlanRequest, SavedPlan
 from nexus.stores import fingerprint_key
+from nexus.workflows.limits import account_limits
 from nexus.workflows.loading import Project
 from nexus.workflows.session import Session
 from nexus.workflows.surveying import Survey, survey
@@ -56,7 +57,9 @@ def draw_up(project: Project, session: Session, found: Survey, options: PlanOpti
             options=options,
         )
     )
-    notes = Diagnostics([*project.diagnostics, *found.diagnostics, *planned.plan.diagnostics])
+    limits = account_limits(project)
+    quota = planning.over_quota(planned.plan, planned.evaluation, found.state, found.observation, limits)
+    notes = Diagnostics([*project.diagnostics, *found.diagnostics, *planned.plan.diagnostics, *quota])
     notes.raise_if_errors()
     return Draft(
         plan=replace(planned.plan, diagnostics=notes.sorted()), survey=found, evaluation=planned.evaluation, files=files

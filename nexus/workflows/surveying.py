@@ -20,6 +20,7 @@ from nexus.model.values import Value
 from nexus.planning import moved
 from nexus.providers.base import ProviderError
 from nexus.stores import commit, load
+from nexus.workflows.limits import account_limits
 from nexus.workflows.loading import Project
 from nexus.workflows.session import Session
 
@@ -60,7 +61,10 @@ async def survey(project: Project, session: Session, options: PlanOptions, *, li
         _check_target(known, target)
         state = moved(known, _moves(project))
         wanted = {} if options.destroy else _catalogue(project)
-        observation = await session.provider.observe(state, wanted) if options.refresh else Observation(complete=False)
+        observation = Observation(complete=False)
+        if options.refresh:
+            is_bounded = account_limits(project).concurrent_sandboxes is not None
+            observation = await session.provider.observe(state, wanted, count_all=is_bounded)
     secrets, missing = _secrets(project, destroy=options.destroy, demanded=for_apply)
     session.keep_secret(secrets.values())
     return Survey(

@@ -13,15 +13,17 @@ from nexus.model.changes import Operation, Verb
 from nexus.model.diagnostics import DiagnosticsError, error
 from nexus.model.events import (
     ApplyFinished,
+    ApplyStarted,
     DiagnosticRaised,
     Event,
     InterruptReceived,
     OperationFinished,
     OperationProgress,
+    OperationStarted,
     Outcome,
 )
-from nexus.providers import Certainty, ProviderError
-from nexus.stores import Begin, Entry, Header, Journal, JournalContents
+from nexus.providers import Certainty, ProviderError, TooFast
+from nexus.stores import Begin, Entry, Header, Journal, JournalContents, LockInfo
 from tests.fakes.bench import FRESH, Bench
 from tests.fakes.clock import ManualClock
 from tests.fakes.cloud import Fault, Faults, failing
@@ -207,6 +209,70 @@ async def test_creates_are_paced_and_nothing_else_is(clock: ManualClock) -> None
     result = await bench.apply(World([Wanted(sandbox(f"s{n}"), commands=("x",)) for n in range(4)]))
     assert result.succeeded
     assert result.seconds == pytest.approx(8.0)
+
+
+async def test_every_class_of_calls_has_its_own_rate(clock: ManualClock) -> None:
+    bench = Bench(clock, limits=Limits(sandbox_requests_per_second=0.5, concurrency=100))
+    result = await bench.apply(World([Wanted(sandbox(f"s{n}"), commands=("x",)) for n in range(4)]))
+    assert result.succeeded
+    creates = [item for item in bench.sink.of(OperationFinished) if item.operation.verb is Verb.CREATE]
+    assert len(creates) == 4
+    assert result.seconds == pytest.approx(8.0)
+
+
+async def test_a_rate_that_is_exceeded_is_waited_for_longer_each_time_and_counts_as_no_failure(
+    clock: ManualClock,
+) -> None:
+    bench = Bench(clock, limits=Limits(attempts=2))
+    fault = Fault(TooFast(error("rate-limited", "E2B asks to slow down")))
+    result = await bench.apply(World([Wanted(A)]), only("1", fault, times=6))
+    assert result.succeeded
+    assert 20 < result.seconds < 40
+
+
+async def test_the_budget_of_repetitions_is_one_for_all_operations(clock: ManualClock) -> None:
+    bench = Bench(clock, limits=Limits(attempts=5, retry_budget=7))
+
+    def never(operation: Operation, attempt: int) -> Fault:
+        return failing(Certainty.NOT_DONE)
+
+    result = await bench.apply(World([Wanted(sandbox(f"s{n}")) for n in range(20)]), never)
+    assert set(result.outcomes.values()) == {Outcome.FAILED}
+    assert bench.provider is not None
+    assert len(bench.provider.calls) == 20 + 7
+
+
+async def test_how_long_it_will_take_is_told_and_what_it_took_is_learnt(clock: ManualClock) -> None:
+    bench = Bench(clock)
+    executor = bench.start(estimate=lambda operation: 4.0)
+    world = World([Wanted(A), Wanted(B, (A,))])
+    result = await executor.run(world.plan(FRESH), FRESH, world.resolve, NoFiles())
+    (begun,) = bench.sink.of(ApplyStarted)
+    assert begun.expected_seconds == 8.0
+    assert [event.expected_seconds for event in bench.sink.of(OperationStarted)] == [4.0, 4.0]
+    assert [event.remaining_seconds for event in bench.sink.of(OperationFinished)] == [4.0, 0.0]
+    assert result.took == {"1": 1.0, "2": 1.0}
+
+
+async def test_a_lost_lock_lets_nothing_new_begin(clock: ManualClock) -> None:
+    bench = Bench(clock)
+    lock = bench.memory.backend().lock
+    await lock.acquire(LockInfo(holder="ann@host", pid=1, operation="apply", since=""))
+    executor = bench.start()
+    executor._lock = lock
+
+    def breaking(operation: Operation, attempt: int) -> None:
+        bench.memory.lock = None
+
+    assert bench.provider is not None
+    bench.provider._faults = breaking
+    world = World([Wanted(A, commands=("x",)), Wanted(B, (A,))])
+    result = await executor.run(world.plan(FRESH), FRESH, world.resolve, NoFiles())
+    assert result.lock_lost
+    assert not result.succeeded
+    assert len(bench.provider.calls) == 1
+    assert [item.code for item in result.diagnostics] == ["lock-lost"]
+    assert result.state.resources[A].id in bench.cloud.things
 
 
 async def test_a_bug_in_the_provider_is_a_failure_without_its_message(clock: ManualClock) -> None:

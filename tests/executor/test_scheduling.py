@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nexus.executor.pacing import Lane
 from nexus.executor.scheduling import Schedule
 from nexus.model.addresses import Address
 from nexus.model.changes import Operation, Verb
@@ -15,16 +16,20 @@ def op(id: str, *needs: str, address: str = "") -> Operation:
 
 
 def schedule(*operations: Operation, paced: str = "", seconds: dict[str, float] | None = None) -> Schedule:
-    return Schedule(operations, lambda item: (seconds or {}).get(item.id, 1.0), lambda item: item.id in paced.split())
+    return Schedule(
+        operations,
+        lambda item: (seconds or {}).get(item.id, 1.0),
+        lambda item: Lane.START if item.id in paced.split() else None,
+    )
 
 
 def ids(operations: list[Operation]) -> list[str]:
     return [operation.id for operation in operations]
 
 
-def take_all(plan: Schedule, paced_too: bool = True) -> list[Operation]:
+def take_all(plan: Schedule, *closed: Lane) -> list[Operation]:
     taken = []
-    while (operation := plan.take(paced_too)) is not None:
+    while (operation := plan.take(set(Lane) - set(closed))) is not None:
         taken.append(operation)
     return taken
 
@@ -65,10 +70,28 @@ def test_operations_on_one_address_never_overlap() -> None:
 
 def test_paced_operations_hold_up_no_others() -> None:
     plan = schedule(op("a"), op("b"), op("c"), paced="a b")
-    assert plan.has_paced
-    assert ids(take_all(plan, paced_too=False)) == ["c"]
+    assert plan.waiting() == [Lane.START]
+    assert ids(take_all(plan, Lane.START)) == ["c"]
     assert ids(take_all(plan)) == ["a", "b"]
-    assert not plan.has_paced
+    assert plan.waiting() == []
+
+
+def test_what_is_left_is_the_longest_way_or_the_work_over_all_hands_or_what_the_rate_allows() -> None:
+    def no_rate(lane: Lane) -> float | None:
+        return None
+
+    plan = schedule(op("a"), op("b", "a"), op("c"), op("d"), paced="c d", seconds={"a": 2.0, "b": 3.0})
+    assert plan.seconds_left(10, no_rate) == 5.0
+    assert plan.seconds_left(1, no_rate) == 7.0
+    assert plan.seconds_left(10, lambda lane: 0.25) == 8.0
+    taken = {operation.id: operation for operation in take_all(plan)}
+    assert plan.seconds_left(10, lambda lane: 0.25) == 5.0
+    plan.finish(taken["c"], True)
+    assert plan.seconds_left(1, no_rate) == 6.0
+    plan.finish(taken["a"], False)
+    assert plan.seconds_left(1, no_rate) == 1.0
+    plan.finish(taken["d"], True)
+    assert plan.seconds_left(1, no_rate) == 0.0
 
 
 @pytest.mark.parametrize("operations", [[op("a", "b"), op("b")], [op("a", "nowhere")], [op("a"), op("a")]])
@@ -96,7 +119,7 @@ def test_every_operation_starts_once_or_is_dropped_and_none_before_what_it_needs
     succeeded: set[str] = set()
     ended: list[str] = []
     while True:
-        while (taken := plan.take(True)) is not None:
+        while (taken := plan.take(set(Lane))) is not None:
             assert set(taken.needs) <= succeeded
             assert taken.address not in {other.address for other in running}
             running.append(taken)

@@ -75,7 +75,9 @@ class FakeProvider:
     async def identity(self) -> Target:
         return Target("local", "fake")
 
-    async def observe(self, state: State, catalogue: Mapping[Address, str]) -> Observation:
+    async def observe(
+        self, state: State, catalogue: Mapping[Address, str], *, count_all: bool = False
+    ) -> Observation:
         records = [*state.resources.values(), *state.deposed]
         return Observation(
             records={

@@ -12,7 +12,7 @@ from e2b import exceptions as sdk
 from e2b.sandbox.commands.command_handle import CommandExitException
 
 from nexus.model.diagnostics import DiagnosticsError, error
-from nexus.providers.base import Certainty, Gone, LimitReached, ProviderError
+from nexus.providers.base import Certainty, Gone, LimitReached, ProviderError, TooFast
 from nexus.providers.failures import (
     EXECUTION_ERROR,
     EXECUTION_TIMEOUT,
@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 _STATUS: Final = re.compile(r"^(\d{3}): ?")
+_RETRY_IN: Final = re.compile(r"(?:retry|again) (?:in|after) (\d+(?:\.\d+)?) ?s", re.IGNORECASE)
 _QUOTA: Final = re.compile(r"maximum number of|concurrent (sandbox|build)|limit reached", re.IGNORECASE)
 
 
@@ -165,7 +166,11 @@ def _limited(problem: Exception, address: str) -> ProviderError:
                 address=address,
             )
         )
-    return failure("rate-limited", "E2B asks to slow down", detail=text, certainty=Certainty.NOT_DONE, address=address)
+    asked_for = _RETRY_IN.search(text)
+    return TooFast(
+        error("rate-limited", "E2B asks to slow down", detail=text, address=address),
+        retry_after=None if asked_for is None else float(asked_for[1]),
+    )
 
 
 def _by_transport(problem: Exception, address: str) -> ProviderError | None:

@@ -28,25 +28,35 @@ _AT_ONCE: Final = 10
 _FATAL: Final = frozenset({errors.PERMISSION_DENIED, "unreachable"})
 
 
-async def observe(world: World, state: State, catalogue: Mapping[Address, str]) -> Observation:
+async def observe(
+    world: World, state: State, catalogue: Mapping[Address, str], *, count_all: bool = False
+) -> Observation:
     """See :meth:`nexus.providers.base.Provider.observe`."""
-    observer = _Observer(world, state)
+    observer = _Observer(world, state, count_all=count_all)
     by_kind: dict[str, list[ResourceRecord]] = {}
     for record in (*state.resources.values(), *state.deposed):
         by_kind.setdefault(record.address.kind, []).append(record)
     async with asyncio.TaskGroup() as group:
         for kind, look in observer.looks().items():
-            if records := by_kind.get(kind):
+            records = by_kind.get(kind, [])
+            if records or (count_all and kind == "sandbox"):
                 group.create_task(look(records))
         for address, reference in catalogue.items():
             group.create_task(observer.catalogue(address, reference))
-    return Observation(records=observer.found, catalogue=observer.templates, diagnostics=tuple(observer.diagnostics))
+    return Observation(
+        records=observer.found,
+        catalogue=observer.templates,
+        diagnostics=tuple(observer.diagnostics),
+        running=observer.running,
+    )
 
 
 class _Observer:
-    def __init__(self, world: World, state: State) -> None:
+    def __init__(self, world: World, state: State, *, count_all: bool) -> None:
         self._world = world
         self._state = state
+        self._count_all = count_all
+        self.running: int | None = None
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self.found: dict[str, Observed] = {}
         self.templates: dict[Address, Observed] = {}
@@ -62,12 +72,11 @@ class _Observer:
 
     async def _sandboxes(self, records: list[ResourceRecord]) -> None:
         """One list for all; a request of its own only for those that the list does not have."""
-        listed = {
-            info.sandbox_id: info
-            for info in await list_sandboxes(
-                self._world.connection, scope(self._state.project, self._state.environment)
-            )
-        }
+        ours = scope(self._state.project, self._state.environment)
+        infos = await list_sandboxes(self._world.connection, {} if self._count_all else ours)
+        if self._count_all:
+            self.running = sum(info.state is SandboxState.RUNNING for info in infos)
+        listed = {info.sandbox_id: info for info in infos}
         for record in records:
             if record.id in listed:
                 self.found[record.uid] = _seen(listed[record.id])

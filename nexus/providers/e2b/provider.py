@@ -80,9 +80,9 @@ class E2BProvider:
             raise translate(problem) from problem
         return Target("local" if self._settings.is_local else "e2b", self._settings.account)
 
-    async def observe(self, state: State, catalogue: Mapping[Address, str]) -> Observation:
+    async def observe(self, state: State, catalogue: Mapping[Address, str], *, count_all: bool = False) -> Observation:
         try:
-            return await observe.observe(self._world, state, catalogue)
+            return await observe.observe(self._world, state, catalogue, count_all=count_all)
         except ExceptionGroup as problems:
             raise translate(_first(problems)) from problems
         except Exception as problem:

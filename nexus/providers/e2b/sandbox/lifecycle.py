@@ -33,6 +33,7 @@ async def create(world: World, call: Call) -> Result:
         lifecycle=_lifecycle(spec),
         volume_mounts=dict(spec.volumes) or None,
         idempotency_key=call.key,
+        retries=0,  # a full account would only be asked again and again; the executor knows what to wait for
     )
     created_at, expires_at = world.moment(), world.moment(lease)
     world.sandboxes.adopt(sandbox, str(call.address))
@@ -78,7 +79,7 @@ async def resume(world: World, call: Call) -> Result:
     """Bring a paused sandbox back, and what its memory held where only its disk was kept."""
     record, spec = record_of(call), spec_of(call, SandboxSpec)
     call.report.progress("resuming")
-    sandbox = await world.connection.client.AsyncSandbox.connect(record.id, timeout=spec.timeout)
+    sandbox = await world.connection.client.AsyncSandbox.connect(record.id, timeout=spec.timeout, retries=0)
     inside = world.sandboxes.adopt(sandbox, str(call.address))
     receipt = await inside.receipt()
     if receipt.uid == call.uid and receipt.boot and receipt.boot != inside.boot:
