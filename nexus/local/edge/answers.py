@@ -14,6 +14,7 @@ class Answer:
 
     status: int
     body: dict[str, object]
+    title: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def render(self, user_agent: str) -> tuple[str, bytes]:
@@ -21,17 +22,23 @@ class Answer:
         if "mozilla/" not in user_agent.lower():
             return "application/json; charset=utf-8", json.dumps(self.body).encode()
         message = html.escape(str(self.body["message"]))
-        page = f"<!doctype html><title>{self.status}</title><h1>{self.status}</h1><p>{message}</p>\n"
+        title = html.escape(self.title or str(self.status))
+        page = f"<!doctype html><title>{title}</title><h1>{title}</h1><p>{message}</p>\n"
         return "text/html; charset=utf-8", page.encode()
 
 
 def sandbox_not_found(sandbox_id: str) -> Answer:
-    return Answer(502, {"sandboxId": sandbox_id, "message": "The sandbox was not found", "code": 502})
+    return Answer(
+        502,
+        {"sandboxId": sandbox_id, "message": "The sandbox was not found", "code": 502},
+        title="Sandbox Not Found Error",
+    )
 
 
 def port_not_open(sandbox_id: str, port: int) -> Answer:
     message = "The sandbox is running but port is not open"
-    return Answer(502, {"sandboxId": sandbox_id, "message": message, "port": port, "code": 502})
+    body: dict[str, object] = {"sandboxId": sandbox_id, "message": message, "port": port, "code": 502}
+    return Answer(502, body, title="Closed Port Error")
 
 
 def in_transition(sandbox_id: str) -> Answer:

@@ -43,7 +43,7 @@ class EdgeFaults:
         match rule.action:
             case Action.STATUS:
                 await asyncio.sleep(rule.seconds)
-                yield Strike(answer=Answer(rule.status, rule.body, rule.headers))
+                yield Strike(answer=Answer(rule.status, rule.body, headers=rule.headers))
             case Action.RESET:
                 await asyncio.sleep(rule.seconds)
                 yield Strike(reset=True)

@@ -70,6 +70,8 @@ def test_a_browser_gets_a_page(cloud: Cloud) -> None:
     answer = httpx.get(f"{cloud.url}/", headers=cloud.headers("i<x>") | {"User-Agent": "Mozilla/5.0 (X11)"})
     assert answer.headers["content-type"].startswith("text/html")
     assert "The sandbox was not found" in answer.text
+    answer = httpx.get(f"{cloud.url}/", headers=cloud.headers(port=_free_port()) | {"User-Agent": "Mozilla/5.0 (X11)"})
+    assert "<title>Closed Port Error</title>" in answer.text
 
 
 def test_a_sandbox_in_transition_is_a_conflict(cloud: Cloud) -> None:
