@@ -28,11 +28,23 @@ def command(
     excludes: tuple[Address, ...],
     replacements: tuple[Address, ...],
     no_refresh: bool,
+    deep: bool,
+    refresh_only: bool,
+    allow_missing: bool,
 ) -> int:
     """Plan, ask, and do it. With PLANFILE, do exactly what was saved, or refuse when it is not what would be done now.
 
     Exit code 3 when some of it failed: what is done is recorded, and the next apply continues. Ctrl-C finishes what is
     in flight; a second one cancels it.
     """
-    options = plan_options(targets, excludes, replacements, destroy=False, refresh=not no_refresh)
+    options = plan_options(
+        targets,
+        excludes,
+        replacements,
+        destroy=False,
+        refresh=not no_refresh,
+        deep=deep,
+        refresh_only=refresh_only,
+        allow_missing=allow_missing,
+    )
     return run_apply(settings, run, options, planfile=planfile)

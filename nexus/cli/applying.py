@@ -64,7 +64,7 @@ def run_apply(
                 project,
                 session,
                 ApplyRequest(options=chosen, saved=saved, parallelism=run.parallelism, lock_timeout=patience),
-                approve=_approval(auto_approve=run.auto_approve or saved is not None, destroy=chosen.destroy),
+                approve=_approval(auto_approve=run.auto_approve or saved is not None, options=chosen),
                 sink=sink,
                 bind_interrupt=on_interrupt,
             )
@@ -107,14 +107,18 @@ def _refuse_values_beside(var_texts: Sequence[str], var_files: Sequence[Path]) -
 
 
 def _refuse_selection_beside(options: PlanOptions) -> None:
-    if options.targets or options.excludes or options.replace:
+    if options.targets or options.excludes or options.replace or options.deep:
         raise click.UsageError("A saved plan is applied as it is: no selection beside it.")
 
 
-def _approval(*, auto_approve: bool, destroy: bool) -> Callable[[Plan], bool]:
+def _approval(*, auto_approve: bool, options: PlanOptions) -> Callable[[Plan], bool]:
     def approve(plan: Plan) -> bool:  # noqa: ARG001 - it has been shown already
-        return auto_approve or confirm("Delete all of this?" if destroy else "Do this?")
+        return auto_approve or confirm(question)
 
+    if options.refresh_only:
+        question = "Take this into the state?"
+    else:
+        question = "Delete all of this?" if options.destroy else "Do this?"
     return approve
 
 

@@ -6,7 +6,7 @@ import click
 
 from nexus.cli.applying import run_apply
 from nexus.cli.failures import guarded_stream
-from nexus.cli.options import ADDRESS, RunOptions, run_options
+from nexus.cli.options import ADDRESS, RunOptions, allow_missing_option, run_options
 from nexus.cli.plan import plan_options
 from nexus.cli.settings import Settings
 from nexus.model.addresses import Address
@@ -15,9 +15,17 @@ from nexus.model.addresses import Address
 @click.command("destroy")
 @click.option("--target", "targets", multiple=True, type=ADDRESS, help="Only this, and what depends on it.")
 @click.option("--exclude", "excludes", multiple=True, type=ADDRESS, help="Not this, nor what it depends on.")
+@allow_missing_option
 @click.pass_obj
 @guarded_stream
 @run_options
-def command(settings: Settings, run: RunOptions, targets: tuple[Address, ...], excludes: tuple[Address, ...]) -> int:
+def command(
+    settings: Settings,
+    run: RunOptions,
+    targets: tuple[Address, ...],
+    excludes: tuple[Address, ...],
+    allow_missing: bool,
+) -> int:
     """Delete everything that this project made: sandboxes, templates, volumes. Catalogue templates stay."""
-    return run_apply(settings, run, plan_options(targets, excludes, (), destroy=True, refresh=True))
+    options = plan_options(targets, excludes, (), destroy=True, allow_missing=allow_missing)
+    return run_apply(settings, run, options)

@@ -17,6 +17,7 @@ COMMANDS = {
     "init": ("nexus.cli.init", "Begin a project from one of the examples"),
     "validate": ("nexus.cli.validate", "Check the manifest, without touching a network"),
     "plan": ("nexus.cli.plan", "Show what apply would do"),
+    "drift": ("nexus.cli.drift", "Show what is not as it was applied"),
     "apply": ("nexus.cli.apply", "Make what is out there match the manifest"),
     "run": ("nexus.cli.run", "Run the steps of a pipeline, with what they need"),
     "destroy": ("nexus.cli.destroy", "Delete everything the manifest made"),

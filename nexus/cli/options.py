@@ -78,10 +78,23 @@ def selection_options(function: F) -> F:
                 "--replace", "replacements", multiple=True, type=ADDRESS, help="Replace this, changed or not."
             ),
             click.option("--no-refresh", "no_refresh", is_flag=True, help="Believe the state instead of looking."),
+            click.option(
+                "--deep", is_flag=True, help="Look into sandboxes, too: files, packages, variables, processes."
+            ),
+            click.option(
+                "--refresh-only", is_flag=True, help="Take what is out there into the state, and change nothing else."
+            ),
+            allow_missing_option,
         )
     ):
         function = option(function)
     return function
+
+
+def allow_missing_option(function: F) -> F:
+    return click.option(
+        "--allow-missing", is_flag=True, help="Believe that everything is gone, although the API key is another one."
+    )(function)
 
 
 def json_option(what: str) -> Callable[[F], F]:

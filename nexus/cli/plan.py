@@ -41,6 +41,9 @@ def command(
     excludes: tuple[Address, ...],
     replacements: tuple[Address, ...],
     no_refresh: bool,
+    deep: bool,
+    refresh_only: bool,
+    allow_missing: bool,
     destroy: bool,
     out: Path | None,
     detailed_exitcode: bool,
@@ -48,7 +51,16 @@ def command(
     verbose: bool,
 ) -> int:
     """Show what apply would do: each change with its cause, its fields, and the line it comes from."""
-    options = plan_options(targets, excludes, replacements, destroy=destroy, refresh=not no_refresh)
+    options = plan_options(
+        targets,
+        excludes,
+        replacements,
+        destroy=destroy,
+        refresh=not no_refresh,
+        deep=deep,
+        refresh_only=refresh_only,
+        allow_missing=allow_missing,
+    )
     project = load_project(settings, environment, var_texts, var_files)
 
     async def work(session: Session) -> Draft:
@@ -71,11 +83,28 @@ def plan_options(
     replacements: tuple[Address, ...],
     *,
     destroy: bool,
-    refresh: bool,
+    refresh: bool = True,
+    deep: bool = False,
+    refresh_only: bool = False,
+    allow_missing: bool = False,
 ) -> PlanOptions:
+    """What was said on the command line. Raises click.UsageError for what makes no sense together."""
     from nexus.model.changes import PlanOptions
 
-    return PlanOptions(targets=targets, excludes=excludes, replace=replacements, destroy=destroy, refresh=refresh)
+    if not refresh and (deep or refresh_only):
+        raise click.UsageError("--no-refresh looks at nothing, so there is nothing that --deep or --refresh-only sees.")
+    if refresh_only and (destroy or replacements):
+        raise click.UsageError("--refresh-only changes nothing, so it does not go with --destroy and --replace.")
+    return PlanOptions(
+        targets=targets,
+        excludes=excludes,
+        replace=replacements,
+        destroy=destroy,
+        refresh=refresh,
+        deep=deep or refresh_only,
+        refresh_only=refresh_only,
+        allow_missing=allow_missing,
+    )
 
 
 def show_plan(settings: Settings, plan: Plan, *, as_json: bool, verbose: bool = False) -> None:

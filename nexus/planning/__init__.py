@@ -1,5 +1,6 @@
 """The planner: pure, from (desired graph, state, observation, options) to changes for people and operations."""
 
+from nexus.planning.drift import Alert, Drift, DriftCause, DriftReport, drift_of, refreshed
 from nexus.planning.evaluate import Evaluated, Evaluation
 from nexus.planning.moves import moved
 from nexus.planning.planner import Planned, make_plan, plan
@@ -19,6 +20,10 @@ from nexus.planning.staleness import difference
 
 __all__ = [
     "AccountLimits",
+    "Alert",
+    "Drift",
+    "DriftCause",
+    "DriftReport",
     "Evaluated",
     "Evaluation",
     "PlanRequest",
@@ -26,6 +31,7 @@ __all__ = [
     "SavedPlan",
     "diagnostic_to_json",
     "difference",
+    "drift_of",
     "format_saved",
     "make_plan",
     "moved",
@@ -36,4 +42,5 @@ __all__ = [
     "plan_from_json",
     "plan_to_json",
     "public_plan",
+    "refreshed",
 ]

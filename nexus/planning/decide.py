@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from nexus.kinds.field_paths import parse_path, touches
@@ -15,6 +15,7 @@ from nexus.model.resources import FieldPath, ResourceSpec, Stage
 from nexus.model.state import ResourceRecord, Tree
 from nexus.model.values import Value
 from nexus.planning.diff import field_diffs, is_rotation, new_fields, top
+from nexus.planning.drift import lost_fields
 from nexus.planning.evaluate import Evaluated, Evaluation
 from nexus.planning.lowering import LOWERINGS
 from nexus.planning.lowering.step import UNIT, is_due
@@ -115,7 +116,7 @@ class Deciding:
         decision.evaluated = wanted
         work = LOWERINGS[decision.address.kind].update(wanted, situation, fields)
         if work:
-            decision.action, decision.work, decision.fields = Action.UPDATE, work, fields
+            decision.action, decision.work, decision.fields = Action.UPDATE, work, (*fields, *_mended(situation))
             decision.cause = _reason_to_update(situation, fields, work)
         return decision
 
@@ -274,7 +275,7 @@ def _reason_to_update(situation: Situation, fields: tuple[FieldDiff, ...], work:
     record = situation.record
     changed = {top(diff.path) for diff in fields}
     if situation.lost and changed <= situation.drifted:
-        return f"changed inside: {', '.join(sorted(situation.lost))}"
+        return _changed_inside(situation)
     unfinished = {top(diff.path) for diff in fields if top(diff.path) not in record.attributes}
     if unfinished & {"timeout", *(top(item.unit) for item in work)} or not fields:
         return "setup was not finished"
@@ -283,6 +284,21 @@ def _reason_to_update(situation: Situation, fields: tuple[FieldDiff, ...], work:
     if changed <= situation.drifted:
         return f"{', '.join(sorted(changed))} changed outside nexus"
     return _changed(fields)
+
+
+def _mended(situation: Situation) -> Iterator[FieldDiff]:
+    """What was found inside, and what it will be again."""
+    for lost in lost_fields(situation):
+        yield replace(lost, before=lost.after, after="as declared")
+
+
+def _changed_inside(situation: Situation) -> str:
+    """The first thing that was found, and how much there is besides."""
+    sentences = [sentence for unit in situation.record.setup for sentence in situation.findings.get(unit, ())]
+    if not sentences:
+        return f"changed inside: {', '.join(sorted(situation.lost))}"
+    more = f" and {len(sentences) - 1} more" if len(sentences) > 1 else ""
+    return f"changed inside: {sentences[0]}{more}"
 
 
 def _changed(fields: list[FieldDiff] | tuple[FieldDiff, ...]) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from nexus.model.addresses import Address
-from nexus.model.changes import Action, Change, Plan
+from nexus.model.changes import Action, Change, Operation, Plan
 from nexus.model.diagnostics import Diagnostics, DiagnosticsError
 from nexus.planning.cascade import keep_up, order_replacements
 from nexus.planning.decide import CATALOGUE, Deciding
+from nexus.planning.drift import drift_of, taken_in
 from nexus.planning.evaluate import Evaluation
 from nexus.planning.limits import bounded
 from nexus.planning.lowering import LOWERINGS
@@ -38,6 +39,10 @@ def make_plan(request: PlanRequest) -> Planned:
     diagnostics = Diagnostics(list(request.observation.diagnostics))
     evaluation = Evaluation(request)
     chosen = selected(request, diagnostics)
+    if request.options.refresh_only:
+        found = drift_of(request.state, request.observation, graph=request.graph, kinds=request.kinds, now=request.now)
+        changes, operations = taken_in(tuple(item for item in found if chosen is None or item.address in chosen))
+        return Planned(_plan(request, changes, operations, diagnostics), evaluation)
     order = [] if request.options.destroy else request.graph.dag.order()
     decisions = _decisions(request, evaluation, order, chosen, diagnostics)
     for removal in removals(request, chosen):
@@ -48,20 +53,25 @@ def make_plan(request: PlanRequest) -> Planned:
     check_protected(request, (*decisions.values(), *remains), diagnostics)
     diagnostics.extend(evaluation.warnings)
     assembly = Assembly(decisions, remains, request.graph.dag, order, stirred, recorded_needs(request))
-    return Planned(
-        Plan(
-            project=request.project,
-            environment=request.environment,
-            target=request.target,
-            lineage=request.state.lineage,
-            base_serial=request.state.serial,
-            changes=tuple(_change(item) for item in (*decisions.values(), *remains) if item.action is not None),
-            operations=bounded(assembly.operations(), request.graph),
-            options=request.options,
-            variables=dict(request.variables),
-            diagnostics=diagnostics.sorted(),
-        ),
-        evaluation,
+    changes = tuple(_change(item) for item in (*decisions.values(), *remains) if item.action is not None)
+    operations = bounded(assembly.operations(), request.graph)
+    return Planned(_plan(request, changes, operations, diagnostics), evaluation)
+
+
+def _plan(
+    request: PlanRequest, changes: tuple[Change, ...], operations: tuple[Operation, ...], diagnostics: Diagnostics
+) -> Plan:
+    return Plan(
+        project=request.project,
+        environment=request.environment,
+        target=request.target,
+        lineage=request.state.lineage,
+        base_serial=request.state.serial,
+        changes=changes,
+        operations=operations,
+        options=request.options,
+        variables=dict(request.variables),
+        diagnostics=diagnostics.sorted(),
     )
 
 

@@ -85,14 +85,14 @@ def change_to_json(change: Change, encode: Encode) -> Json:
         "action": change.action.value,
         "cause": change.cause,
         "data_loss": change.data_loss,
-        "fields": [_field(diff, encode) for diff in change.fields],
+        "fields": [field_to_json(diff, encode) for diff in change.fields],
         "source": None
         if source is None
         else {"file": source.file, "line": source.start.line, "column": source.start.column},
     }
 
 
-def _field(diff: FieldDiff, encode: Encode) -> Json:
+def field_to_json(diff: FieldDiff, encode: Encode) -> Json:
     return {
         "path": diff.path,
         "before": encode(diff.before),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -21,6 +21,9 @@ SETUP_FACT: Final = "setup"
 CLOCKS_DIFFER_BY: Final = 30.0
 """Seconds by which an end may seem to be another one because this machine's clock is."""
 
+FINDINGS_FACT: Final = "findings"
+"""The fact that says, in sentences, what was found instead."""
+
 _WITHOUT_OBJECT: Final = ("step",)
 """Kinds of which nothing lives out there: their record is all there is."""
 
@@ -29,8 +32,8 @@ _WITHOUT_OBJECT: Final = ("step",)
 class Situation:
     """``record`` tells what holds now, facts that were seen included; ``drifted`` are fields that are not as applied.
 
-    ``lost`` are units of setup that are not as they were done. ``missing`` says, in words, why an object that the state
-    knows is not there any more.
+    ``lost`` are units of setup that are not as they were done, ``findings`` what was seen of each. ``missing`` says, in
+    words, why an object that the state knows is not there any more.
     """
 
     record: ResourceRecord
@@ -38,6 +41,7 @@ class Situation:
     missing: str = ""
     drifted: frozenset[str] = frozenset()
     lost: frozenset[str] = frozenset()
+    findings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     expires_at: str | None = None
 
     @property
@@ -81,7 +85,12 @@ def situation_of(record: ResourceRecord, observation: Observation) -> Situation:
                 setup = {**record.setup, **dict.fromkeys(lost, LOST)}
                 seen = replace(record, attributes={**record.attributes, **fields}, setup=setup)
             return Situation(
-                record=seen, presence=presence, drifted=frozenset(fields), lost=lost, expires_at=expires_at
+                record=seen,
+                presence=presence,
+                drifted=frozenset(fields),
+                lost=lost,
+                findings=_findings(observed.facts),
+                expires_at=expires_at,
             )
 
 
@@ -115,6 +124,13 @@ def _lost_units(record: ResourceRecord, facts: Mapping[str, object]) -> frozense
     if not isinstance(done, Mapping):
         return frozenset()
     return frozenset(unit for unit in record.setup if unit not in done and record.setup[unit] != LOST)
+
+
+def _findings(facts: Mapping[str, object]) -> Mapping[str, tuple[str, ...]]:
+    told = facts.get(FINDINGS_FACT)
+    if not isinstance(told, Mapping):
+        return {}
+    return {str(unit): tuple(map(str, sentences)) for unit, sentences in told.items()}
 
 
 def believed(situation: Situation, ignored: Collection[FieldPath], units: Iterable[Unit]) -> Situation:

@@ -18,6 +18,7 @@ from nexus.model.diagnostics import Diagnostic
 from nexus.model.observation import Observation
 from nexus.model.state import Intent, ResourceRecord, State, Target, Tree
 from nexus.model.values import Attributes
+from nexus.providers.operating import Usage
 
 LEASE_SECONDS: Final = 120
 """How long a new sandbox lives until it is given its real time: what was never recorded ends by itself."""
@@ -185,6 +186,9 @@ class Provider(Protocol):
 
         One that does not answer is left as it was seen, with a diagnostic. Changes nothing that was declared.
         """
+
+    async def measure(self, ids: Sequence[str]) -> Mapping[str, Usage]:
+        """The newest measurement of each of these sandboxes that runs. One request for every hundred."""
 
     async def find(self, state: State, intents: Sequence[Intent]) -> Mapping[str, tuple[Found, ...]]:
         """The live objects that these creates have made, by key, oldest first; empty where none is seen (yet).

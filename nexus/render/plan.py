@@ -66,6 +66,8 @@ def summary_line(plan: Plan) -> str:
 def _nothing(plan: Plan) -> str:
     if plan.options.destroy:
         return "Nothing to destroy."
+    if plan.options.refresh_only:
+        return "Nothing to take in. What is out there is as the state has it."
     if plan.options.targets or plan.options.excludes:
         return "No changes in what was selected."
     return "No changes. What is out there matches the manifest."

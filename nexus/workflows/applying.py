@@ -13,9 +13,17 @@ from nexus.kinds.registry import KINDS
 from nexus.model.addresses import Address
 from nexus.model.changes import Operation, Plan, PlanOptions
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError
-from nexus.model.events import DiagnosticRaised, PlanReady, Sink
+from nexus.model.events import (
+    ApplyFinished,
+    ApplyStarted,
+    DiagnosticRaised,
+    OperationFinished,
+    Outcome,
+    PlanReady,
+    Sink,
+)
 from nexus.model.state import OutputRecord, State
-from nexus.planning import Evaluation, SavedPlan
+from nexus.planning import Evaluation, SavedPlan, refreshed
 from nexus.stores import Durations, commit
 from nexus.workflows.limits import pacing
 from nexus.workflows.loading import Project
@@ -84,8 +92,31 @@ async def apply(
         if not approve(draft.plan):
             return Applied(plan=draft.plan, approved=False)
         await session.backend.lock.verify()  # a person may take long to answer
+        if options.refresh_only:
+            return await _take_in(session, draft, sink)
         limits = pacing(project, request.parallelism)
         return await _carry_out(session, await _grounded(session, draft), limits, sink, bind_interrupt)
+
+
+async def _take_in(session: Session, draft: Draft, sink: Sink) -> Applied:
+    """What was seen becomes the state; nothing is done out there."""
+    plan, begun = draft.plan, session.clock.monotonic()
+    sink(ApplyStarted(operations=len(plan.operations)))
+    selected = {operation.address for operation in plan.operations}
+    committed = await commit(session.backend, refreshed(draft.survey.state, draft.survey.observation, selected))
+    for operation in plan.operations:
+        sink(OperationFinished(operation=operation, outcome=Outcome.SUCCEEDED))
+    seconds = session.clock.monotonic() - begun
+    outcomes = {operation.id: Outcome.SUCCEEDED for operation in plan.operations}
+    sink(
+        ApplyFinished(
+            seconds=seconds,
+            outcomes={Outcome.SUCCEEDED: len(outcomes)},
+            changes=dict.fromkeys(selected, Outcome.SUCCEEDED),
+        )
+    )
+    result = ApplyResult(state=committed, outcomes=outcomes, seconds=seconds)
+    return Applied(plan=plan, approved=True, result=result, outputs=committed.outputs)
 
 
 async def _grounded(session: Session, draft: Draft) -> Draft:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Final
 
 from nexus.executor import recover
 from nexus.kinds import catalogue_builds
@@ -14,7 +15,7 @@ from nexus.model.addresses import Address
 from nexus.model.changes import PlanOptions
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, Severity, error, warning
 from nexus.model.expressions import Expression, Raw
-from nexus.model.observation import Observation
+from nexus.model.observation import Observation, Presence
 from nexus.model.state import State, Target
 from nexus.model.values import Value
 from nexus.planning import moved
@@ -24,13 +25,16 @@ from nexus.workflows.limits import account_limits
 from nexus.workflows.loading import Project
 from nexus.workflows.session import Session
 
+_THERE: Final = frozenset({Presence.READY, Presence.RUNNING, Presence.PAUSED})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Survey:
     """One frozen picture of the outside. Never printed: ``secrets`` are in it.
 
     ``unwritten`` says that ``state`` is not the stored one: what is ``moved`` in the manifest lies at its new address
-    already. An apply writes it once it is approved; until then, a saved plan still is for the state it was made for.
+    already, or another key was used. An apply writes it once it is approved; until then, a saved plan still is for the
+    state that it was made for.
     """
 
     state: State
@@ -60,11 +64,12 @@ async def survey(project: Project, session: Session, options: PlanOptions, *, li
         known, notes = await _known_state(project, session, target, lineage, for_apply=for_apply)
         _check_target(known, target)
         state = moved(known, _moves(project))
+        is_moved, has_new_key = state is not known, _has_new_key(known, target)
+        state = replace(state, target=target)
         wanted = {} if options.destroy else _catalogue(project)
-        observation = Observation(complete=False)
-        if options.refresh:
-            is_bounded = account_limits(project).concurrent_sandboxes is not None
-            observation = await session.provider.observe(state, wanted, count_all=is_bounded)
+        is_bounded = account_limits(project).concurrent_sandboxes is not None
+        observation = await _look(session, state, wanted, options, count_all=is_bounded)
+    _check_account(known, target, observation, options)
     secrets, missing = _secrets(project, destroy=options.destroy, demanded=for_apply)
     session.keep_secret(secrets.values())
     return Survey(
@@ -73,7 +78,49 @@ async def survey(project: Project, session: Session, options: PlanOptions, *, li
         observation=observation,
         secrets=secrets,
         diagnostics=(*notes, *missing),
-        unwritten=state is not known,
+        unwritten=is_moved or has_new_key,
+    )
+
+
+async def _look(
+    session: Session, state: State, catalogue: Mapping[Address, str], options: PlanOptions, *, count_all: bool
+) -> Observation:
+    if not options.refresh:
+        return Observation(complete=False)
+    seen = await session.provider.observe(state, catalogue, count_all=count_all)
+    return await session.provider.look_inside(state, seen) if options.deep else seen
+
+
+def _has_new_key(state: State, target: Target) -> bool:
+    return state.target is not None and state.target.access not in ("", target.access)
+
+
+def _check_account(state: State, target: Target, observation: Observation, options: PlanOptions) -> None:
+    """Another key is no reason for suspicion, and neither is that things are gone; both together are.
+
+    E2B does not tell whose account a key opens. Nothing of the state in it is what another account looks like, and
+    then everything would be made a second time, and what there is be forgotten.
+    """
+    if options.allow_missing or not observation.complete or not _has_new_key(state, target):
+        return
+    seen = [
+        (record, found.presence)
+        for record in (*state.resources.values(), *state.deposed)
+        if record.address.kind != "step" and (found := observation.records.get(record.uid)) is not None
+    ]
+    missing = [record for record, presence in seen if presence is Presence.GONE]
+    if not missing or any(presence in _THERE for _, presence in seen):
+        return
+    raise DiagnosticsError(
+        error(
+            "account-mismatch",
+            "Nothing that the state knows is in this account",
+            detail=f"The API key is not the one that was used last, and none of the {len(seen)} objects of the state "
+            f"can be found with it, although {len(missing)} of them should be there, such as {missing[0].address} "
+            f"({missing[0].id}). Most likely the key belongs to another account.",
+            hint="use a key of the account that the state was made in; if everything is gone, say --allow-missing",
+            address=str(missing[0].address),
+        )
     )
 
 

@@ -6,6 +6,7 @@ told here, so that two providers with different targets can live in one process.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -52,6 +53,13 @@ class Connection:
         self.settings = settings
         self.client = E2B(**self._options(bounded=True))
         self.builds = E2B(**self._options(bounded=False))
+
+    @property
+    def access(self) -> str:
+        """A digest of the deployment and the key: another one may mean another account."""
+        settings = self.settings
+        where = settings.api_url or settings.domain
+        return hashlib.sha256(f"nexus access {where} {settings.api_key}".encode()).hexdigest()[:16]
 
     def _options(self, *, bounded: bool) -> ApiParams:
         settings = self.settings

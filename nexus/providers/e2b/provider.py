@@ -24,6 +24,7 @@ from nexus.providers.e2b.step import StepHandler
 from nexus.providers.e2b.template import TemplateHandler
 from nexus.providers.e2b.volume import VolumeHandler
 from nexus.providers.e2b.world import World, unsupported
+from nexus.providers.operating import Usage
 
 
 class Handler(Protocol):
@@ -78,7 +79,8 @@ class E2BProvider:
             await with_key.next_items()
         except Exception as problem:
             raise translate(problem) from problem
-        return Target("local" if self._settings.is_local else "e2b", self._settings.account)
+        kind = "local" if self._settings.is_local else "e2b"
+        return Target(kind, self._settings.account, self._connection.access)
 
     async def observe(self, state: State, catalogue: Mapping[Address, str], *, count_all: bool = False) -> Observation:
         try:
@@ -89,12 +91,14 @@ class E2BProvider:
             raise translate(problem) from problem
 
     async def look_inside(self, state: State, observation: Observation) -> Observation:
-        """The observation with the fact ``setup`` for every running sandbox: which units are still as they were done.
-
-        One or two requests for each sandbox. A sandbox that does not answer is left as it was seen.
-        """
         try:
             return await inspection.look_inside(self._world, state, observation)
+        except Exception as problem:
+            raise translate(problem) from problem
+
+    async def measure(self, ids: Sequence[str]) -> Mapping[str, Usage]:
+        try:
+            return await inspection.measure(self._world, ids)
         except Exception as problem:
             raise translate(problem) from problem
 

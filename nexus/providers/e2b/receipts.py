@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from nexus.model.state import LOST
 from nexus.providers.base import Call
 
 FOLDER: Final = "/var/lib/nexus"
@@ -45,13 +46,13 @@ class Receipt:
     def tells_done(self, call: Call) -> bool:
         """Whether the unit of ``call`` has been done already, although the record does not say so.
 
-        A unit that the record has with the same digest is being repeated on purpose.
+        A unit that the record has with the same digest, or as lost, is being repeated on purpose.
         """
         unit, done = call.unit, self.units.get(call.operation.unit)
         if unit is None or done is None or unit.digest is None or done.digest != unit.digest:
             return False
         recorded = call.record.setup.get(unit.name) if call.record is not None else None
-        return done.key == call.key or recorded != unit.digest
+        return done.key == call.key or recorded not in (unit.digest, LOST)
 
     def after(self, call: Call, *, boot: str = "") -> Receipt:
         """The receipt once the unit of ``call`` is done (or undone, where it is not wanted any more)."""

@@ -10,12 +10,16 @@ import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
 from nexus.kinds.sandbox import SandboxSpec
 from nexus.providers.base import Call
 from nexus.providers.e2b.inside import ENV_FILE, JOBS_FOLDER, ROOT, Inside
 from nexus.providers.e2b.jobs import export_lines, new_token
 from nexus.providers.e2b.receipts import Receipt, commit_command
+
+ENV_SUM: Final = f"{ENV_FILE}.sum"
+"""Beside the file, in memory like it: by its digest a later look sees whether somebody edited the file."""
 
 quoted = shlex.quote
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -43,7 +47,8 @@ async def _write(inside: Inside, spec: SandboxSpec, receipt: Receipt) -> None:
     await inside.check(
         f"trap 'rm -rf {folder}' EXIT; chmod 700 {folder}\n"
         f'group=$(id -gn {quoted(spec.user)}) && chgrp "$group" {folder}/env && chmod 640 {folder}/env '
-        f"&& mv -f {folder}/env {ENV_FILE} && {commit_command(f'{folder}/receipt')}",
+        f"&& mv -f {folder}/env {ENV_FILE} && (umask 077; sha256sum < {ENV_FILE} > {ENV_SUM}) "
+        f"&& {commit_command(f'{folder}/receipt')}",
         user=ROOT,
         summary="The environment could not be set",
     )

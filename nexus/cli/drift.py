@@ -1,0 +1,62 @@
+"""``nexus drift``: what is out there, held against what was applied."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nexus.cli.failures import guarded, show_diagnostics
+from nexus.cli.options import allow_missing_option, json_option, project_options, target_options
+from nexus.cli.running import in_session, load_project
+from nexus.cli.settings import Settings
+
+if TYPE_CHECKING:
+    from nexus.planning import DriftReport
+    from nexus.workflows.session import Session
+
+
+@click.command("drift")
+@project_options
+@target_options
+@click.option("--shallow", is_flag=True, help="Do not look into sandboxes: one request for every hundred of them.")
+@allow_missing_option
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 0 for no drift, 2 for drift, 1 for errors.")
+@json_option("what was found")
+@click.pass_obj
+@guarded
+def command(
+    settings: Settings,
+    environment: str,
+    var_texts: tuple[str, ...],
+    var_files: tuple[Path, ...],
+    local: bool,
+    shallow: bool,
+    allow_missing: bool,
+    detailed_exitcode: bool,
+    as_json: bool,
+) -> int:
+    """Show what is not as it was applied: expired, gone, paused, changed from outside, edited inside. Changes nothing.
+
+    Looks into every running sandbox: files, packages and their versions, variables, commands that were run, processes.
+    """
+    project = load_project(settings, environment, var_texts, var_files)
+
+    async def work(session: Session) -> DriftReport:
+        from nexus.workflows.drifting import find_drift
+
+        return await find_drift(project, session, deep=not shallow, allow_missing=allow_missing)
+
+    report = in_session(settings, project, local=local, quiet=as_json, work=work)
+    if as_json:
+        from nexus.render.drift import drift_to_json
+
+        click.echo(json.dumps(drift_to_json(report), indent=2, ensure_ascii=False))
+    else:
+        from nexus.render.drift import print_drift
+
+        show_diagnostics(settings, report.diagnostics)
+        print_drift(settings.console(), report)
+    return 2 if detailed_exitcode and report.has_drift else 0
