@@ -175,7 +175,9 @@ class Engine:
         directory = SandboxDirectory(self.sandboxes, self.settings.token)
         certificates = LoopbackCertificates(self.settings.certificates)
         self._edge = Edge(directory, streams, EdgeFaults(self.faults, self.mishaps), lambda: certificates.context)
-        self._forward_table = ForwardTable(directory, streams, port=self.settings.forward_port)
+        self._forward_table = ForwardTable(
+            directory, streams, port=self.settings.forward_port, guarded=self._edge.serve
+        )
         self.forwards = Forwards(self._forward_table, self.sandboxes, self.settings.records / "forwards.json")
         self.sandboxes.on_leave = self._cut_streams
         self.sandboxes.on_gone = self._after_kill

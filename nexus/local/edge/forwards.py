@@ -2,7 +2,8 @@
 
 Every forward has an address of its own in 127.77.0.0/16 and they all share one port, so the same URL works on the host
 and inside other sandboxes, without name resolution and with any protocol over TCP. The sandbox is looked up when a
-connection comes in, not when the forward was made, so a forward outlives a pause or a restart of the daemon.
+connection comes in, not when the forward was made, so a forward outlives a pause or a restart of the daemon. Only where
+the ports of a sandbox are not public has it to be HTTP, to show the token.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from nexus.local.edge import answers
+from nexus.local.edge.addressing import ENVD_PORT, Target
 from nexus.local.edge.answers import Answer
 from nexus.local.edge.directory import Directory, InTransitionError, Route
 from nexus.local.edge.open_streams import OpenStreams
 from nexus.local.edge.peers import READ_SIZE, splice
+
+ServePort = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Target], Awaitable[None]]
+"""Answers HTTP for one port of a sandbox until the connection ends."""
 
 _LAST = 255 * 256 + 254
 _FIRST_BYTES_SECONDS = 1.0
@@ -38,12 +43,16 @@ class NoAddressLeftError(Exception):
 
 
 class ForwardTable:
-    """All forwards of one engine; their listeners share ``port``."""
+    """All forwards of one engine; their listeners share ``port``.
 
-    def __init__(self, directory: Directory, streams: OpenStreams, *, port: int) -> None:
+    Connections to sandboxes that are not public are given to ``guarded``, which asks for their token.
+    """
+
+    def __init__(self, directory: Directory, streams: OpenStreams, *, port: int, guarded: ServePort) -> None:
         self._directory = directory
         self._streams = streams
         self._port = port
+        self._guarded = guarded
         self._forwards: dict[tuple[str, int], Forward] = {}
         self._servers: dict[str, asyncio.Server] = {}
         self._connections: set[asyncio.Task[None]] = set()
@@ -125,6 +134,9 @@ class ForwardTable:
         route = await self._route(forward)
         if isinstance(route, Answer):
             await _explain(route, reader, writer)
+            return
+        if not route.ingress.public and forward.port != ENVD_PORT:
+            await self._guarded(reader, writer, Target(forward.sandbox_id, forward.port))
             return
         # Registered before anything is awaited, so that a kill or pause from now on cuts this connection too.
         with self._streams.carrying(forward.sandbox_id, writer.transport.abort):

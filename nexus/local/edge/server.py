@@ -88,21 +88,28 @@ class Edge:
             task.add_done_callback(self._connections.discard)
         client = Peer(h11.SERVER, reader, writer)
         try:
-            await self._serve(client)
-        except (OSError, TimeoutError, h11.ProtocolError):
-            client.abort()
+            await self.serve(reader, writer)
         except asyncio.CancelledError:
             client.abort()
         finally:
             writer.close()
 
-    async def _serve(self, client: Peer) -> None:
-        """Answer requests until the connection ends."""
+    async def serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: Target | None = None
+    ) -> None:
+        """Answer requests until the connection ends; all are for ``target`` where that is known without them."""
+        client = Peer(h11.SERVER, reader, writer)
+        try:
+            await self._serve(client, target)
+        except (OSError, TimeoutError, h11.ProtocolError):
+            client.abort()
+
+    async def _serve(self, client: Peer, target: Target | None) -> None:
         while True:
             request = await self._next_request(client)
             if request is None:
                 return
-            await self._handle(client, request)
+            await self._handle(client, request, target)
             # A machine may have answered before it read all; a small rest need not cost the connection.
             await _read_small_body(client)
             if client.http.our_state is not h11.DONE or client.http.their_state is not h11.DONE:
@@ -119,7 +126,7 @@ class Edge:
             return None
         return event if isinstance(event, h11.Request) else None
 
-    async def _handle(self, client: Peer, request: h11.Request) -> None:
+    async def _handle(self, client: Peer, request: h11.Request, target: Target | None) -> None:
         headers = RequestHeaders(request)
         try:
             answer = await self._forward(client, request, headers)
@@ -130,10 +137,12 @@ class Edge:
         if answer is not None:
             await _refuse(client, answer, headers.get("user-agent"))
 
-    async def _forward(self, client: Peer, request: h11.Request, headers: RequestHeaders) -> Answer | None:
+    async def _forward(
+        self, client: Peer, request: h11.Request, headers: RequestHeaders, target: Target | None
+    ) -> Answer | None:
         """Carry the request to its machine, or say what to answer instead."""
         method, url = request.method.decode("ascii"), request.target.decode("latin-1")
-        target = target_of(method, url, headers, self._directory)
+        target = target or target_of(method, url, headers, self._directory)
         if self._faults is None:
             return await self._forward_to(target, client, request, headers, Strike())
         async with self._faults.around(method, url, target) as strike:

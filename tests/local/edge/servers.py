@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
@@ -12,7 +13,7 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 
 @contextmanager
-def serving(cloud: Cloud, handler: Handler) -> Iterator[int]:
+def serving(cloud: Cloud, handler: Handler, tls: ssl.SSLContext | None = None) -> Iterator[int]:
     """Run ``handler`` for each connection to the port that is yielded."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -24,7 +25,7 @@ def serving(cloud: Cloud, handler: Handler) -> Iterator[int]:
             writer.close()
 
     async def start() -> asyncio.Server:
-        return await asyncio.start_server(handle, "127.0.0.1", 0)
+        return await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
 
     async def stop(server: asyncio.Server) -> None:
         server.close()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from nexus.local.edge import ForwardTable, OpenStreams
+from nexus.local.edge import ForwardTable, Ingress, OpenStreams
 from tests.local.edge.servers import dump, serving, switch
 from tests.local.envd.harness import Cloud
 
@@ -24,7 +24,7 @@ def forward_port() -> int:
 
 @pytest.fixture
 def forwards(cloud: Cloud, forward_port: int) -> Iterator[ForwardTable]:
-    table = ForwardTable(cloud.directory, OpenStreams(), port=forward_port)
+    table = ForwardTable(cloud.directory, OpenStreams(), port=forward_port, guarded=cloud.edge.serve)
     yield table
     cloud.thread.run(table.shutdown())
 
@@ -64,8 +64,8 @@ def test_a_gone_sandbox_and_a_closed_port_are_told_in_http(cloud: Cloud, forward
 
 
 def test_recorded_forwards_open_again_at_the_same_address(cloud: Cloud, forward_port: int) -> None:
-    first = ForwardTable(cloud.directory, OpenStreams(), port=forward_port)
-    second = ForwardTable(cloud.directory, OpenStreams(), port=forward_port)
+    first = ForwardTable(cloud.directory, OpenStreams(), port=forward_port, guarded=cloud.edge.serve)
+    second = ForwardTable(cloud.directory, OpenStreams(), port=forward_port, guarded=cloud.edge.serve)
     with serving(cloud, dump) as port:
         cloud.thread.run(first.open("ibox", port))
         records = first.all()
@@ -88,7 +88,7 @@ def test_a_closed_forward_refuses_connections(cloud: Cloud, forwards: ForwardTab
 
 
 def test_dropping_a_sandbox_cuts_its_forwarded_connections(cloud: Cloud, forward_port: int) -> None:
-    table = ForwardTable(cloud.directory, cloud.edge.streams, port=forward_port)
+    table = ForwardTable(cloud.directory, cloud.edge.streams, port=forward_port, guarded=cloud.edge.serve)
     try:
         with serving(cloud, switch) as port:
             forward = cloud.thread.run(table.open("iother", port))
@@ -102,3 +102,15 @@ def test_dropping_a_sandbox_cuts_its_forwarded_connections(cloud: Cloud, forward
                         pass
     finally:
         cloud.thread.run(table.shutdown())
+
+
+def test_a_private_sandbox_asks_for_its_token_at_forwards_too(cloud: Cloud, forwards: ForwardTable) -> None:
+    cloud.set_ingress(Ingress(public=False, traffic_token="let-me-in"))
+    with serving(cloud, dump) as port:
+        url = forwards.url(cloud.thread.run(forwards.open("ibox", port)))
+        with httpx.Client(base_url=url) as client:
+            assert client.get("/").status_code == 403
+            assert client.get("/", headers={"e2b-traffic-access-token": "wrong"}).status_code == 403
+            shown = client.get("/path", headers={"e2b-traffic-access-token": "let-me-in"})
+        assert shown.text.startswith("GET /path ")
+        assert "let-me-in" not in shown.text
