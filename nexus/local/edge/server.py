@@ -86,7 +86,6 @@ class Edge:
         if task is not None:
             self._connections.add(task)
             task.add_done_callback(self._connections.discard)
-        client = Peer(h11.SERVER, reader, writer)
         try:
             await self.serve(reader, writer)
         except asyncio.CancelledError:
@@ -129,7 +128,7 @@ class Edge:
     async def _handle(self, client: Peer, request: h11.Request, target: Target | None) -> None:
         headers = RequestHeaders(request)
         try:
-            answer = await self._forward(client, request, headers)
+            answer = await self._forward(client, request, headers, target)
         except BadAddressError as error:
             answer = answers.plain(400, str(error))
         except AccessDeniedError as error:
