@@ -172,7 +172,7 @@ class Engine:
 
     def _make_edge(self) -> None:
         streams = OpenStreams()
-        directory = SandboxDirectory(self.sandboxes, self.settings.token)
+        directory = SandboxDirectory(self.sandboxes, self.settings.token, self.space)
         certificates = LoopbackCertificates(self.settings.certificates)
         self._edge = Edge(directory, streams, EdgeFaults(self.faults, self.mishaps), lambda: certificates.context)
         self._forward_table = ForwardTable(

@@ -10,16 +10,19 @@ from nexus.local.documents import read_document, write_document
 from nexus.local.edge.directory import Ingress, InTransitionError, Route
 from nexus.local.edge.forwards import Forward, ForwardTable
 from nexus.local.errors import ConflictError
+from nexus.local.sandboxes.fleet import LiveSandbox
 from nexus.local.sandboxes.model import SandboxState
 from nexus.local.sandboxes.service import SandboxService
+from nexus.local.storage.space import DiskSpace
 
 
 class SandboxDirectory:
     """The edge's ``Directory`` over the sandbox service. ``token`` derives a secret from a purpose and an id."""
 
-    def __init__(self, service: SandboxService, token: Callable[[str, str], str]) -> None:
+    def __init__(self, service: SandboxService, token: Callable[[str, str], str], space: DiskSpace) -> None:
         self._service = service
         self._token = token
+        self._space = space
 
     async def find(self, sandbox_id: str) -> Route | None:
         live = self._service.fleet.get(sandbox_id)
@@ -44,7 +47,13 @@ class SandboxDirectory:
                 mask_host=network.mask_request_host,
                 https_ports=frozenset(network.https_ports or ()),
             ),
+            has_room=lambda: self._has_room(live),
         )
+
+    def _has_room(self, live: LiveSandbox) -> bool:
+        """By its last sample, which is a few seconds old."""
+        sample = live.samples.latest()
+        return self._space.is_above_floor() and not (sample and self._space.is_over(sample.usage.disk_used))
 
     def tokens(self) -> Iterable[tuple[str, str]]:
         """Paused ones too: a signed URL wakes a sandbox like any other request."""

@@ -53,6 +53,11 @@ def is_internal(target: Target, url: str) -> bool:
     return target.port == ENVD_PORT and unquote(urlsplit(url).path) in _INTERNAL_PATHS
 
 
+def is_upload(method: str, url: str) -> bool:
+    """Whether the request sends a file to envd."""
+    return method == "POST" and unquote(urlsplit(url).path) == "/files"
+
+
 def _by_host(host: str) -> Target | None:
     found = _HOST.match(host)
     return Target(found[2].lower(), _port(found[1])) if found else None

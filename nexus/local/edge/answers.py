@@ -46,6 +46,11 @@ def in_transition(sandbox_id: str) -> Answer:
     return Answer(409, {"sandboxId": sandbox_id, "message": message, "code": 409})
 
 
+def disk_full(sandbox_id: str) -> Answer:
+    message = "not enough disk space available: the sandbox has written as much as it may, or the host's disk is full"
+    return Answer(507, {"sandboxId": sandbox_id, "message": message, "code": 507})
+
+
 def traffic_refused(sandbox_id: str, *, token_shown: bool) -> Answer:
     reason = (
         "The traffic access token is invalid" if token_shown else "The header 'e2b-traffic-access-token' is missing"

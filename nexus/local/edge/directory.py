@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -35,11 +35,12 @@ class Ingress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A running sandbox and the way in."""
+    """A running sandbox and the way in. ``has_room`` says whether more may be uploaded to it."""
 
     sandbox_id: str
     machine: Reachable
     ingress: Ingress = field(default_factory=Ingress)
+    has_room: Callable[[], bool] = lambda: True
 
 
 class InTransitionError(Exception):

@@ -14,7 +14,7 @@ import ssl
 import h11
 
 from nexus.local.edge import answers
-from nexus.local.edge.addressing import ENVD_PORT, BadAddressError, Target, is_internal, target_of
+from nexus.local.edge.addressing import ENVD_PORT, BadAddressError, Target, is_internal, is_upload, target_of
 from nexus.local.edge.answers import Answer
 from nexus.local.edge.carriage import Carriage, CutShortError
 from nexus.local.edge.directory import Directory, InTransitionError, Route
@@ -89,7 +89,7 @@ class Edge:
         try:
             await self.serve(reader, writer)
         except asyncio.CancelledError:
-            client.abort()
+            writer.transport.abort()
         finally:
             writer.close()
 
@@ -153,7 +153,7 @@ class Edge:
     async def _forward_to(
         self, target: Target, client: Peer, request: h11.Request, headers: RequestHeaders, strike: Strike
     ) -> Answer | None:
-        url = request.target.decode("latin-1")
+        method, url = request.method.decode("ascii"), request.target.decode("latin-1")
         try:
             route = await self._directory.find(target.sandbox_id)
         except InTransitionError:
@@ -164,6 +164,8 @@ class Edge:
             return answers.plain(404, "not found")
         if target.port != ENVD_PORT and (refusal := _check_traffic(route, headers)) is not None:
             return refusal
+        if target.port == ENVD_PORT and is_upload(method, url) and not route.has_room():
+            return answers.disk_full(target.sandbox_id)
         return await self._carry(client, request, route, target, strike)
 
     async def _carry(

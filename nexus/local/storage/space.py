@@ -51,7 +51,7 @@ class DiskSpace:
     def check(self, purpose: str) -> None:
         """Raises NotEnoughSpaceError when ``purpose`` ("start a sandbox") would take room that is not there."""
         free = shutil.disk_usage(self._home).free
-        if free < self.limits.min_free_mb * MEBIBYTE:
+        if not self.is_above_floor(free):
             raise NotEnoughSpaceError(
                 f"not enough disk space to {purpose}: {free // MEBIBYTE} MiB are free, and the local engine leaves "
                 f"{self.limits.min_free_mb} MiB of the disk alone; free some, or run `nexus local prune`"
@@ -62,6 +62,11 @@ class DiskSpace:
                 f"not enough disk space to {purpose}: the local engine takes {self.used // MEBIBYTE} MiB of the "
                 f"{limit} MiB it may; kill sandboxes, delete templates, or run `nexus local prune`"
             )
+
+    def is_above_floor(self, free: int | None = None) -> bool:
+        """Whether the host's disk has more left than has to stay free; ``free`` if that is known already, in bytes."""
+        free = shutil.disk_usage(self._home).free if free is None else free
+        return free >= self.limits.min_free_mb * MEBIBYTE
 
     def is_over(self, written: int) -> bool:
         """Whether a sandbox that has ``written`` so many bytes is past its limit."""
