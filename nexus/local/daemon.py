@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import nexus
 from nexus.local.clients import client_variables
@@ -160,29 +161,33 @@ def logs(home: Path, lines: int = 100) -> list[str]:
 def follow_logs(home: Path, lines: int, *, poll: float = 0.2) -> Iterator[str]:
     """The last lines of the daemon's log, then every new one as it comes, for ever; a log that is rotated goes on."""
     path = log_file(home)
-    yield from logs(home, lines)
-    place = path.stat().st_size if path.is_file() else 0
-    file = None
+    file: BinaryIO | None = None
+    pending, latest = b"", lines
     try:
         while True:
             if file is None and path.is_file():
-                file = path.open(encoding="utf-8", errors="replace")
-                file.seek(place)
-            line = file.readline() if file else ""
-            if line.endswith("\n"):
-                yield line.rstrip("\n")
-                continue
-            if file is not None:
-                # The rest of a line that is being written is read again when it is whole.
-                file.seek(file.tell() - len(line.encode()))
-                if not path.is_file() or path.stat().st_ino != os.fstat(file.fileno()).st_ino:
-                    file.close()
-                    file, place = None, 0
-                    continue
-            time.sleep(poll)
+                file = path.open("rb")
+            is_old = file is not None and not _is_at(path, file)
+            data = file.read() if file is not None else b""
+            *whole, pending = (pending + data).split(b"\n")
+            for line in whole[-latest:] if latest else whole:
+                yield line.decode(errors="replace")
+            latest = 0
+            if file is not None and is_old and not data:
+                file.close()
+                file = None
+            elif not data:
+                time.sleep(poll)
     finally:
         if file is not None:
             file.close()
+
+
+def _is_at(path: Path, file: BinaryIO) -> bool:
+    try:
+        return path.stat().st_ino == os.fstat(file.fileno()).st_ino
+    except FileNotFoundError:
+        return False
 
 
 def reset(home: Path) -> bool:

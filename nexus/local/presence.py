@@ -7,6 +7,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from nexus.local.documents import read_document, write_document
@@ -52,10 +53,17 @@ def hold_home(home: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise HomeLockedError(f"an engine already runs for {home}") from None
+            raise HomeLockedError(f"an engine already runs for {home}: {_holder(handle)}") from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC".encode(), 0)
         _note(home).unlink(missing_ok=True)
         yield
         _note(home).unlink(missing_ok=True)
+
+
+def _holder(handle: int) -> str:
+    """What the one who holds the lock has written of itself."""
+    return os.pread(handle, 200, 0).decode(errors="replace") or "it is just starting"
 
 
 def is_held(home: Path) -> bool:

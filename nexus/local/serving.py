@@ -24,6 +24,7 @@ from nexus.local.app import create_app
 from nexus.local.control_plane.faults import DroppableProtocol
 from nexus.local.documents import clear_leftovers
 from nexus.local.engine import Engine, EngineOptions
+from nexus.local.home_check import check_home
 from nexus.local.identity import code_mark
 from nexus.local.isolation.probe import NoIsolationError, select_isolation
 from nexus.local.isolation_choice import chosen
@@ -58,6 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         settings = create_settings(home)
         with hold_home(home):
             _log_to(settings.logs)
+            check_home(settings)
             asyncio.run(_run(settings, options))
     except (SettingsError, HomeLockedError, NoIsolationError) as error:
         sys.stderr.write(f"{error}\n")
@@ -65,6 +67,11 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         _log.exception("the engine cannot go on")
         sys.stderr.write(f"the engine in {home} cannot go on: {error}\n")
+        return 1
+    except Exception as error:
+        _log.exception("the engine cannot go on")
+        what = f"{type(error).__name__}: {error}"
+        sys.stderr.write(f"the engine in {home} cannot go on ({what}); {home / 'logs/daemon.log'} has the details\n")
         return 1
     return 0
 
