@@ -173,7 +173,9 @@ def test_the_doctors_and_the_engine_tell_how_it_is(nexus: Nexus) -> None:
     assert (found["target"], found["usable"]) == ("local", True)
     assert nexus.ok("local", "doctor", "--json").json("doctor")["usable"]
     assert "The target «local» can be used." in nexus.ok("doctor").out
-    assert nexus.ok("local", "status", "--json").json()["running"] is True
+    status = nexus.ok("local", "status", "--json").json("local-status")
+    assert (status["running"], status["lacks"]) == (True, [])
+    assert nexus.ok("local", "prune", "--json").json()["freedBytes"] >= 0
     assert "tier" in nexus.ok("local", "status").out
     variables = nexus.ok("local", "env").out
     assert {line.split("=")[0] for line in variables.splitlines()} >= {
