@@ -10,6 +10,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
+from ipaddress import ip_address
 from typing import Final
 
 import h11
@@ -18,6 +19,7 @@ from nexus.local.edge.peers import READ_SIZE, Peer, splice
 from nexus.local.network import diversion
 from nexus.local.network.diversion import Diversion
 from nexus.local.network.names import normal
+from nexus.local.network.verdicts import FORWARD_NETWORK
 from nexus.local.relay.authority import Authority
 from nexus.local.relay.outgoing import Outgoing
 from nexus.local.relay.peeking import Opening, Speech, peek, readable
@@ -184,8 +186,9 @@ class _Passage:
         proxy = self._outgoing.proxy
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
-                if proxy is not None:
+                if proxy is not None and ip_address(self._told.host) not in FORWARD_NETWORK:
                     return await connect_through(proxy, self._remote_name(), self._told.port, limit=READ_SIZE)
+                # Nobody but this host knows the way to the engine's own forwards.
                 return await asyncio.open_connection(self._told.host, self._told.port, limit=READ_SIZE)
         except TimeoutError as error:
             raise OSError("it did not answer in time") from error

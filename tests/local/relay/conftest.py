@@ -71,11 +71,12 @@ def certificate_for(name: str) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """``urls`` by name; the servers run in ``outside``."""
+    """``urls`` and ``addresses`` by name; the servers run in ``outside``."""
 
     endpoint: Endpoint
     outside: Sandbox
     urls: dict[str, str]
+    addresses: dict[str, str]
 
     def sandbox(self, **options: Any) -> Sandbox:
         return Sandbox.create(**options, **sdk(self.endpoint))
@@ -100,14 +101,15 @@ def world() -> Iterator[World]:
             outside.commands.run(f"python3 echo.py {arguments}", background=True)
         outside.commands.run("until curl -s localhost:8000 && curl -sk https://localhost:8444 && "
                              "curl -sk https://localhost:8443; do sleep 0.05; done")  # fmt: skip
-        yield World(endpoint=endpoint, outside=outside, urls=_announce(endpoint, outside))
+        urls, addresses = _announce(endpoint, outside)
+        yield World(endpoint=endpoint, outside=outside, urls=urls, addresses=addresses)
     finally:
         daemon.reset(home)
         shutil.rmtree(home, ignore_errors=True)
         trusted.unlink(missing_ok=True)
 
 
-def _announce(endpoint: Endpoint, outside: Sandbox) -> dict[str, str]:
+def _announce(endpoint: Endpoint, outside: Sandbox) -> tuple[dict[str, str], dict[str, str]]:
     urls, names = {}, {}
     with rest(endpoint) as client:
         for name, port in ((API, 8000), (OTHER, 8000), (SECURE, 8443), (FOREIGN, 8444)):
@@ -117,4 +119,4 @@ def _announce(endpoint: Endpoint, outside: Sandbox) -> dict[str, str]:
             scheme = "http" if port == 8000 else "https"
             urls[name] = f"{scheme}://{name}:{forward_port}"
         client.put("/nexus/names", json=names).raise_for_status()
-    return urls
+    return urls, names

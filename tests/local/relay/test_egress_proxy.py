@@ -31,9 +31,7 @@ def far(world: World) -> Iterator[World]:
         except OSError:
             pytest.skip("this host has no route outside")
     with rest(world.endpoint) as client:
-        names = {name: url.partition("//")[2] for name, url in world.urls.items()}
-        addresses = dict.fromkeys(names, "127.77.0.1") | {FAR_NAME: FAR}
-        client.put("/nexus/names", json=addresses).raise_for_status()
+        client.put("/nexus/names", json={**world.addresses, FAR_NAME: FAR}).raise_for_status()
     return world
 
 

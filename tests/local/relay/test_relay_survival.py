@@ -1,0 +1,53 @@
+"""Rules and proxies when the daemon goes and comes again."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+
+import pytest
+from e2b import CommandExitException, Sandbox, Secret
+
+from nexus.local import daemon
+from tests.local.engine_client import rest, sdk
+from tests.local.relay.conftest import ECHO
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+NAME = "api.example.test"
+
+
+def test_rules_outlive_the_daemon_and_are_nowhere_in_plain(engine_home: Path) -> None:
+    in_rule, in_secret, password = (uuid.uuid4().hex for _ in range(3))
+    endpoint = daemon.ensure_running(engine_home, test_controls=True)
+    Secret.create("key", in_secret, **sdk(endpoint))
+    outside = Sandbox.create(timeout=3000, **sdk(endpoint))
+    outside.files.write("/home/user/echo.py", ECHO)
+    outside.commands.run("python3 echo.py 8000", background=True)
+    outside.commands.run("until curl -s localhost:8000; do sleep 0.05; done")
+    with rest(endpoint) as client:
+        url = client.post(f"/sandboxes/{outside.sandbox_id}/forwards", json={"port": 8000}).json()["url"]
+        address, _, port = url.removeprefix("http://").partition(":")
+        client.put("/nexus/names", json={NAME: address}).raise_for_status()
+    headers = {"X-Rule": in_rule, "X-Secret": Secret.fill("key")}
+    network = {
+        "rules": {NAME: [{"transform": {"headers": headers}}]},
+        "egress_proxy": {"address": "127.0.0.1:9", "username": "me", "password": password},
+    }
+    sandbox = Sandbox.create(timeout=3000, network=network, **sdk(endpoint))
+    ask = f"curl -sS --max-time 10 http://{NAME}:{port}/"
+    assert json.loads(sandbox.commands.run(ask).stdout)["headers"]["x-secret"] == [in_secret]
+
+    daemon.stop(engine_home)
+    for path in engine_home.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            content = path.read_bytes()
+            assert not any(value.encode() in content for value in (in_rule, in_secret, password)), path
+
+    endpoint = daemon.ensure_running(engine_home, test_controls=True)
+    sandbox = Sandbox.connect(sandbox.sandbox_id, **sdk(endpoint))
+    told = json.loads(sandbox.commands.run(ask).stdout)["headers"]
+    assert (told["x-rule"], told["x-secret"]) == ([in_rule], [in_secret])
+    assert sandbox.get_info().network["rules"][NAME] == [{"transform": {"headers": headers}}]
+    with pytest.raises(CommandExitException):
+        sandbox.commands.run("curl -sS --max-time 5 http://192.0.2.10/")
