@@ -40,7 +40,14 @@ def create_app(engine: Engine) -> ASGIApp:
 
 
 def _routes(engine: Engine) -> list[Route]:
-    sandboxes = SandboxRoutes(engine.sandboxes, engine.registry, engine.booter, engine.creator, engine.sandbox_wire)
+    sandboxes = SandboxRoutes(
+        service=engine.sandboxes,
+        departed=engine.departed,
+        templates=engine.registry,
+        booter=engine.booter,
+        creator=engine.creator,
+        wire=engine.sandbox_wire,
+    )
     templates = TemplateRoutes(
         registry=engine.registry,
         builds=engine.builds,

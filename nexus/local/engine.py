@@ -36,6 +36,7 @@ from nexus.local.relaying import SandboxOutgoing
 from nexus.local.routing import Forwards, SandboxDirectory
 from nexus.local.sandboxes.booting import Booter, Readiness
 from nexus.local.sandboxes.copying import SandboxCopier
+from nexus.local.sandboxes.departed import Departed
 from nexus.local.sandboxes.eviction import Evictor
 from nexus.local.sandboxes.fleet import Fleet
 from nexus.local.sandboxes.idempotency import IdempotencyLedger
@@ -129,6 +130,8 @@ class Engine:
             space=self.space,
         )
         self.retention.add_source(self.sandboxes.needed_layers)
+        self.departed = Departed(self.booter, self.clock)
+        self.sandboxes.before_kill = self.departed.remember
         self.team_metrics = TeamMetrics(self.clock.now())
         self.mishaps = Mishaps(self.sandboxes)
         self._evictor = Evictor(fleet, self.clock, self.sandboxes.expire)

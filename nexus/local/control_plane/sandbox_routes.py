@@ -22,8 +22,9 @@ from nexus.local.control_plane.sandbox_requests import parse_create, parse_list
 from nexus.local.control_plane.sandbox_wire import SandboxWire, log_entry, log_line, metric
 from nexus.local.errors import InvalidRequestError
 from nexus.local.sandboxes.booting import Booter
+from nexus.local.sandboxes.departed import Departed, Remains
 from nexus.local.sandboxes.listing import SandboxPage
-from nexus.local.sandboxes.logbook import MAX_ENTRIES, LogEntry, LogQuery, check_level
+from nexus.local.sandboxes.logbook import MAX_ENTRIES, LogEntry, LogQuery, check_level, select
 from nexus.local.sandboxes.logs import read_logs
 from nexus.local.sandboxes.model import PauseMode, TemplateSource
 from nexus.local.sandboxes.service import SandboxService
@@ -35,13 +36,16 @@ _MAX_METRICS_IDS = 100
 class SandboxRoutes:
     def __init__(
         self,
+        *,
         service: SandboxService,
+        departed: Departed,
         templates: TemplateSource,
         booter: Booter,
         creator: Creator,
         wire: SandboxWire,
     ) -> None:
         self._service = service
+        self._departed = departed
         self._templates = templates
         self._booter = booter
         self._creator = creator
@@ -144,8 +148,9 @@ class SandboxRoutes:
         return Response(status_code=204)
 
     async def metrics(self, request: Request) -> Response:
-        live = self._service.fleet.find(_id(request))
-        samples = live.samples.between(query_seconds(request, "start"), query_seconds(request, "end"))
+        remains = self._remains(request)
+        series = self._service.fleet.find(_id(request)).samples if remains is None else remains.samples
+        samples = series.between(query_seconds(request, "start"), query_seconds(request, "end"))
         return JSONResponse([metric(sample) for sample in samples])
 
     async def metrics_of_many(self, request: Request) -> Response:
@@ -180,7 +185,14 @@ class SandboxRoutes:
         )
 
     async def _read_logs(self, request: Request, query: LogQuery) -> Iterable[LogEntry]:
+        if (remains := self._remains(request)) is not None:
+            return select(remains.entries, query)
         return await read_logs(self._service.fleet.find(_id(request)), self._booter, query)
+
+    def _remains(self, request: Request) -> Remains | None:
+        """Of a sandbox that was killed; None when it lives, or never did."""
+        sandbox_id = _id(request)
+        return None if self._service.fleet.get(sandbox_id) is not None else self._departed.find(sandbox_id)
 
 
 def _id(request: Request) -> str:

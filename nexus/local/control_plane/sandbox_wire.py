@@ -93,7 +93,7 @@ def metric(sample: Sample) -> Json:
         "timestamp": wire_time(sample.at),
         "timestampUnix": int(sample.at.timestamp()),
         "cpuCount": usage.cpu_count,
-        "cpuUsedPct": usage.cpu_used_pct,
+        "cpuUsedPct": round(usage.cpu_used_pct, 2),
         "memUsed": usage.mem_used,
         "memTotal": usage.mem_total,
         "memCache": usage.mem_cache,

@@ -17,12 +17,17 @@ _PATIENCE = 5.0
 _log = logging.getLogger(__name__)
 
 
-async def read_logs(live: LiveSandbox, booter: Booter, query: LogQuery) -> list[LogEntry]:
-    """Entries of ``live``. A paused sandbox's envd cannot answer: then only the lifecycle is shown."""
+async def read_logs(
+    live: LiveSandbox, booter: Booter, query: LogQuery, *, patience: float = _PATIENCE
+) -> list[LogEntry]:
+    """Entries of ``live``. A paused sandbox's envd cannot answer: then only the lifecycle is shown.
+
+    So it is when envd does not answer within ``patience`` seconds.
+    """
     entries = live.logbook.entries()
     if live.is_running:
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(patience):
                 found = await booter.guest(live.record, live.machine).get_json(ENVD_ROUTE)
             entries.extend(_decode(item) for item in _items(found))
         except (GuestError, TimeoutError) as error:

@@ -39,8 +39,9 @@ _log = logging.getLogger(__name__)
 class SandboxService:
     """All sandboxes of one engine.
 
-    ``on_leave`` is awaited before a sandbox is paused or killed, ``on_gone`` after it was killed. ``retention`` learns
-    which layers the sandboxes stand on, ``space`` says whether there is room on the disk for one more.
+    ``on_leave`` is awaited before a sandbox is paused or killed, ``before_kill`` while one that no request finds
+    any more still has its machine, ``on_gone`` after it was killed. ``retention`` learns which layers the sandboxes stand on,
+    ``space`` says whether there is room on the disk for one more.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class SandboxService:
         self._retention = retention
         self._space = space
         self.on_leave: Callable[[str], Awaitable[None]] = _nothing
+        self.before_kill: Callable[[LiveSandbox], Awaitable[None]] = _nothing
         self.on_gone: Callable[[str], Awaitable[None]] = _nothing
         self.on_lifetime_change: Callable[[], None] = lambda: None
 
@@ -151,6 +153,7 @@ class SandboxService:
         try:
             await self.on_leave(live.id)
             await live.settled()
+            await self.before_kill(live)
             if live.running_machine is not None:
                 await live.running_machine.kill()
             await self._isolation.discard(live.id)
@@ -310,7 +313,7 @@ def new_sandbox_id() -> str:
     return "i" + "".join(secrets.choice(_ID_LETTERS) for _ in range(20))
 
 
-async def _nothing(_sandbox_id: str) -> None:
+async def _nothing(_sandbox: object) -> None:
     return
 
 

@@ -190,6 +190,24 @@ def test_logs_join_lifecycle_and_processes(clean_engine: Endpoint) -> None:
     assert len(old["logs"]) == len(old["logEntries"]) == len(entries)
 
 
+def test_whoever_follows_a_sandbox_sees_its_end(clean_engine: Endpoint) -> None:
+    sandbox = Sandbox.create(**sdk(clean_engine))
+    sandbox.commands.run("echo last-words")
+    with rest(clean_engine) as client:
+        deadline = time.monotonic() + 15
+        while not client.get(f"/sandboxes/{sandbox.sandbox_id}/metrics").json():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        sandbox.kill()
+        said = [entry["message"] for entry in client.get(f"/v2/sandboxes/{sandbox.sandbox_id}/logs").json()["logs"]]
+        assert "last-words" in said
+        assert said[-1] == "Sandbox killed"
+        assert client.get(f"/sandboxes/{sandbox.sandbox_id}/metrics").json()
+        assert client.get(f"/sandboxes/{sandbox.sandbox_id}").status_code == 404
+        assert client.get("/sandboxes/inever/metrics").status_code == 404
+        assert client.get("/v2/sandboxes/inever/logs").status_code == 404
+
+
 def test_fifty_creates_at_once_all_succeed(clean_engine: Endpoint) -> None:
     options = sdk(clean_engine)
 
