@@ -5,7 +5,7 @@ PYTHON ?= python3
 NEXUS := $(BIN)/nexus
 TESTS ?= tests
 
-.PHONY: quickstart check lint test schemas docs destroy-quickstart catalogue
+.PHONY: fuzz quickstart check lint test schemas docs destroy-quickstart catalogue
 
 quickstart: $(BIN)/nexus ## install nexus and apply the first example on the local engine
 	$(NEXUS) -C examples/quickstart apply --local --auto-approve
@@ -28,6 +28,10 @@ test:
 
 catalogue: $(BIN)/pytest ## build every template of the catalogue, the large ones too, and use each
 	$(BIN)/pytest -m "catalogue or not catalogue" tests/catalogue
+
+fuzz: $(BIN)/pytest ## hold the local engine against E2B's OpenAPI documents
+	$(BIN)/python -m pip install --quiet --editable '.[dev,fuzz]'
+	$(BIN)/python -m tests.local.fuzzing
 
 docs: $(BIN)/nexus ## write the generated parts of the documentation anew
 	$(BIN)/python docs/generate.py

@@ -2,50 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import shlex
-from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec
 
 import click
 
+from nexus.cli.engine import engine_home as _home
+from nexus.cli.engine import explained as _explained
 from nexus.cli.failures import guarded
+from nexus.cli.local_control import FILE, faults, read_faults, read_limits
 from nexus.cli.options import json_option
 from nexus.cli.settings import Settings
-from nexus.model.diagnostics import DiagnosticsError, error
-
-P = ParamSpec("P")
-
-
-def _home(settings: Settings) -> Path:
-    from nexus.wiring import home
-
-    return home(settings.environment)
-
-
-def _explained(function: Callable[P, int]) -> Callable[P, int]:
-    """Failures of the engine as diagnostics."""
-
-    @functools.wraps(function)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> int:
-        from nexus.local.daemon import DaemonError
-        from nexus.local.settings import SettingsError
-
-        try:
-            return function(*args, **kwargs)
-        except (DaemonError, SettingsError, OSError) as problem:
-            raise DiagnosticsError(
-                error(
-                    "engine-unavailable",
-                    "The local engine can't do this",
-                    detail=str(problem),
-                    hint="«nexus local doctor» says what is missing; «nexus local logs» what the engine said",
-                )
-            ) from problem
-
-    return wrapper
 
 
 @click.group("local", no_args_is_help=True)
@@ -56,18 +24,47 @@ def command() -> None:
     """
 
 
+command.add_command(faults)
+
+
 @command.command("start")
+@click.option("--limits", metavar="TIER|FILE", help="Limits of E2B's tier hobby or pro, of a file, or none.")
+@click.option("--faults", "faults_file", type=FILE, metavar="FILE", help="Let requests fail, by these rules.")
+@click.option(
+    "--isolation",
+    metavar="TIER",
+    help="Isolate sandboxes this way, now and at later starts; «auto» takes the best again. «nexus local doctor --all» "
+    "lists the ways.",
+)
 @click.pass_obj
 @guarded
 @_explained
-def start(settings: Settings) -> int:
+def start(settings: Settings, limits: str | None, faults_file: Path | None, isolation: str | None) -> int:
     """Start the engine, if it does not run."""
     from nexus.local import daemon
 
-    endpoint = daemon.ensure_running(_home(settings))
+    home = _home(settings)
+    endpoint = daemon.ensure_running(
+        home,
+        isolation=isolation,
+        limits=None if limits is None else read_limits(limits),
+        faults=None if faults_file is None else read_faults(faults_file),
+    )
+    _warn_of_weak_isolation(home)
     click.echo(f"The local engine {endpoint.engine_id} runs at {endpoint.api_url} (process {endpoint.pid})")
     click.echo('To use it from any E2B client: eval "$(nexus local env)"')
     return 0
+
+
+def _warn_of_weak_isolation(home: Path) -> None:
+    from nexus.local import daemon
+
+    found = daemon.status(home) or {}
+    lacks = found.get("lacks")
+    if isinstance(lacks, list) and lacks:
+        click.echo(f"Warning: the isolation «{found.get('tier')}» was asked for, which lacks:", err=True)
+        for sentence in lacks:
+            click.echo(f"  - {sentence}", err=True)
 
 
 @command.command("stop")
@@ -107,13 +104,17 @@ def status(settings: Settings, as_json: bool) -> int:
 
 @command.command("logs")
 @click.option("-n", "--lines", type=click.IntRange(1), default=100, show_default=True, help="How many lines.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what it says from now, until Ctrl-C.")
 @click.pass_obj
 @guarded
 @_explained
-def logs(settings: Settings, lines: int) -> int:
+def logs(settings: Settings, lines: int, follow: bool) -> int:
     """Show what the engine said last."""
     from nexus.local import daemon
 
+    if follow:
+        for line in daemon.follow_logs(_home(settings), lines):
+            click.echo(line)
     said = daemon.logs(_home(settings), lines)
     for line in said:
         click.echo(line)
@@ -148,6 +149,25 @@ def doctor(settings: Settings, every: bool, as_json: bool) -> int:
     from nexus.cli.doctor import engine_findings, tell
 
     return tell(settings, engine_findings(_home(settings), every=every), "local", as_json=as_json)
+
+
+@command.command("prune")
+@json_option("what was freed")
+@click.pass_obj
+@guarded
+@_explained
+def prune(settings: Settings, as_json: bool) -> int:
+    """Free the disk of what nothing needs: layers and build contexts that were kept to make later builds faster."""
+    from nexus.local import daemon
+    from nexus.render.values import size
+
+    answer = daemon.control(_home(settings), "POST", "/nexus/prune")
+    freed = answer.get("freedBytes", 0) if isinstance(answer, dict) else 0
+    if as_json:
+        click.echo(json.dumps({"format_version": 1, "freedBytes": freed}, indent=2))
+    else:
+        click.echo(f"{size(freed)} were freed.")
+    return 0
 
 
 @command.command("reset", short_help="End the engine and remove all that it kept.")

@@ -90,7 +90,7 @@ def control_plane(endpoint: Endpoint) -> Target:
         name="control-plane",
         document=document,
         url=endpoint.api_url,
-        headers={"X-API-KEY": endpoint.api_key},
+        headers={"X-API-Key": endpoint.api_key},
     )
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 from starlette.requests import Request
 
@@ -15,12 +16,15 @@ MAX_BODY = 4 * 1024 * 1024
 # What is read of a body that is too large, so that a client that writes before it reads gets its answer.
 _DRAINED = 16 * MAX_BODY
 _INT32 = 2**31
+_NULLABLE = frozenset({"egressProxy", "mcp"})
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
+Value: TypeAlias = object
+
 
 class Fields:
-    """A JSON object with typed access. Absent and null count as the default; a wrong type is a 400 naming the field."""
+    """A JSON object with typed access. What is absent counts as the default; a wrong type is a 400 naming the field."""
 
     def __init__(self, values: Mapping[str, object], where: str = "") -> None:
         self._values = values
@@ -30,14 +34,10 @@ class Fields:
         return self._values
 
     def has(self, key: str) -> bool:
-        return self._values.get(key) is not None
-
-    def is_filled(self, key: str) -> bool:
-        """There, and not an empty list or object, which clients send for "nothing"."""
-        return self._values.get(key) not in (None, [], {})
+        return key in self._values
 
     def text(self, key: str) -> str | None:
-        value = self._values.get(key)
+        value = self._given(key)
         if value is not None and not isinstance(value, str):
             raise self._wrong(key, "a string")
         return value
@@ -53,7 +53,7 @@ class Fields:
         return default if value is None else value
 
     def optional_flag(self, key: str) -> bool | None:
-        value = self._values.get(key)
+        value = self._given(key)
         if value is not None and not isinstance(value, bool):
             raise self._wrong(key, "true or false")
         return value
@@ -63,7 +63,7 @@ class Fields:
         return default if value is None else value
 
     def optional_number(self, key: str) -> int | None:
-        value = self._values.get(key)
+        value = self._given(key)
         if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
             raise self._wrong(key, "a whole number")
         if value is not None and not -_INT32 <= value < _INT32:
@@ -71,7 +71,7 @@ class Fields:
         return value
 
     def texts(self, key: str) -> tuple[str, ...] | None:
-        value = self._values.get(key)
+        value = self._given(key)
         if value is None:
             return None
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
@@ -79,7 +79,7 @@ class Fields:
         return tuple(value)
 
     def numbers(self, key: str) -> tuple[int, ...] | None:
-        value = self._values.get(key)
+        value = self._given(key)
         if value is None:
             return None
         if not isinstance(value, list) or not all(type(item) is int for item in value):
@@ -87,7 +87,7 @@ class Fields:
         return tuple(value)
 
     def text_map(self, key: str) -> dict[str, str]:
-        value = self._values.get(key)
+        value = self._given(key)
         if value is None:
             return {}
         if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
@@ -95,7 +95,7 @@ class Fields:
         return dict(value)
 
     def object(self, key: str) -> Fields | None:
-        value = self._values.get(key)
+        value = self._given(key)
         if value is None:
             return None
         if not isinstance(value, dict):
@@ -103,12 +103,19 @@ class Fields:
         return Fields(value, f"{self._where}{key}.")
 
     def objects(self, key: str) -> list[Fields]:
-        value = self._values.get(key)
+        value = self._given(key)
         if value is None:
             return []
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             raise self._wrong(key, "a list of objects")
         return [Fields(item, f"{self._where}{key}[{index}].") for index, item in enumerate(value)]
+
+    def _given(self, key: str) -> Value:
+        """The value; None only when it is absent, or null where E2B's document allows that."""
+        value = self._values.get(key)
+        if value is None and key in self._values and key not in _NULLABLE:
+            raise InvalidRequestError(f"Invalid request body: {self._where}{key} must not be null")
+        return value
 
     def _wrong(self, key: str, expected: str) -> InvalidRequestError:
         return InvalidRequestError(f"Invalid request body: {self._where}{key} must be {expected}")
