@@ -147,7 +147,7 @@ class Performer:
 
     async def _create(self, operation: Operation, resolved: Resolved) -> Ending:
         """An open create of the same thing is made again with the same key, and so answers with what is there."""
-        body = _body(resolved)
+        body = _body(resolved, operation.unit)
         same = (item for item in self._folding.pending(operation.address) if item.verb == Verb.CREATE)
         earlier = next((item for item in same if item.body == body), None)
         key, uid = (self._ids(), self._ids()) if earlier is None else (earlier.key, earlier.uid)
@@ -266,8 +266,10 @@ class Performer:
         )
 
 
-def _body(resolved: Resolved) -> str:
-    return digest(dict(resolved.attributes), 24)
+def _body(resolved: Resolved, made_from: str = "") -> str:
+    """What two creates must have in common to be the same one."""
+    whole = dict(resolved.attributes)
+    return digest({**whole, "made_from": made_from} if made_from else whole, 24)
 
 
 def _owned(record: ResourceRecord, resolved: Resolved) -> ResourceRecord:

@@ -13,6 +13,7 @@ from nexus.graph.edges import WRITTEN, EdgeFinder, Family
 from nexus.graph.expansion import Instances, expand
 from nexus.graph.lifecycle import lifecycle_of, numbers_of
 from nexus.graph.names import Naming, fanned_out, instance_expression
+from nexus.graph.sharing import Sharing
 from nexus.graph.static import uses_each
 from nexus.model.addresses import Address
 from nexus.model.diagnostics import Diagnostics, SourceRange, error
@@ -32,9 +33,13 @@ def build(inputs: Inputs) -> DesiredGraph:
     outputs = read_outputs(inputs, diagnostics)
     families = _families(blocks, inputs, diagnostics)
     finder = EdgeFinder(families, inputs, diagnostics)
+    setups = Sharing(families, inputs, diagnostics).setups()
     declared: dict[Address, ResourceSpec] = {}
-    for family in families.values():
-        declared.update(_resources(family, families, finder, inputs, diagnostics))
+    for address, family in families.items():
+        setup = setups.get(address)
+        if setup is not None:
+            declared[setup.address] = setup
+        declared.update(_resources(family, families, finder, inputs, diagnostics, setup))
     _check_outputs(outputs, finder)
     implicit = dict.fromkeys(need for spec in declared.values() for need in spec.depends_on if need.kind == CATALOGUE)
     implicit.update(finder.catalogue)
@@ -85,7 +90,12 @@ def _family(block: Block, attributes: Mapping[str, Raw], found: Instances) -> Fa
 
 
 def _resources(
-    family: Family, families: Mapping[Address, Family], finder: EdgeFinder, inputs: Inputs, diagnostics: Diagnostics
+    family: Family,
+    families: Mapping[Address, Family],
+    finder: EdgeFinder,
+    inputs: Inputs,
+    diagnostics: Diagnostics,
+    setup: ResourceSpec | None,
 ) -> dict[Address, ResourceSpec]:
     """The instances of one block. They share all that does not differ between them."""
     block = family.block
@@ -94,6 +104,7 @@ def _resources(
     shared_edges = None if one_by_one else finder.of_block(family, None)
     lifecycle = lifecycle_of(block, inputs, diagnostics)
     timeouts, alerts = (numbers_of(block, name, inputs, diagnostics) for name in ("timeouts", "alerts"))
+    shared = () if setup is None else (setup.address,)
     found: dict[Address, ResourceSpec] = {}
     for address in family.addresses:
         each = None if address.key is None else family.items[address.key]
@@ -104,7 +115,7 @@ def _resources(
         found[address] = ResourceSpec(
             address=address,
             attributes=attributes,
-            depends_on=finder.of_instance(family, edges, each),
+            depends_on=(*finder.of_instance(family, edges, each), *shared),
             each=each,
             lifecycle=lifecycle,
             timeouts=timeouts,

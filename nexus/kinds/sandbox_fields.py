@@ -8,7 +8,7 @@ from nexus.kinds.base import Field
 from nexus.kinds.block import table
 from nexus.kinds.durations import DURATION_SCHEMA, parse_duration
 from nexus.kinds.identity import ADDRESS, instance_of, kind_of
-from nexus.kinds.meta import with_meta
+from nexus.kinds.meta import SETUP, with_meta
 from nexus.kinds.network import NETWORK_SCHEMA, open_network, read_network
 from nexus.kinds.readiness import PORT_SCHEMA
 from nexus.kinds.reading import (
@@ -184,4 +184,5 @@ FIELDS = table(
         limits=("create", "setup", "update", "delete"),
         sandbox=True,
     ),
+    SETUP,
 )

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 
-KINDS = ("volume", "catalogue", "template", "sandbox", "step")
+KINDS = ("volume", "catalogue", "template", "setup", "sandbox", "step")
 """Kind words, in the order in which resources of them are usually made."""
 
 NAME = r"[A-Za-z_][A-Za-z0-9_-]*"

@@ -18,6 +18,7 @@ from nexus.planning.ordering import Assembly
 from nexus.planning.removal import check_protected, leftovers, removals
 from nexus.planning.request import PlanRequest
 from nexus.planning.select import recorded_needs, selected
+from nexus.planning.sharing import share
 from nexus.planning.work import Decision
 
 
@@ -47,6 +48,7 @@ def make_plan(request: PlanRequest) -> Planned:
     decisions = _decisions(request, evaluation, order, chosen, diagnostics)
     for removal in removals(request, chosen):
         decisions[removal.address] = removal
+    share(decisions, request.graph.dag)
     stirred = order_replacements(decisions, order, request.graph.dag)
     keep_up(decisions, request.graph.dag, request.now)
     remains = leftovers(request, chosen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Final
 
+from nexus.kinds.shared_setup import KIND
 from nexus.model.addresses import Address
 from nexus.model.changes import Action, Verb
 from nexus.model.diagnostics import Diagnostics, SourceRange, error
@@ -26,11 +27,34 @@ def removals(request: PlanRequest, chosen: Collection[Address] | None) -> list[D
     """A decision for each record that is to go. A step, and what is gone already, is only forgotten."""
     destroy = request.options.destroy
     cause = "asked for by destroy" if destroy else "no longer in the manifest"
-    return [
+    going = [
         _removal(request, record, cause)
         for address, record in request.state.resources.items()
         if (destroy or address not in request.graph.resources) and (chosen is None or address in chosen)
     ]
+    return _without_used_setups(request, going)
+
+
+def _without_used_setups(request: PlanRequest, going: list[Decision]) -> list[Decision]:
+    """E2B keeps what a snapshot consists of while sandboxes made from it exist: it goes when the last of them goes.
+
+    Where one of them is left paused for good, nexus forgets the snapshot too.
+    """
+    if not any(decision.address.kind == KIND for decision in going):
+        return going
+    fates = {decision.address: decision.on_destroy for decision in going}
+    kept: list[Decision] = []
+    for decision in going:
+        if decision.address.kind == KIND:
+            block = Address("sandbox", decision.address.name)
+            users = [address for address in request.state.resources if address.group == block]
+            if not all(user in fates for user in users):
+                continue
+            if any(fates[user] is OnDestroy.PAUSE for user in users):
+                decision.action, decision.removal = Action.FORGET, Verb.FORGET
+                decision.cause += "; the sandboxes left paused need it"
+        kept.append(decision)
+    return kept
 
 
 def leftovers(request: PlanRequest, chosen: Collection[Address] | None) -> list[Decision]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from nexus.graph import Dag
+from nexus.kinds.shared_setup import setup_address
 from nexus.model.addresses import Address
 from nexus.model.diagnostics import Diagnostic, Diagnostics, error
 from nexus.model.suggestions import did_you_mean
@@ -63,7 +64,13 @@ def recorded_needs(request: PlanRequest) -> Mapping[Address, tuple[Address, ...]
 
     Records that contradict each other are not believed; the manifest is, then.
     """
-    recorded = {address: record.depends_on for address, record in request.state.resources.items()}
+    resources = request.state.resources
+    recorded = {address: record.depends_on for address, record in resources.items()}
+    for address in resources:
+        # Whether a sandbox was made from its block's shared setup is not remembered once the block shares no more.
+        setup = setup_address(address) if address.kind == "sandbox" else None
+        if setup in resources and setup is not None and setup not in recorded[address]:
+            recorded[address] = (*recorded[address], setup)
     if not Dag(recorded).cycles():
         return recorded
     return {address: spec.depends_on for address, spec in request.graph.resources.items()}

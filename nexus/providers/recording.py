@@ -6,10 +6,13 @@ that after a crash or a failure the next plan sees exactly what is still to be d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from nexus.kinds.base import Unit
+from nexus.kinds.shared_setup import KIND as SETUP
+from nexus.model.addresses import Address
 from nexus.model.changes import Verb
 from nexus.model.state import ResourceRecord
 from nexus.model.values import Attributes, Value
@@ -43,6 +46,13 @@ _NOTHING_TO_UNDO: Final = ("run_commands", "startup_script", "ready")
 """Fields whose removed units need no work: forgetting them is all."""
 
 
+def shared_setup(call: Call) -> ResourceRecord | None:
+    """The shared setup that a create makes its sandbox from, where the operation names one."""
+    if call.operation.verb is not Verb.CREATE or not call.operation.unit:
+        return None
+    return call.upstream(Address.parse(call.operation.unit))
+
+
 def record_after(
     call: Call,
     *,
@@ -71,12 +81,14 @@ def record_after(
 
 def _applied(call: Call, record: ResourceRecord) -> tuple[Attributes, Mapping[str, str]]:
     match call.operation.verb:
+        case Verb.CREATE | Verb.BUILD if call.address.kind == SETUP:
+            return dict(call.attributes), _done(call.units)
         case Verb.CREATE:
             return _created(call)
         case Verb.BUILD:
             return _built(call, record), record.setup
         case Verb.RUN_STEP:
-            return dict(call.attributes), {unit.name: unit.digest for unit in call.units if unit.digest is not None}
+            return dict(call.attributes), _done(call.units)
         case Verb.RECORD:
             return _recorded(call, record)
         case Verb.RESUME | Verb.DELETE | Verb.FORGET | Verb.CHECK | Verb.REFRESH:
@@ -87,8 +99,15 @@ def _applied(call: Call, record: ResourceRecord) -> tuple[Attributes, Mapping[st
             return _with(record.attributes, call.attributes, FIELD_OF[verb]), record.setup
 
 
+def _done(units: Iterable[Unit]) -> dict[str, str]:
+    return {unit.name: unit.digest for unit in units if unit.digest is not None}
+
+
 def _created(call: Call) -> tuple[Attributes, Mapping[str, str]]:
-    setup = {unit.name: unit.digest for unit in call.units if unit.verb is Verb.SET_ENV and unit.digest is not None}
+    """The environment travels with the create; a snapshot that it is made from brings what was done for that."""
+    shared = shared_setup(call)
+    brought = {} if shared is None else shared.setup
+    setup = _done(unit for unit in call.units if unit.verb is Verb.SET_ENV or brought.get(unit.name) == unit.digest)
     to_do = {unit.field for unit in call.units if unit.name not in setup}
     to_do.update(_LEFT_BY_CREATE.get(call.address.kind, ()))
     return {name: value for name, value in call.attributes.items() if name not in to_do}, setup

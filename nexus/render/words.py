@@ -40,6 +40,8 @@ def _words(operation: Operation, action: Action | None) -> tuple[str, str]:
     match operation.verb:
         case Verb.CREATE if operation.address.kind in ("catalogue", "template"):
             return "building", "built"
+        case Verb.CREATE | Verb.BUILD if operation.address.kind == "setup":
+            return "setting up once for all", "set up once for all"
         case Verb.CREATE:
             again = " the new one" if action is Action.REPLACE else ""
             return f"creating{again}", f"created{again}"

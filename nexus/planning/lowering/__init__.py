@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from nexus.model.changes import FieldDiff
 from nexus.planning.evaluate import Evaluated
-from nexus.planning.lowering import plain, sandbox, step, template
+from nexus.planning.lowering import plain, sandbox, setup, step, template
 from nexus.planning.situation import Situation
 from nexus.planning.work import Work
 
@@ -26,6 +26,7 @@ LOWERINGS: Final[Mapping[str, Lowering]] = {
     "volume": plain.PlainLowering(),
     "catalogue": plain.PlainLowering(),
     "template": template.TemplateLowering(),
+    "setup": setup.SetupLowering(),
     "sandbox": sandbox.SandboxLowering(),
     "step": step.StepLowering(),
 }

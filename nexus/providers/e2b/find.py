@@ -11,6 +11,7 @@ from nexus.model.values import Value
 from nexus.providers.base import Found
 from nexus.providers.e2b.accounts import list_sandboxes
 from nexus.providers.e2b.metadata import OPERATION, scope
+from nexus.providers.e2b.shared_setup import find_snapshot
 from nexus.providers.e2b.template import delete_template, find_build
 from nexus.providers.e2b.urls import urls_of
 from nexus.providers.e2b.volume import find_volume
@@ -42,6 +43,8 @@ async def _find(world: World, state: State, intent: Intent) -> tuple[Found, ...]
             volume_id = await find_volume(world, name)
             outputs: dict[str, Value] = {"address": str(intent.address), "name": name, "id": volume_id}
             return () if volume_id is None else (Found(id=volume_id, outputs=outputs),)
+        case "setup":
+            return await _snapshot(world, intent)
         case "template" | "catalogue":
             return await _template(world, state, intent)
         case _:
@@ -76,6 +79,14 @@ async def _template(world: World, state: State, intent: Intent) -> tuple[Found, 
     outputs: dict[str, Value] = {**draft, "address": str(intent.address), "name": name, "id": build.template_id}
     outputs["build_id"] = build.build_id
     return (Found(id=build.template_id, outputs=outputs, complete=build.ready),)
+
+
+async def _snapshot(world: World, intent: Intent) -> tuple[Found, ...]:
+    draft = _draft(intent)
+    found = await find_snapshot(world, str(draft.get("reference", "")))
+    if found is None:
+        return ()
+    return (Found(id=found.snapshot_id, outputs={**draft, "address": str(intent.address), "id": found.snapshot_id}),)
 
 
 def _draft(intent: Intent) -> dict[str, Value]:

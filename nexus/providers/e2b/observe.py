@@ -21,6 +21,7 @@ from nexus.model.state import ResourceRecord, State
 from nexus.providers.e2b import errors
 from nexus.providers.e2b.accounts import list_sandboxes, list_templates
 from nexus.providers.e2b.metadata import scope, users_own
+from nexus.providers.e2b.shared_setup import find_snapshot
 from nexus.providers.e2b.template import DEFAULT_TAG, find_build
 from nexus.providers.e2b.world import World, moment_of, timestamp
 
@@ -66,6 +67,7 @@ class _Observer:
         return {
             "sandbox": self._sandboxes,
             "template": self._templates,
+            "setup": self._setups,
             "volume": self._volumes,
             "step": self._steps,
         }
@@ -106,6 +108,13 @@ class _Observer:
                 return Observed(id=record.id, presence=Presence.GONE)
             own = sorted(item.tag for item in tags if item.build_id == build_id and _is_users(item.tag))
             return Observed(id=record.id, presence=Presence.READY, facts={"tags": own, "public": template.public})
+
+        await self._each(records, look)
+
+    async def _setups(self, records: list[ResourceRecord]) -> None:
+        async def look(record: ResourceRecord) -> Observed:
+            found = await find_snapshot(self._world, str(record.attributes.get("reference", record.id)))
+            return Observed(id=record.id, presence=Presence.GONE if found is None else Presence.READY)
 
         await self._each(records, look)
 

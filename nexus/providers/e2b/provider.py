@@ -20,6 +20,7 @@ from nexus.providers.e2b.operator import E2BOperator
 from nexus.providers.e2b.redaction import RedactedReport, Redactor
 from nexus.providers.e2b.sandbox import SandboxHandler
 from nexus.providers.e2b.secrets import secrets_of
+from nexus.providers.e2b.shared_setup import SetupHandler
 from nexus.providers.e2b.step import StepHandler
 from nexus.providers.e2b.template import TemplateHandler
 from nexus.providers.e2b.volume import VolumeHandler
@@ -59,9 +60,10 @@ class E2BProvider:
         self._secrets = secrets
         self._connection = Connection(settings)
         self._world = World(self._connection, Sandboxes(self._connection), now)
-        templates = TemplateHandler(self._world)
+        templates, sandboxes = TemplateHandler(self._world), SandboxHandler(self._world)
         self._handlers: Mapping[str, Handler] = {
-            "sandbox": SandboxHandler(self._world),
+            "sandbox": sandboxes,
+            "setup": SetupHandler(self._world, sandboxes),
             "template": templates,
             "catalogue": templates,
             "volume": VolumeHandler(self._world),

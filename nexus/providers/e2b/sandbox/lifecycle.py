@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from e2b import AsyncSandbox
 from e2b.exceptions import SandboxNotFoundException
 from e2b.sandbox.sandbox_api import SandboxLifecycle, SandboxNetworkOpts, SandboxNetworkUpdate
 
 from nexus.kinds.network import NetworkSpec
 from nexus.kinds.sandbox import SandboxSpec
+from nexus.model.changes import Verb
+from nexus.model.state import ResourceRecord
 from nexus.model.values import Value
 from nexus.providers.base import LEASE_SECONDS, Call, Result
 from nexus.providers.e2b.inside import ROOT
@@ -16,27 +19,17 @@ from nexus.providers.e2b.metadata import marks
 from nexus.providers.e2b.sandbox import environment, processes
 from nexus.providers.e2b.urls import urls_of
 from nexus.providers.e2b.world import World, record_of, spec_of
-from nexus.providers.recording import record_after
+from nexus.providers.recording import record_after, shared_setup
 
 
 async def create(world: World, call: Call) -> Result:
     """Make a sandbox. The same key again answers with the one that exists."""
     spec = spec_of(call, SandboxSpec)
     lease = min(LEASE_SECONDS, spec.timeout)
-    call.report.progress(f"creating from {spec.template}")
-    sandbox = await world.connection.client.AsyncSandbox.create(
-        template=spec.template,
-        timeout=lease,
-        metadata={**spec.metadata, **marks(call)},
-        envs=dict(spec.env_vars),
-        network=_egress(spec.network),
-        lifecycle=_lifecycle(spec),
-        volume_mounts=dict(spec.volumes) or None,
-        idempotency_key=call.key,
-        retries=0,  # a full account would only be asked again and again; the executor knows what to wait for
-    )
+    setup = shared_setup(call)
+    template = spec.template if setup is None else setup.id
+    sandbox = await make(world, call, spec, template=template, lease=lease, key=call.key)
     created_at, expires_at = world.moment(), world.moment(lease)
-    world.sandboxes.adopt(sandbox, str(call.address))
     urls = await urls_of(world.connection, sandbox.sandbox_id, spec.ports)
     return Result(
         record_after(
@@ -49,8 +42,26 @@ async def create(world: World, call: Call) -> Result:
     )
 
 
+async def make(world: World, call: Call, spec: SandboxSpec, *, template: str, lease: int, key: str) -> AsyncSandbox:
+    """A sandbox that carries the marks of ``call``, for ``lease`` seconds."""
+    call.report.progress(f"creating from {template}")
+    sandbox = await world.connection.client.AsyncSandbox.create(
+        template=template,
+        timeout=lease,
+        metadata={**spec.metadata, **marks(call)},
+        envs=dict(spec.env_vars),
+        network=_egress(spec.network),
+        lifecycle=_lifecycle(spec),
+        volume_mounts=dict(spec.volumes) or None,
+        idempotency_key=key,
+        retries=0,  # a full account would only be asked again and again; the executor knows what to wait for
+    )
+    world.sandboxes.adopt(sandbox, str(call.address))
+    return sandbox
+
+
 async def set_timeout(world: World, call: Call) -> Result:
-    """Give a sandbox its time to live, counted from now. The first time, also see to the roots of its volumes."""
+    """Give a sandbox its time to live, counted from now. The first time, also see to what it came with."""
     record, spec = record_of(call), spec_of(call, SandboxSpec)
     try:
         await world.connection.client.AsyncSandbox.set_timeout(record.id, spec.timeout)
@@ -59,6 +70,8 @@ async def set_timeout(world: World, call: Call) -> Result:
     expires_at = world.moment(spec.timeout)
     if spec.volumes:
         await _own_volume_roots(world, call, spec)
+    if call.operation.verb is Verb.ARM and record.setup:
+        await _claim_setup(world, call, record)
     urls = record.outputs.get("urls")
     known = urls if isinstance(urls, dict) else {}
     return Result(record_after(call, outputs=outputs(call, record.id, known), expires_at=expires_at))
@@ -95,6 +108,19 @@ async def record(world: World, call: Call) -> Result:
     spec = spec_of(call, SandboxSpec)
     urls = await urls_of(world.connection, known.id, spec.ports)
     return Result(record_after(call, outputs=outputs(call, known.id, urls)))
+
+
+async def _claim_setup(world: World, call: Call, record: ResourceRecord) -> None:
+    """The receipt in a snapshot is that of the sandbox it was taken of; what it tells holds in this one as well."""
+    inherited = {unit.name for unit in call.units if unit.verb is not Verb.SET_ENV and unit.name in record.setup}
+    if not inherited:
+        return
+    inside = await world.sandboxes.open(record.id, str(call.address))
+    receipt = await inside.receipt()
+    if receipt.uid == call.uid:
+        return
+    units = {name: entry for name, entry in receipt.units.items() if entry.digest == record.setup.get(name)}
+    await environment.write_receipt(inside, receipt.for_call(call).with_units(units))
 
 
 def outputs(call: Call, sandbox_id: str, urls: Mapping[str, Value]) -> dict[str, Value]:
