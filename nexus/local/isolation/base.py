@@ -29,6 +29,11 @@ class NetworkPolicy:
     relayed_hosts: tuple[str, ...] = ()
     relay_all: bool = False
 
+    @property
+    def has_rules(self) -> bool:
+        """Whether it takes more than having a network or none."""
+        return bool(self.allow_out or self.deny_out or self.relayed_hosts or self.relay_all)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayAddress:

@@ -229,9 +229,9 @@ class NamespaceIsolation:
     def _network_kind(self, policy: NetworkPolicy) -> NetworkKind:
         if self._egress:
             return "own"
-        if not self._tier.namespaces and (policy.allow_out or policy.deny_out or not policy.internet):
+        if not self._tier.namespaces and (policy.has_rules or not policy.internet):
             raise StartError(f"the isolation tier {self._tier.name} cannot limit the network of sandboxes")
-        if policy.allow_out or policy.deny_out:
+        if policy.has_rules:
             raise StartError("this host's kernel cannot enforce network rules (see `nexus local doctor`)")
         return "host" if policy.internet else "loopback"
 

@@ -21,7 +21,6 @@ from nexus.local.secrets.vault import SealError, Vault
 _NAME: Final = re.compile(r"[a-z0-9_-]{1,128}")
 _ID_PREFIX: Final = "sec_"
 _ID_LETTERS: Final = string.ascii_lowercase + string.digits
-_MOST_SECRETS: Final = 1000
 _LARGEST_VALUE: Final = 64 * 1024
 _MOST_ENTRIES: Final = 32
 _LONGEST_KEY: Final = 128
@@ -95,10 +94,6 @@ class SecretRegistry:
         async with self._writing:
             if self._find(canonical) is not None:
                 raise ConflictError(f"Secret with name '{canonical}' already exists")
-            if len(self._secrets) >= _MOST_SECRETS:
-                raise ConflictError(
-                    f"the maximum number of secrets ({_MOST_SECRETS}) is reached", error_code="secret_limit_reached"
-                )
             now = self._clock.now()
             secret = Secret(
                 id=_new_id(),
