@@ -16,12 +16,13 @@ from nexus.model.addresses import Address
 from nexus.model.changes import Plan, PlanOptions
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, Severity
 from nexus.wiring import TargetKind, open_session
-from nexus.workflows import applying, loading, outputs, planning
+from nexus.workflows import applying, drifting, loading, outputs, planning
 from nexus.workflows.applying import Applied, ApplyRequest
 
 if TYPE_CHECKING:
     from nexus.model.events import Event
     from nexus.model.values import Value
+    from nexus.planning import DriftReport
     from nexus.workflows.session import Session
 
 __all__ = ["Applied", "ApplyError", "ManifestError", "NexusError", "Plan", "Project", "load"]
@@ -114,10 +115,18 @@ class Project:
         replace: Iterable[str] = (),
         destroy: bool = False,
         refresh: bool = True,
+        deep: bool = False,
     ) -> Plan:
-        """What an apply would do now. Changes nothing. Addresses are texts such as ``sandbox.web``."""
-        options = _options(targets, excludes, replace, destroy=destroy, refresh=refresh)
+        """What an apply would do now. Changes nothing. Addresses are texts such as ``sandbox.web``.
+
+        ``deep`` looks into sandboxes, too.
+        """
+        options = _options(targets, excludes, replace, destroy=destroy, refresh=refresh, deep=deep)
         return self._run(lambda session: planning.plan(self._loaded, session, options)).plan
+
+    def drift(self, *, deep: bool = True) -> DriftReport:
+        """What is not as it was applied. Changes nothing. ``deep`` looks into sandboxes, too."""
+        return self._run(lambda session: drifting.find_drift(self._loaded, session, deep=deep))
 
     def apply(
         self,
@@ -125,6 +134,7 @@ class Project:
         targets: Iterable[str] = (),
         excludes: Iterable[str] = (),
         replace: Iterable[str] = (),
+        deep: bool = False,
         approve: Callable[[Plan], bool] | None = None,
         on_event: Callable[[Event], None] | None = None,
         parallelism: int = 10,
@@ -135,7 +145,7 @@ class Project:
         ``on_event`` is told what happens, from the thread that called. ``lock_timeout`` is in seconds. Raises
         ApplyError when some of it failed.
         """
-        options = _options(targets, excludes, replace, destroy=False, refresh=True)
+        options = _options(targets, excludes, replace, destroy=False, refresh=True, deep=deep)
         return self._apply(options, approve, on_event, parallelism, lock_timeout)
 
     def destroy(
@@ -190,7 +200,13 @@ class Project:
 
 
 def _options(
-    targets: Iterable[str], excludes: Iterable[str], replace: Iterable[str], *, destroy: bool, refresh: bool
+    targets: Iterable[str],
+    excludes: Iterable[str],
+    replace: Iterable[str],
+    *,
+    destroy: bool,
+    refresh: bool,
+    deep: bool = False,
 ) -> PlanOptions:
     return PlanOptions(
         targets=tuple(map(Address.parse, targets)),
@@ -198,6 +214,7 @@ def _options(
         replace=tuple(map(Address.parse, replace)),
         destroy=destroy,
         refresh=refresh,
+        deep=deep,
     )
 
 

@@ -24,7 +24,7 @@ def parse_path(text: str) -> FieldPath:
     position = 0
     while position < len(text):
         part = _PART.match(text, position)
-        if part is None:
+        if part is None or text.startswith("."):
             raise InvalidValue(f"a field or a part of one, as in metadata.team, not {shown(text)}")
         position = part.end()
         name, quoted = part[1], part[2]

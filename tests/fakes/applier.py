@@ -10,7 +10,9 @@ from nexus.graph import build
 from nexus.kinds.registry import KINDS
 from nexus.model.addresses import Address
 from nexus.model.changes import Operation, Plan, PlanOptions, Verb
+from nexus.model.diagnostics import Diagnostic
 from nexus.model.observation import Observation, Observed, Presence
+from nexus.model.resources import Stage
 from nexus.model.state import Intent, ResourceRecord, State, Target
 from nexus.model.values import Attributes, Fingerprint, Value, fingerprinter
 from nexus.planning import Evaluated, Planned, PlanRequest, make_plan
@@ -39,6 +41,7 @@ class World:
     presences: dict[str, Observed] = field(default_factory=dict)
     now: datetime = NOW
     done: list[Operation] = field(default_factory=list)
+    checked: tuple[Diagnostic, ...] = ()
     counter: int = 0
     fingerprint: Callable[[Value], Fingerprint] = field(default_factory=lambda: fingerprinter(b"key of the state"))
 
@@ -93,6 +96,11 @@ class World:
         if operation.verb in (Verb.DELETE, Verb.FORGET):
             self._remove(operation)
             return
+        if operation.verb is Verb.CHECK:
+            self.checked += planned.evaluation.verdict_at_apply(
+                address, Stage(operation.unit), self.state.resources.get
+            )
+            return
         evaluated = planned.evaluation.at_apply(address, self.state.resources.get)
         current = self.state.resources.get(address)
         if current is None or operation.verb is Verb.CREATE:
@@ -128,7 +136,13 @@ class World:
         )
         spec = evaluated.spec
         self.state = replace(self.state, trees={**self.state.trees, **evaluated.trees})
-        return replace(record, depends_on=spec.depends_on, protected=spec.lifecycle.prevent_destroy)
+        lifecycle = spec.lifecycle
+        return replace(
+            record,
+            depends_on=spec.depends_on,
+            protected=lifecycle.prevent_destroy,
+            on_destroy=lifecycle.on_destroy,
+        )
 
     def _outputs(self, call: Call, identity: str) -> Attributes:
         match call.address.kind:

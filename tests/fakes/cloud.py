@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nexus.executor.clock import Clock
 from nexus.model.addresses import Address
@@ -17,6 +17,7 @@ from nexus.model.diagnostics import error
 from nexus.model.observation import Observation, Observed, Presence
 from nexus.model.state import Intent, State, Target
 from nexus.providers import Call, Certainty, Found, Gone, LimitReached, ProviderError, Result, record_after
+from nexus.providers.operating import Usage
 
 
 @dataclass(slots=True)
@@ -75,9 +76,7 @@ class FakeProvider:
     async def identity(self) -> Target:
         return Target("local", "fake")
 
-    async def observe(
-        self, state: State, catalogue: Mapping[Address, str], *, count_all: bool = False
-    ) -> Observation:
+    async def observe(self, state: State, catalogue: Mapping[Address, str], *, count_all: bool = False) -> Observation:
         records = [*state.resources.values(), *state.deposed]
         return Observation(
             records={
@@ -87,6 +86,12 @@ class FakeProvider:
                 for record in records
             }
         )
+
+    async def look_inside(self, state: State, observation: Observation) -> Observation:
+        return replace(observation, deep=True)
+
+    async def measure(self, ids: Sequence[str]) -> Mapping[str, Usage]:
+        return {}
 
     async def find(self, state: State, intents: Sequence[Intent]) -> Mapping[str, tuple[Found, ...]]:
         return {

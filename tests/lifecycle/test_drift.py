@@ -9,7 +9,10 @@ from typing import Any
 import jsonschema
 import pytest
 
+from nexus.local import daemon
+from nexus.local.daemon import Endpoint
 from tests.lifecycle.scenario import Scenario
+from tests.local.waiting import wait_until
 
 pytestmark = pytest.mark.engine
 
@@ -263,3 +266,34 @@ def test_a_wrong_key_is_an_error_and_plans_nothing(scenario: Scenario) -> None:
     for command in ("plan", "drift"):
         told = scenario.run(command, E2B_API_KEY="e2b_" + "0" * 40, **target).expect(1).stderr
         assert "refused the API key" in told
+
+
+def test_the_key_of_another_account_plans_nothing_unless_it_is_believed(scenario: Scenario, engine_home: Path) -> None:
+    def target(endpoint: Endpoint) -> dict[str, str]:
+        return {
+            "NEXUS_TARGET": "e2b",
+            "E2B_API_KEY": endpoint.api_key,
+            "E2B_API_URL": endpoint.api_url,
+            "E2B_SANDBOX_URL": endpoint.sandbox_url,
+        }
+
+    here, elsewhere = target(scenario.engine), target(daemon.ensure_running(engine_home))
+    scenario.write(box("user: user"))
+    scenario.apply(**here).expect(0)
+    first = scenario.id_of(BOX)
+    for command in (("plan",), ("drift",), ("apply", "-y"), ("destroy", "-y"), ("plan", "--refresh-only")):
+        told = scenario.run(*command, **elsewhere).expect(1).stderr
+        assert "account-mismatch" in told
+        assert f"{BOX} ({first})" in told
+    assert scenario.actions("--allow-missing", **elsewhere) == {"catalogue.base": "create", BOX: "create"}
+    scenario.run("plan", "--detailed-exitcode", **here).expect(0)
+    scenario.kill(BOX)
+    assert scenario.actions(**here) == {BOX: "create"}
+
+
+def test_what_expired_is_told_from_what_was_killed(scenario: Scenario) -> None:
+    scenario.write("sandboxes: {short: {timeout: 2s}, long: {timeout: 10m}}")
+    scenario.apply().expect(0)
+    scenario.kill("sandbox.long")
+    wait_until(lambda: not scenario.live(), "the short one is over")
+    assert causes(scenario) == [("sandbox.short", "expired"), ("sandbox.long", "gone")]

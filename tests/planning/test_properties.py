@@ -50,7 +50,17 @@ def sandboxes(draw: st.DrawFn, name: str, earlier: Sequence[tuple[str, int]]) ->
         "metadata": st.fixed_dictionaries({"m": WORDS}),
         "volumes": st.just({"/data": "${{ volume.v }}"}),
         "network": st.fixed_dictionaries({"internet": st.booleans()}),
-        "lifecycle": st.fixed_dictionaries({"create_before_destroy": st.booleans()}),
+        "timeouts": st.fixed_dictionaries({"create": st.sampled_from(["5m", 60])}),
+        "lifecycle": st.fixed_dictionaries(
+            {"create_before_destroy": st.booleans()},
+            optional={
+                "on_destroy": st.sampled_from(["kill", "pause", "snapshot"]),
+                "ignore_changes": st.sampled_from(["all", ["env_vars.PLAIN"], ["packages.pip", "metadata"]]),
+                "replace_on": st.just(["packages"]),
+                "precondition": st.just([{"condition": "${{ 1 < 2 }}", "error_message": "no"}]),
+                "postcondition": st.just([{"condition": "${{ self.id != '' }}", "error_message": "no"}]),
+            },
+        ),
     }.items():
         if draw(st.booleans()):
             block[field] = draw(values)
