@@ -67,7 +67,7 @@ class Outbound:
 
     async def set_relay(self, relay: RelayAddress | None) -> None:
         self._relay = relay
-        await self._supervisor().set_relay(relay)
+        await _tell_relay(self._supervisor(), relay)
 
     async def set_stand_ins(self, names: Mapping[str, str]) -> None:
         self._stand_ins = dict(names)
@@ -103,7 +103,7 @@ class Outbound:
             if self._forward_port is not None:
                 await client.set_forward_port(self._forward_port)
             if self._relay is not None:
-                await client.set_relay(self._relay)
+                await _tell_relay(client, self._relay)
             if self._stand_ins:
                 await client.set_stand_ins(self._stand_ins)
             served = set(await client.machines())
@@ -127,6 +127,14 @@ class Outbound:
                     await client.add(folder.machine_id, handles, policy)
                 finally:
                     handles.close()
+
+
+async def _tell_relay(client: SupervisorClient, relay: RelayAddress | None) -> None:
+    try:
+        await client.set_relay(relay)
+    except SupervisorError as error:
+        # One that an earlier version left behind, which lives as long as its machines: what it can do goes on.
+        _log.warning("header rules and egress proxies have no effect before all sandboxes of now have ended: %s", error)
 
 
 def _write_rules(folder: RuntimeFolder, policy: NetworkPolicy) -> None:

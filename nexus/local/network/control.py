@@ -59,8 +59,9 @@ def policy_to_json(policy: NetworkPolicy) -> Packet:
 
 
 def policy_from_json(value: object) -> NetworkPolicy:
-    """Raises ValueError for anything but what :func:`policy_to_json` makes."""
-    match value:
+    """Raises ValueError for anything but what :func:`policy_to_json` makes, now or in earlier versions."""
+    earlier = {"relayed_hosts": [], "relay_all": False}
+    match {**earlier, **value} if isinstance(value, dict) else value:
         case {
             "internet": bool(internet),
             "allow_out": list(allow_out),
