@@ -31,6 +31,7 @@ from nexus.local.isolation_choice import chosen
 from nexus.local.limits.model import Limits
 from nexus.local.presence import HomeLockedError, Presence, hold_home, write_presence
 from nexus.local.settings import HOST, Settings, SettingsError, create_settings, with_new_ports
+from nexus.local.storage import ballast
 from nexus.local.storage.space import DiskLimits
 
 _LOG_BYTES, _LOG_FILES = 5 * 1024 * 1024, 3
@@ -58,7 +59,12 @@ def main(arguments: list[str] | None = None) -> int:
         options = options_from(os.environ)
         settings = create_settings(home)
         with hold_home(home):
+            was_full = ballast.drop_if_needed(home)
+            _close_to_others(settings)
             _log_to(settings.logs)
+            if was_full:
+                _log.warning("the disk is full; the engine starts with what it had kept for this")
+            ballast.take_if_possible(home)
             check_home(settings)
             asyncio.run(_run(settings, options))
     except (SettingsError, HomeLockedError, NoIsolationError) as error:
@@ -74,6 +80,16 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"the engine in {home} cannot go on ({what}); {home / 'logs/daemon.log'} has the details\n")
         return 1
     return 0
+
+
+def _close_to_others(settings: Settings) -> None:
+    """Nobody else of this host may enter what sandboxes write, even in a home that was made open.
+
+    Their root can leave set-uid programs there that belong to root of the host.
+    """
+    for folder in (settings.store, settings.records, settings.archives, settings.volumes, settings.logs):
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
 
 
 async def _run(settings: Settings, options: EngineOptions) -> None:
