@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nexus.cli import state_editing
+from nexus.cli import state_editing, state_rebuilding
 from nexus.cli.failures import guarded
 from nexus.cli.options import ADDRESS, environment_option, json_option
 from nexus.cli.settings import Settings
@@ -69,11 +69,12 @@ def _read(settings: Settings, environment: str) -> State:
     return asyncio.run(read_state(backend_of(settings.folder, environment)))
 
 
-for _editing in (
+for _changing in (
     state_editing.move,
     state_editing.remove,
     state_editing.pull,
     state_editing.push,
+    state_rebuilding.rebuild,
     state_editing.unlock,
 ):
-    command.add_command(_editing)
+    command.add_command(_changing)

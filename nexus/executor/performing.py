@@ -263,6 +263,7 @@ class Performer:
             record=record,
             trees={} if resolved is None else resolved.trees,
             prior_trees=self._folding.trees,
+            lineage=self._plan.lineage,
         )
 
 

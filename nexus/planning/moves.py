@@ -20,7 +20,7 @@ def moved(state: State, moves: Mapping[Address, Address]) -> State:
     What is not in the state is left out: a move stays in the manifest after it was made. Raises DiagnosticsError when
     something can't be moved.
     """
-    wanted = {address: new for address in state.resources if (new := _new(address, moves)) != address}
+    wanted = {address: new for address in state.resources if (new := address_now(address, moves)) != address}
     if not wanted:
         return state
     found = Diagnostics(_refusals(state, wanted))
@@ -34,7 +34,7 @@ def moved(state: State, moves: Mapping[Address, Address]) -> State:
     )
 
 
-def _new(address: Address, moves: Mapping[Address, Address]) -> Address:
+def address_now(address: Address, moves: Mapping[Address, Address]) -> Address:
     """The address itself where nothing moves it; an instance's own move comes before its block's."""
     if address in moves:
         return moves[address]
@@ -61,12 +61,12 @@ def _refused(old: Address, new: Address, why: str, hint: str) -> Diagnostic:
 
 
 def _at_new(record: ResourceRecord, moves: Mapping[Address, Address]) -> ResourceRecord:
-    address = _new(record.address, moves)
+    address = address_now(record.address, moves)
     outputs = {**record.outputs, "address": str(address)} if "address" in record.outputs else record.outputs
-    needed = tuple(_new(item, moves) for item in record.depends_on)
+    needed = tuple(address_now(item, moves) for item in record.depends_on)
     return replace(record, address=address, outputs=outputs, depends_on=needed)
 
 
 def _intent(intent: Intent, moves: Mapping[Address, Address]) -> Intent:
     draft = None if intent.draft is None else _at_new(intent.draft, moves)
-    return replace(intent, address=_new(intent.address, moves), draft=draft)
+    return replace(intent, address=address_now(intent.address, moves), draft=draft)

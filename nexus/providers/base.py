@@ -47,7 +47,8 @@ class Call:
     the normalised, concealed form of the same, and the only one that may be recorded. ``units`` are the wanted setup
     units; a unit operation whose name is not among them undoes what was done. ``record`` is what is known of the
     object now. ``upstream`` answers for any other address (the sandbox of a step, volumes, templates); None when it is
-    not there. ``trees`` are those that ``attributes`` name, ``prior_trees`` those of everything recorded.
+    not there. ``trees`` are those that ``attributes`` name, ``prior_trees`` those of everything recorded. ``lineage``
+    is the state's, which keys the digests of secrets.
     """
 
     operation: Operation
@@ -64,6 +65,7 @@ class Call:
     record: ResourceRecord | None = None
     trees: Mapping[str, Tree] = field(default_factory=dict)
     prior_trees: Mapping[str, Tree] = field(default_factory=dict)
+    lineage: str = ""
 
     @property
     def address(self) -> Address:
@@ -108,6 +110,41 @@ class Found:
     created_at: str = ""
     expires_at: str | None = None
     complete: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """A live object of a project, and what it says of itself: enough to remember it again when the state is lost.
+
+    ``key`` is that of the create that made it, ``spec`` the digest of what can't change about it
+    (:meth:`Provider.spec_digest`). ``setup`` maps finished units of work to the digests of what was done;
+    ``looked_inside`` is False where nobody could be asked, as in a paused sandbox. ``facts`` are fields that can be
+    read. Times are RFC 3339 in UTC; ``lifetime`` is how many seconds it got in all so far.
+    """
+
+    address: Address
+    id: str
+    uid: str = ""
+    key: str = ""
+    lineage: str = ""
+    spec: str = ""
+    setup: Mapping[str, str] = field(default_factory=dict)
+    looked_inside: bool = True
+    running: bool = True
+    created_at: str = ""
+    expires_at: str | None = None
+    lifetime: int = 0
+    facts: Attributes = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """``live`` objects of one environment of a project, oldest first. ``unclaimed`` are names in the account that look
+    like the project's, and that no address claims.
+    """
+
+    live: tuple[Live, ...] = ()
+    unclaimed: tuple[str, ...] = ()
 
 
 class Certainty(StrEnum):
@@ -189,6 +226,19 @@ class Provider(Protocol):
 
     async def measure(self, ids: Sequence[str]) -> Mapping[str, Usage]:
         """The newest measurement of each of these sandboxes that runs. One request for every hundred."""
+
+    async def inventory(self, project: str, environment: str, named: Mapping[Address, str]) -> Inventory:
+        """Everything that is out there of one environment of a project, without knowing of any state.
+
+        Sandboxes are found by their marks: one list call per hundred, and one look into each that runs. ``named`` are
+        the names of templates and volumes: they have no marks. Changes nothing.
+        """
+
+    def spec_digest(self, attributes: Attributes) -> str:
+        """What :attr:`Live.spec` is for a sandbox with these concealed attributes."""
+
+    async def outputs_of(self, record: ResourceRecord) -> Attributes:
+        """The outputs of a live object with this record's id and attributes."""
 
     async def find(self, state: State, intents: Sequence[Intent]) -> Mapping[str, tuple[Found, ...]]:
         """The live objects that these creates have made, by key, oldest first; empty where none is seen (yet).

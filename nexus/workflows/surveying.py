@@ -62,11 +62,11 @@ async def survey(project: Project, session: Session, options: PlanOptions, *, li
     async with explained():
         target = await session.provider.identity()
         known, notes = await _known_state(project, session, target, lineage, for_apply=for_apply)
-        _check_target(known, target)
-        state = moved(known, _moves(project))
+        check_target(known, target)
+        state = moved(known, moves_of(project))
         is_moved, has_new_key = state is not known, _has_new_key(known, target)
         state = replace(state, target=target)
-        wanted = {} if options.destroy else _catalogue(project)
+        wanted = {} if options.destroy else catalogue_of(project)
         is_bounded = account_limits(project).concurrent_sandboxes is not None
         observation = await _look(session, state, wanted, options, count_all=is_bounded)
     _check_account(known, target, observation, options)
@@ -139,14 +139,14 @@ async def _known_state(
     if not for_apply:
         notes = (_unresolved(),) if state.pending else ()
         return state, (*loaded.diagnostics, *notes)
-    _check_target(state, target)
+    check_target(state, target)
     recovered = await recover(session.provider, state, session.clock.now())
     if loaded.interrupted or recovered.state != state:
         return await commit(session.backend, recovered.state), (*loaded.diagnostics, *recovered.diagnostics)
     return state, ()
 
 
-def _moves(project: Project) -> dict[Address, Address]:
+def moves_of(project: Project) -> dict[Address, Address]:
     """The manifest's section ``moved``: old addresses, and the new ones."""
     section = project.manifest.values.get("moved")
     moves = section.items() if isinstance(section, dict) else ()
@@ -167,7 +167,8 @@ def _check_project(state: State, project: Project) -> None:
     )
 
 
-def _check_target(state: State, target: Target) -> None:
+def check_target(state: State, target: Target) -> None:
+    """Raises DiagnosticsError when what the state knows lives elsewhere."""
     if state.target in (None, target) or state.is_empty:
         return
     raise DiagnosticsError(
@@ -189,7 +190,8 @@ def _unresolved() -> Diagnostic:
     )
 
 
-def _catalogue(project: Project) -> dict[Address, str]:
+def catalogue_of(project: Project) -> dict[Address, str]:
+    """References of the catalogue's templates that the project uses."""
     return {
         address: catalogue_builds.reference(DEFINITIONS[address.name])
         for address in project.desired.resources
@@ -207,6 +209,11 @@ def _secrets(project: Project, *, destroy: bool, demanded: bool) -> tuple[dict[s
     if problems:
         raise DiagnosticsError(problems)
     return values, ()
+
+
+def available_secrets(project: Project) -> tuple[dict[str, Value], tuple[Diagnostic, ...]]:
+    """The secrets that the manifest uses, as far as they can be had; a warning for each that can't."""
+    return _secrets(project, destroy=False, demanded=False)
 
 
 def _used_secrets(project: Project) -> Iterator[str]:

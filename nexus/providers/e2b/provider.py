@@ -10,12 +10,14 @@ from typing import Protocol
 from nexus.model.addresses import Address
 from nexus.model.changes import Verb
 from nexus.model.observation import Observation
-from nexus.model.state import Intent, State, Target
-from nexus.providers.base import Call, Found, Result
-from nexus.providers.e2b import find, inspection, observe
+from nexus.model.state import Intent, ResourceRecord, State, Target
+from nexus.model.values import Attributes
+from nexus.providers.base import Call, Found, Inventory, Result
+from nexus.providers.e2b import find, inspection, inventory, observe
 from nexus.providers.e2b.connection import Connection, Settings
 from nexus.providers.e2b.errors import translate
 from nexus.providers.e2b.inside import Sandboxes
+from nexus.providers.e2b.metadata import spec_digest
 from nexus.providers.e2b.operator import E2BOperator
 from nexus.providers.e2b.redaction import RedactedReport, Redactor
 from nexus.providers.e2b.sandbox import SandboxHandler
@@ -103,6 +105,23 @@ class E2BProvider:
             return await inspection.measure(self._world, ids)
         except Exception as problem:
             raise translate(problem) from problem
+
+    async def inventory(self, project: str, environment: str, named: Mapping[Address, str]) -> Inventory:
+        try:
+            return await inventory.take(self._world, project, environment, named)
+        except ExceptionGroup as problems:
+            raise translate(_first(problems)) from problems
+        except Exception as problem:
+            raise translate(problem) from problem
+
+    def spec_digest(self, attributes: Attributes) -> str:
+        return spec_digest(attributes)
+
+    async def outputs_of(self, record: ResourceRecord) -> Attributes:
+        try:
+            return await inventory.outputs_of(self._world, record)
+        except Exception as problem:
+            raise translate(problem, str(record.address)) from problem
 
     async def find(self, state: State, intents: Sequence[Intent]) -> Mapping[str, tuple[Found, ...]]:
         try:

@@ -1,0 +1,88 @@
+"""``nexus state rebuild``: the state as what is out there tells it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nexus.cli.failures import guarded, show_diagnostics
+from nexus.cli.options import json_option, lock_timeout_option, project_options, target_options, yes_option
+from nexus.cli.running import in_session, load_project, seconds
+from nexus.cli.settings import Settings
+from nexus.cli.state_editing import asking, not_approved
+
+if TYPE_CHECKING:
+    from nexus.workflows.rebuilding import Rebuilt
+    from nexus.workflows.session import Session
+
+
+@click.command("rebuild")
+@project_options
+@target_options
+@lock_timeout_option
+@yes_option
+@json_option("what was found")
+@click.pass_obj
+@guarded
+def rebuild(
+    settings: Settings,
+    environment: str,
+    var_texts: tuple[str, ...],
+    var_files: tuple[Path, ...],
+    local: bool,
+    lock_timeout: str,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Write the state anew from what is out there: marks of sandboxes, receipts inside them, names, the manifest.
+
+    For a state that was lost or damaged. Nothing out there changes. What nothing tells is said: a step's run is only
+    known from the state that there was.
+    """
+    from nexus.workflows import rebuilding
+
+    project = load_project(settings, environment, var_texts, var_files)
+    patience = seconds(lock_timeout)
+
+    async def work(session: Session) -> Rebuilt:
+        return await rebuilding.rebuild(project, session, asking(yes=yes, as_json=as_json), patience, sure=yes)
+
+    rebuilt = in_session(settings, project, local=local, quiet=as_json, work=work)
+    if not as_json:
+        show_diagnostics(settings, rebuilt.diagnostics)
+    if not rebuilt.done:
+        return not_approved()
+    if as_json:
+        _print_json(rebuilt)
+    else:
+        _print(rebuilt)
+    return 0
+
+
+def _print(rebuilt: Rebuilt) -> None:
+    state = rebuilt.state
+    for address in sorted(state.resources):
+        click.echo(f"{address} ({state.resources[address].id})")
+    lost = [] if rebuilt.before is None else sorted(rebuilt.before.resources.keys() - state.resources.keys())
+    for address in lost:
+        click.echo(f"Not found: {address}", err=True)
+    click.echo(f"The state has the serial {state.serial} and {len(state.resources)} resources.", err=True)
+
+
+def _print_json(rebuilt: Rebuilt) -> None:
+    from nexus.render.documents import diagnostics_to_json
+
+    state = rebuilt.state
+    resources = [{"address": str(address), "id": state.resources[address].id} for address in sorted(state.resources)]
+    document = {
+        "format_version": 1,
+        "lineage": state.lineage,
+        "serial": state.serial,
+        "resources": resources,
+        "deposed": [{"address": str(item.address), "id": item.id} for item in state.deposed],
+        "diagnostics": diagnostics_to_json(rebuilt.diagnostics),
+    }
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))

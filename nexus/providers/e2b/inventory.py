@@ -1,0 +1,146 @@
+"""Everything of a project that is out there, told by itself: the marks of sandboxes and the receipts inside them, the
+names of templates and volumes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from e2b import SandboxInfo, SandboxState
+
+from nexus.model.addresses import Address, AddressError
+from nexus.model.state import ResourceRecord
+from nexus.model.values import Attributes, Value
+from nexus.providers.base import Inventory, Live, ProviderError
+from nexus.providers.e2b.accounts import list_sandboxes, list_templates
+from nexus.providers.e2b.metadata import (
+    ADDRESS,
+    ENV,
+    ENV_UNIT,
+    LINEAGE,
+    OPERATION,
+    SPEC,
+    UID,
+    scope,
+    users_own,
+)
+from nexus.providers.e2b.template import DEFAULT_TAG
+from nexus.providers.e2b.urls import urls_of
+from nexus.providers.e2b.world import World, timestamp
+
+_AT_ONCE: Final = 10
+
+
+async def take(world: World, project: str, environment: str, named: Mapping[Address, str]) -> Inventory:
+    """See :meth:`nexus.providers.base.Provider.inventory`."""
+    wanted = {
+        kind: {item: name for item, name in named.items() if item.kind == kind} for kind in ("template", "volume")
+    }
+    async with asyncio.TaskGroup() as group:
+        sandboxes = group.create_task(_sandboxes(world, project, environment))
+        templates = group.create_task(_templates(world, wanted["template"]))
+        volumes = group.create_task(_volumes(world, wanted["volume"]))
+    prefix = f"{project}--{environment}--".lower()
+    claimed = set(named.values())
+    names = (*templates.result()[1], *volumes.result()[1])
+    return Inventory(
+        live=(*volumes.result()[0], *templates.result()[0], *sandboxes.result()),
+        unclaimed=tuple(sorted(name for name in names if name.startswith(prefix) and name not in claimed)),
+    )
+
+
+async def outputs_of(world: World, record: ResourceRecord) -> Attributes:
+    """See :meth:`nexus.providers.base.Provider.outputs_of`."""
+    attributes = record.attributes
+    if record.address.kind != "sandbox":
+        return {**record.outputs, "address": str(record.address), "id": record.id}
+    shown = {name: attributes.get(name) for name in ("template", "timeout", "user", "ports", "metadata")}
+    ports = attributes.get("ports")
+    numbers = {name: port for name, port in ports.items() if isinstance(port, int)} if isinstance(ports, dict) else {}
+    urls = await urls_of(world.connection, record.id, numbers)
+    return {"address": str(record.address), "id": record.id, **shown, "urls": urls}
+
+
+# ---- sandboxes
+
+
+async def _sandboxes(world: World, project: str, environment: str) -> list[Live]:
+    listed = await list_sandboxes(world.connection, scope(project, environment), order="asc")
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def look(info: SandboxInfo) -> Live | None:
+        async with slots:
+            return await _look(world, info)
+
+    return [item for item in await asyncio.gather(*map(look, listed)) if item is not None]
+
+
+async def _look(world: World, info: SandboxInfo) -> Live | None:
+    """One sandbox, as its marks and its receipt tell; None for what bears marks that are not ours."""
+    marks = info.metadata
+    try:
+        address = Address.parse(marks.get(ADDRESS, ""))
+    except AddressError:
+        return None
+    uid, setup, looked = marks.get(UID, ""), {ENV_UNIT: marks[ENV]} if ENV in marks else {}, False
+    running = info.state is SandboxState.RUNNING
+    if running:
+        try:
+            receipt = await (await world.sandboxes.open(info.sandbox_id, str(address))).receipt()
+            looked = True
+            if receipt.uid == uid:
+                setup.update((name, entry.digest) for name, entry in receipt.units.items())
+        except ProviderError:
+            pass  # it does not answer, or is paused by now
+    return Live(
+        address=address,
+        id=info.sandbox_id,
+        uid=uid,
+        key=marks.get(OPERATION, ""),
+        lineage=marks.get(LINEAGE, ""),
+        spec=marks.get(SPEC, ""),
+        setup=setup,
+        looked_inside=looked,
+        running=running,
+        created_at=timestamp(info.started_at),
+        expires_at=timestamp(info.end_at) if running else None,
+        lifetime=int((info.end_at - info.started_at).total_seconds()),
+        facts=_facts(info),
+    )
+
+
+def _facts(info: SandboxInfo) -> dict[str, Value]:
+    metadata: dict[str, Value] = dict(users_own(info.metadata))
+    volumes: dict[str, Value] = {mount["path"]: mount["name"] for mount in info.volume_mounts if "name" in mount}
+    return {"template": info.name or info.template_id, "metadata": metadata, "volumes": volumes}
+
+
+# ---- what is known by its name
+
+
+async def _templates(world: World, wanted: Mapping[Address, str]) -> tuple[list[Live], list[str]]:
+    listed = await list_templates(world.connection)
+    by_name = {name.rpartition("/")[2]: item for item in listed.values() for name in item.names}
+    found: list[Live] = []
+    for address, name in wanted.items():
+        template = by_name.get(name)
+        if template is None:
+            continue
+        tags = await world.connection.client.AsyncTemplate.get_tags(template.template_id)
+        builds: dict[str, Value] = {item.tag: item.build_id for item in tags if item.tag != DEFAULT_TAG}
+        facts: dict[str, Value] = {"name": name, "builds": builds, "public": template.public}
+        created_at = timestamp(template.created_at)
+        found.append(Live(address=address, id=template.template_id, created_at=created_at, facts=facts))
+    return found, list(by_name)
+
+
+async def _volumes(world: World, wanted: Mapping[Address, str]) -> tuple[list[Live], list[str]]:
+    listed = {volume.name: volume.volume_id for volume in await world.connection.client.AsyncVolume.list()}
+    found = [
+        Live(address=address, id=listed[name], facts={"name": name})
+        for address, name in wanted.items()
+        if name in listed
+    ]
+    return found, list(listed)
