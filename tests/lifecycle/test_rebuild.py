@@ -81,6 +81,8 @@ def test_a_state_that_was_lost_is_found_again_whole(scenario: Scenario) -> None:
     scenario.expect_no_changes(**SECRET)
     assert "a-seeded-secret" not in "".join(path.read_text() for path in (scenario.folder / ".nexus").rglob("*.json"))
     scenario.write(MANIFEST.replace("prevent_destroy: true", "prevent_destroy: false"))
+    scenario.run("destroy", "-y", **SECRET).expect(1)  # what protects it was found again, too
+    scenario.apply(**SECRET).expect(0)
     scenario.run("destroy", "-y", **SECRET).expect(0)
     scenario.expect_nothing_left()
 
