@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -78,8 +78,11 @@ class SourceFiles(Protocol):
         The digests of ``sensitive`` content are keyed: they can't be used to guess it.
         """
 
-    def content(self, digest: str, path: str) -> bytes:
-        """Content of one file of a tree met before, read now. Raises DiagnosticsError when it changed since."""
+    def content(self, digest: str, path: str) -> Iterator[bytes]:
+        """Content of one file of a tree met before, in pieces, read now.
+
+        Raises DiagnosticsError, after the last piece if not before, when the file changed since.
+        """
 
 
 def _forgetful(_value: Value) -> Fingerprint:

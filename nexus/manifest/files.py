@@ -16,6 +16,8 @@ import pathspec
 from nexus.model.diagnostics import DiagnosticsError, error
 from nexus.model.state import FileEntry, Tree, tree_digest
 
+_PIECE: Final = 1024 * 1024
+"""Bytes of a file that are in memory at a time."""
 OWN_FOLDER: Final = ".nexus"
 """State and journal: never part of an upload."""
 
@@ -90,21 +92,31 @@ class ProjectFiles:
         self._sources[digest] = _Source(tree, content=data)
         return digest, tree
 
-    def content(self, digest: str, path: str) -> bytes:
-        """Content of one file of a tree met before, read now. Raises DiagnosticsError when it changed since."""
+    def content(self, digest: str, path: str) -> Iterator[bytes]:
+        """Content of one file of a tree met before, in pieces, read now.
+
+        Raises DiagnosticsError, after the last piece if not before, when the file changed since.
+        """
         source = self._sources.get(digest)
         if source is None or path not in source.tree:
             raise KeyError(f"no file {path!r} in the tree {digest}")
         if source.path is None:
-            return source.content
-        found = source.path / path if path else source.path
+            yield source.content
+            return
+        found, wanted = source.path / path if path else source.path, source.tree[path]
+        seen, left = hashlib.sha256(), wanted.size
         try:
-            data = found.read_bytes()
+            with found.open("rb") as file:
+                while data := file.read(_PIECE):
+                    seen.update(data)
+                    left -= len(data)
+                    if left < 0:
+                        break
+                    yield data
         except OSError as problem:
             _fail("file-changed", f"{found.name} can't be read any more: {problem.strerror}")
-        if hashlib.sha256(data).hexdigest() != source.tree[path].digest:
+        if left != 0 or seen.hexdigest() != wanted.digest:
             _fail("file-changed", f"{found.name} changed while nexus was working", hint="plan again")
-        return data
 
     def _resolve(self, path: str) -> Path:
         """The file that ``path`` means, links followed, inside the project."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -48,7 +48,7 @@ class Files:
     def inline(self, content: str | bytes, mode: int, *, sensitive: bool = False) -> tuple[str, Tree]:
         raise NotImplementedError
 
-    def content(self, digest: str, path: str) -> bytes:
+    def content(self, digest: str, path: str) -> Iterator[bytes]:
         raise NotImplementedError
 
 

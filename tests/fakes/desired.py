@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nexus.executor import Lookup, Resolved
@@ -25,7 +25,7 @@ class NoFiles:
     def inline(self, content: str | bytes, mode: int | None = None, *, sensitive: bool = False) -> tuple[str, Tree]:
         raise AssertionError
 
-    def content(self, digest: str, path: str) -> bytes:
+    def content(self, digest: str, path: str) -> Iterator[bytes]:
         raise AssertionError
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import yaml
 
@@ -44,8 +44,8 @@ class MemoryFiles:
     def inline(self, content: str | bytes, mode: int, *, sensitive: bool = False) -> tuple[str, Tree]:
         return self._kept({"": content if isinstance(content, bytes) else content.encode()}, mode)
 
-    def content(self, digest: str, path: str) -> bytes:
-        return self.contents[digest, path]
+    def content(self, digest: str, path: str) -> Iterator[bytes]:
+        yield self.contents[digest, path]
 
     def _kept(self, contents: Mapping[str, bytes], mode: int | None) -> tuple[str, Tree]:
         tree = {

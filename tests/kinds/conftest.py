@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,7 +44,7 @@ class MadeUpFiles:
         tree = {"": self._entry(str(content), mode)}
         return tree_digest(tree), tree
 
-    def content(self, digest: str, path: str) -> bytes:
+    def content(self, digest: str, path: str) -> Iterator[bytes]:
         raise NotImplementedError
 
     @staticmethod

@@ -22,6 +22,10 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
+def content(files: ProjectFiles, digest: str, path: str = "") -> bytes:
+    return b"".join(files.content(digest, path))
+
+
 def code(files: ProjectFiles, source: str) -> str:
     with pytest.raises(DiagnosticsError) as caught:
         files.tree(source)
@@ -33,7 +37,7 @@ def test_a_folder_is_its_content(root: Path):
     digest, tree = files.tree("./src/")
     assert list(tree) == ["a.py", "deep/b.py", "deep/b.pyc"]
     assert files.tree("src") == (digest, tree)
-    assert files.content(digest, "deep/b.py") == b"b"
+    assert content(files, digest, "deep/b.py") == b"b"
 
 
 def test_a_file_is_itself(root: Path):
@@ -101,14 +105,28 @@ def test_a_file_that_changed_in_between_is_noticed(root: Path):
     for change in (lambda: None, (root / "src" / "a.py").unlink):
         change()
         with pytest.raises(DiagnosticsError) as caught:
-            files.content(digest, "a.py")
+            content(files, digest, "a.py")
         assert caught.value.diagnostics[0].code == "file-changed"
+
+
+def test_large_files_come_in_pieces_and_a_change_in_the_middle_is_noticed(root: Path):
+    large = root / "src" / "large"
+    large.write_bytes(os.urandom(3_000_000))
+    files = ProjectFiles(root)
+    digest, _ = files.tree("src/large")
+    pieces = files.content(digest, "")
+    assert len(next(pieces)) < 2_000_000
+    with large.open("r+b") as file:
+        file.seek(2_500_000)
+        file.write(b"other")
+    with pytest.raises(DiagnosticsError):
+        list(pieces)
 
 
 def test_inline_content_is_remembered(root: Path):
     files = ProjectFiles(root)
     digest, tree = files.inline("text", 0o600)
-    assert files.content(digest, "") == b"text"
+    assert content(files, digest) == b"text"
     assert (tree[""].mode, tree[""].size) == (0o600, 4)
 
 
@@ -116,7 +134,7 @@ def test_digests_of_sensitive_content_depend_on_the_key_and_tell_no_size(root: P
     files = ProjectFiles(root, b"one")
     digest, tree = files.inline("secret", 0o600, sensitive=True)
     assert tree[""].size == 0
-    assert files.content(digest, "") == b"secret"
+    assert content(files, digest) == b"secret"
     assert ProjectFiles(root, b"one").inline("secret", 0o600, sensitive=True)[0] == digest
     assert files.with_key(b"two").inline("secret", 0o600, sensitive=True)[0] != digest
     assert ProjectFiles(root).inline("secret", 0o600, sensitive=True)[0] != digest

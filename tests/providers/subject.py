@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,8 +47,8 @@ class MemoryFiles:
     def inline(self, content: str | bytes, mode: int, *, sensitive: bool = False) -> tuple[str, Tree]:
         return self._remember({"": (content.encode() if isinstance(content, str) else content, mode)}, keyed=sensitive)
 
-    def content(self, digest: str, path: str) -> bytes:
-        return self.contents[digest][path]
+    def content(self, digest: str, path: str) -> Iterator[bytes]:
+        yield self.contents[digest][path]
 
     def _remember(self, files: Mapping[str, tuple[bytes, int]], *, keyed: bool = False) -> tuple[str, Tree]:
         tree = {

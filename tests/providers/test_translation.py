@@ -221,9 +221,10 @@ class TestLanguages:
 
 class TestArchives:
     async def test_an_archive_holds_what_it_was_given(self) -> None:
-        contents = {"a": b"", "ü/" + "long" * 60: b"x" * 513, "b": bytes(300_000)}
+        contents = {"a": b"", "ü/" + "long" * 60: b"x" * 513, "b": bytes(300_000), "c": b"y" * 3_000_001}
         members = [
-            Member(name, 0o640, len(content), lambda content=content: content) for name, content in contents.items()
+            Member(name, 0o640, len(content), lambda content=content: iter([content] if content else []))
+            for name, content in contents.items()
         ]
         data = b"".join([chunk async for chunk in tar_stream(members)])
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:

@@ -1,11 +1,11 @@
-"""Tar archives made while they are sent: nothing is kept but the file at hand."""
+"""Tar archives made while they are sent: nothing is kept but the piece of a file at hand."""
 
 from __future__ import annotations
 
 import asyncio
 import tarfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,23 +13,33 @@ _CHUNK: Final = 256 * 1024
 _BLOCK: Final = tarfile.BLOCKSIZE
 _THREAD_FROM: Final = 64 * 1024
 """Files of this size and more are read in a thread; smaller ones cost less than the switch."""
+_PIECES_FROM: Final = 1024 * 1024
+"""Files of this size and more are sent piece by piece, and must have the size that they are said to have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file of an archive. ``read`` gives its whole content, when it is its turn."""
+    """One file of an archive. ``read`` gives its content in pieces, when it is its turn."""
 
     name: str
     mode: int
     size: int
-    read: Callable[[], bytes]
+    read: Callable[[], Iterator[bytes]]
 
 
 async def tar_stream(members: Iterable[Member]) -> AsyncIterator[bytes]:
     """The bytes of a tar archive of ``members``, in pieces that are worth a write each."""
     pending = bytearray()
     for member in members:
-        content = await asyncio.to_thread(member.read) if member.size >= _THREAD_FROM else member.read()
+        if member.size >= _PIECES_FROM:
+            yield bytes(pending) + _header(member, member.size)
+            pending.clear()
+            pieces = member.read()
+            while piece := await asyncio.to_thread(next, pieces, b""):
+                yield piece
+            pending += bytes(-member.size % _BLOCK)
+            continue
+        content = await asyncio.to_thread(_whole, member) if member.size >= _THREAD_FROM else _whole(member)
         pending += _header(member, len(content))
         pending += content
         pending += bytes(-len(content) % _BLOCK)
@@ -38,6 +48,10 @@ async def tar_stream(members: Iterable[Member]) -> AsyncIterator[bytes]:
             pending.clear()
     pending += bytes(2 * _BLOCK)
     yield bytes(pending)
+
+
+def _whole(member: Member) -> bytes:
+    return b"".join(member.read())
 
 
 def _header(member: Member, size: int) -> bytes:

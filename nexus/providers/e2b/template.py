@@ -276,7 +276,8 @@ def _fill_context(
         for relative, entry in tree.items():
             path = root / (relative or "file")
             _make_folders(root, path.parent)
-            path.write_bytes(files.content(upload.tree, relative))
+            with path.open("wb") as file:
+                file.writelines(files.content(upload.tree, relative))
             path.chmod(entry.mode & 0o7777)
 
 

@@ -160,7 +160,7 @@ def _members(delta: Delta, receipt: Receipt, files: SourceFiles) -> Iterator[Mem
     special = {path: item for path, item in delta.send.items() if item.mode & 0o7000}
     lists["special"] = _joined(part for path, item in special.items() for part in (f"{item.mode:o}", path))
     for name, content in lists.items():
-        yield Member(f"lists/{name}", 0o600, len(content), lambda content=content: content)  # type: ignore[misc]
+        yield Member(f"lists/{name}", 0o600, len(content), lambda content=content: iter([content]))  # type: ignore[misc]
     for path, item in delta.send.items():
         yield Member(
             f"files{path}",
