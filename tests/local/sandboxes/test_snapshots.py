@@ -65,6 +65,17 @@ def test_a_sandbox_of_a_snapshot_has_its_files_and_nothing_else_of_the_source(fr
     assert source.commands.run("pgrep -f 'sleep 100[0]' >/dev/null; echo $E").stdout == "source\n"
 
 
+def test_folders_that_nobody_may_enter_are_copied_whole(fresh: Endpoint) -> None:
+    source = Sandbox.create(**sdk(fresh))
+    source.commands.run("mkdir -p ~/a/b; echo deep >~/a/b/file; ln ~/a/b/file ~/link; chmod 0 ~/a/b/file ~/a/b ~/a")
+    made = Sandbox.create(source.create_snapshot().snapshot_id, **sdk(fresh))
+    assert made.commands.run("stat -c '%a %U' ~/a; chmod 700 ~/a ~/a/b; stat -c '%a %h' ~/a/b/file").stdout == (
+        "0 user\n0 2\n"
+    )
+    assert made.commands.run("chmod 600 ~/a/b/file; cat ~/a/b/file").stdout == "deep\n"
+    assert source.commands.run("stat -c %a ~/a").stdout == "0\n"
+
+
 def test_a_snapshot_outlives_its_source_and_can_be_snapshotted_again(fresh: Endpoint) -> None:
     options = sdk(fresh)
     first = Sandbox.create(**options)
