@@ -138,9 +138,9 @@ def lifecycle(fields: Iterable[Field], *, on_destroy: bool = False) -> Field:
 
 _LIMITS = {
     "create": "Making it.",
-    "update": "A change in place.",
+    "update": "A change in place of a sandbox, or a new build of a template.",
     "delete": "Deleting it.",
-    "setup": "One installation, upload or command of the setup.",
+    "setup": "One installation, upload or command in a sandbox.",
 }
 
 
@@ -183,7 +183,7 @@ ALERTS = Field(
         "additionalProperties": False,
         "examples": [{"cpu": 90, "disk": 80}],
     },
-    description="From which use on «nexus drift» warns. Nothing is planned because of it.",
+    description="From which use on «nexus drift» warns, of sandboxes. Nothing is planned because of it.",
     static=True,
     meta=True,
 )

@@ -60,7 +60,11 @@ def kind_table(name: str) -> str:
 
 def meta_table(*kinds: str) -> str:
     """The fields about the block itself that these kinds have."""
-    found = {field.name: field for kind in kinds for field in KINDS[kind].fields if field.meta}
+    found: dict[str, Field] = {}
+    for kind in kinds:  # a kind that has less of a field than one before it adds nothing
+        for field in KINDS[kind].fields:
+            if field.meta:
+                found.setdefault(field.name, field)
     rows = []
     for field in found.values():
         parts = list(_parts(field.schema, f"{field.name}."))
