@@ -17,8 +17,7 @@ PUBLIC_HOST = "public host"
 _LIVE_FIXTURES = {"sandbox", "sandbox_factory", "async_sandbox", "async_sandbox_factory", "build", "async_build"}
 _LIVE_MARKS = {"e2e", "skip_debug"}
 _FAKES = re.compile(r"mock|monkeypatch")
-# Images of languages that this host may lack have to be pulled.
-_PUBLIC = re.compile(r"https://(?:1\.1\.1\.1|8\.8\.8\.8|[\w.-]*e2b\.\w+)|httpbin|from_bun_image")
+_PUBLIC = re.compile(r"https://(?:1\.1\.1\.1|8\.8\.8\.8|[\w.-]*e2b\.\w+)|httpbin")
 
 
 @pytest.hookimpl(trylast=True)

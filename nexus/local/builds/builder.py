@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nexus.local.builds.archives import ArchiveStore
 from nexus.local.builds.build_log import BuildLog, Lines
@@ -27,8 +27,8 @@ from nexus.local.sandboxes.booting import wait_until_ready
 from nexus.local.storage.retention import Retention
 
 _READY_LIMIT = 300.0
-_FINALIZE = "finalize"
-_BASE = "base"
+# E2B's phases.
+_BASE, _BUILDER, _FINALIZE = "base", "builder", "finalize"
 
 
 class BuildFailedError(Exception):
@@ -44,9 +44,18 @@ class _Source:
     name: str
     key: str
     layers: tuple[str, ...] = ()
+    setup: str | None = None
     surroundings: Surroundings
     start_cmd: str | None = None
     ready_cmd: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in a build a step stands: as its log lines begin, and as clients are told."""
+
+    prefix: str
+    label: str
 
 
 class Builder:
@@ -71,13 +80,12 @@ class Builder:
 
         The layers of the result are kept at least until ``pins`` is closed.
         """
-        source = self._base(spec, log)
+        source = await self._set_up(build, self._base(spec, log), log, pins)
         try:
             plan = plan_build(source.key, source.surroundings, spec.steps, force=spec.force, salt=build.id)
         except InvalidStepError as error:
             raise _failure(str(error.number), error.message) from error
-        planned = [step.layer for step in plan.steps if step.layer is not None]
-        pins.enter_context(self._retention.pinned((*source.layers, *planned)))
+        self._pin(source, plan, pins)
         layers = await self._make_layers(build, source.layers, plan, log)
         start_cmd, ready_cmd = spec.start_cmd, spec.ready_cmd
         if start_cmd is None and ready_cmd is None:
@@ -100,11 +108,12 @@ class Builder:
         image = spec.from_image or "e2bdev/base"
         log.add(f"[base] FROM {image}", step=_BASE)
         try:
-            name = resolve_image(image).name
+            base = resolve_image(image)
         except UnavailableImageError as error:
             raise _failure(_BASE, str(error)) from error
         log.add(f"[base] {image} stands for the engine's own base: this host's programs", level="debug", step=_BASE)
-        return _Source(name=image, key=digest("image", name, fingerprint), surroundings=Surroundings())
+        key = digest("image", base.name, fingerprint)
+        return _Source(name=image, key=key, setup=base.setup, surroundings=Surroundings())
 
     def _parent(self, reference: str, fingerprint: str) -> _Source:
         try:
@@ -121,17 +130,33 @@ class Builder:
             ready_cmd=parent.ready_cmd,
         )
 
-    async def _make_layers(self, build: Build, base: Sequence[str], plan: BuildPlan, log: BuildLog) -> tuple[str, ...]:
+    async def _set_up(self, build: Build, source: _Source, log: BuildLog, pins: contextlib.ExitStack) -> _Source:
+        """The source with what its image has beyond the base, in a layer that all builds on that image share."""
+        if source.setup is None:
+            return source
+        step = Step(type="RUN", args=(source.setup, "root"))
+        plan = plan_build(source.key, source.surroundings, [step], force=False, salt="")
+        self._pin(source, plan, pins)
+        layers = await self._make_layers(build, source.layers, plan, log, phase=_BASE)
+        return replace(source, key=plan.key, layers=layers, setup=None)
+
+    def _pin(self, source: _Source, plan: BuildPlan, pins: contextlib.ExitStack) -> None:
+        planned = [step.layer for step in plan.steps if step.layer is not None]
+        pins.enter_context(self._retention.pinned((*source.layers, *planned)))
+
+    async def _make_layers(
+        self, build: Build, base: Sequence[str], plan: BuildPlan, log: BuildLog, *, phase: str = _BUILDER
+    ) -> tuple[str, ...]:
         layers = tuple(base)
         for planned in plan.steps:
-            prefix = f"[builder {planned.number}/{len(plan.steps)}]"
+            place = _Place(f"[{phase} {planned.number}/{len(plan.steps)}]", _label(phase, planned))
             cached = planned.layer is not None and await self._isolation.has_layer(planned.layer)
-            shown = f"{prefix} {_shown(planned.step)}"
-            log.add(f"CACHED {shown}" if cached else shown, step=str(planned.number))
+            shown = f"{place.prefix} {_shown(planned.step)}"
+            log.add(f"CACHED {shown}" if cached else shown, step=place.label)
             if planned.layer is None:
                 continue
             if not cached:
-                await self._make_layer(build, planned, planned.layer, layers, prefix, log)
+                await self._make_layer(build, planned, planned.layer, layers, place, log)
             layers = (*layers, planned.layer)
         return layers
 
@@ -141,17 +166,17 @@ class Builder:
         planned: PlannedStep,
         layer: str,
         layers: tuple[str, ...],
-        prefix: str,
+        place: _Place,
         log: BuildLog,
     ) -> None:
         step = planned.step
         archive = self._archives.find(step.files_hash) if step.files_hash else None
         async with self._machine(build, layers, planned.before) as machine:
-            runner = StepRunner(Guest(machine.envd_socket), log, prefix, str(planned.number))
+            runner = StepRunner(Guest(machine.envd_socket), log, place.prefix, place.label)
             try:
                 await runner.run(step, planned.before, archive)
             except StepError as error:
-                raise _failure(str(planned.number), str(error)) from error
+                raise _failure(place.label, str(error)) from error
             await machine.kill()
             await self._isolation.commit(machine.id, layer)
 
@@ -244,6 +269,11 @@ async def _first_of(ready: asyncio.Task[None], starting: asyncio.Task[None] | No
 
 def _in(surroundings: Surroundings, text: str) -> Command:
     return Command(text=text, user=surroundings.user, cwd=surroundings.workdir, envs=surroundings.env)
+
+
+def _label(phase: str, planned: PlannedStep) -> str:
+    """Clients find the line of a template's code by the number of its step; other phases have their name."""
+    return str(planned.number) if phase == _BUILDER else phase
 
 
 def _failure(step: str, message: str) -> BuildFailedError:

@@ -90,3 +90,24 @@ def test_images_stand_for_the_base_when_their_program_is_there() -> None:
         resolve_image("node:22", find_nothing)
     with pytest.raises(UnavailableImageError, match="not available"):
         resolve_image("ghcr.io/someone/python:3", find_nothing)
+
+
+@pytest.mark.parametrize(
+    ("image", "wanted"),
+    [
+        ("oven/bun:1.3", "bun@1.3"),
+        ("docker.io/oven/bun:1.3.2-alpine", "bun@1.3.2"),
+        ("oven/bun", "bun"),
+        ("oven/bun:latest", "bun"),
+    ],
+)
+def test_a_program_that_npm_can_install_is_set_up_in_the_version_asked_for(image: str, wanted: str) -> None:
+    setup = resolve_image(image, lambda program: "/usr/bin/npm" if program == "npm" else None).setup
+    assert setup is not None
+    assert wanted in setup.split()
+
+
+def test_a_program_of_the_host_needs_no_setup() -> None:
+    assert resolve_image("oven/bun:1.3", lambda program: f"/usr/bin/{program}").setup is None
+    with pytest.raises(UnavailableImageError, match=r"needs bun \(or npm"):
+        resolve_image("oven/bun:1.3", lambda _program: None)
