@@ -13,6 +13,7 @@ _MAX_STEPS = 100
 
 
 def parse_registration(fields: Fields) -> BuildRequest:
+    _check_unused(fields)
     name = fields.text("name") or fields.text("alias")
     if not name:
         raise InvalidRequestError("name is required")
@@ -36,6 +37,7 @@ def parse_registration_v1(fields: Fields, name: str | None = None) -> BuildReque
 
 
 def _sized(fields: Fields, name: str) -> BuildRequest:
+    _check_unused(fields)
     return BuildRequest(
         name=name,
         cpu_count=fields.number("cpuCount", DEFAULT_CPU),
@@ -43,11 +45,18 @@ def _sized(fields: Fields, name: str) -> BuildRequest:
     )
 
 
+def _check_unused(fields: Fields) -> None:
+    """What means nothing here, or only sometimes, must be a text all the same."""
+    for key in ("alias", "teamID", "startCmd", "readyCmd"):
+        fields.text(key)
+
+
 def parse_start(fields: Fields) -> BuildSpec:
     """What to build. A login for the image's registry (fromImageRegistry) is not looked at, for nothing is pulled."""
     from_image, from_template = fields.text("fromImage"), fields.text("fromTemplate")
     if bool(from_image) == bool(from_template):
         raise InvalidRequestError("exactly one of fromImage and fromTemplate is required")
+    fields.object("fromImageRegistry")
     steps = tuple(_step(step) for step in fields.objects("steps"))
     if len(steps) > _MAX_STEPS:
         raise InvalidRequestError(f"a template may have {_MAX_STEPS} steps at most on the local engine")

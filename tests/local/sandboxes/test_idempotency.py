@@ -13,9 +13,9 @@ import pytest
 from e2b import Sandbox
 
 from nexus.local.daemon import Endpoint
-from nexus.local.errors import ConflictError, InvalidRequestError
+from nexus.local.errors import BusyError, ConflictError, InvalidRequestError
 from nexus.local.sandboxes.idempotency import LIFETIME, IdempotencyLedger
-from tests.local.engine_client import faults, rest, sdk
+from tests.local.engine_client import advance, faults, rest, sdk
 from tests.local.fakes.clock import ManualClock
 
 
@@ -72,6 +72,14 @@ async def test_keys_are_forgotten_after_a_day(tmp_path: Path) -> None:
     assert (await ledger.claim("key-1", "another", "iother")).status is None
 
 
+async def test_key_that_cannot_be_kept_makes_nothing(ledger: IdempotencyLedger, tmp_path: Path) -> None:
+    (tmp_path / "keys").rmdir()
+    with pytest.raises(BusyError, match="could not be kept"):
+        await ledger.claim("key-1", "print", "isandbox")
+    (tmp_path / "keys").mkdir()
+    assert (await ledger.claim("key-1", "another", "iother")).status is None
+
+
 @pytest.mark.engine
 def test_create_whose_answer_was_lost_is_replayed(clean_engine: Endpoint) -> None:
     options = sdk(clean_engine)
@@ -102,6 +110,15 @@ def test_same_key_with_another_body_conflicts_and_refusals_are_replayed(clean_en
         refused = create({"templateID": "missing"}, "refused")
         assert refused.status_code == 404
         assert create({"templateID": "missing"}, "refused").json() == refused.json()
+
+
+@pytest.mark.engine
+def test_key_is_free_again_after_a_day(clean_engine: Endpoint) -> None:
+    options = sdk(clean_engine)
+    first = Sandbox.create(timeout=3600, idempotency_key="daily", **options).sandbox_id
+    assert Sandbox.create(timeout=3600, idempotency_key="daily", **options).sandbox_id == first
+    advance(clean_engine, 24 * 3600 + 1)
+    assert Sandbox.create(timeout=3600, idempotency_key="daily", **options).sandbox_id != first
 
 
 @pytest.mark.engine
