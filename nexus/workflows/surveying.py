@@ -16,7 +16,7 @@ from nexus.model.changes import PlanOptions
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, Severity, error, warning
 from nexus.model.expressions import Expression, Raw
 from nexus.model.observation import Observation, Presence
-from nexus.model.state import State, Target
+from nexus.model.state import ResourceRecord, State, Target
 from nexus.model.values import Value
 from nexus.planning import moved
 from nexus.providers.base import ProviderError
@@ -69,7 +69,7 @@ async def survey(project: Project, session: Session, options: PlanOptions, *, li
         wanted = {} if options.destroy else catalogue_of(project)
         is_bounded = account_limits(project).concurrent_sandboxes is not None
         observation = await _look(session, state, wanted, options, count_all=is_bounded)
-    _check_account(known, target, observation, options)
+    suspicions = _check_account(known, target, observation, options)
     secrets, missing = _secrets(project, destroy=options.destroy, demanded=for_apply)
     session.keep_secret(secrets.values())
     return Survey(
@@ -77,7 +77,7 @@ async def survey(project: Project, session: Session, options: PlanOptions, *, li
         target=target,
         observation=observation,
         secrets=secrets,
-        diagnostics=(*notes, *missing),
+        diagnostics=(*notes, *suspicions, *missing),
         unwritten=is_moved or has_new_key,
     )
 
@@ -95,14 +95,17 @@ def _has_new_key(state: State, target: Target) -> bool:
     return state.target is not None and state.target.access not in ("", target.access)
 
 
-def _check_account(state: State, target: Target, observation: Observation, options: PlanOptions) -> None:
+def _check_account(
+    state: State, target: Target, observation: Observation, options: PlanOptions
+) -> tuple[Diagnostic, ...]:
     """Another key is no reason for suspicion, and neither is that things are gone; both together are.
 
     E2B does not tell whose account a key opens. Nothing of the state in it is what another account looks like, and
-    then everything would be made a second time, and what there is be forgotten.
+    then everything would be made a second time, and what there is be forgotten. With the key that was used before, it
+    is only worth a warning.
     """
-    if options.allow_missing or not observation.complete or not _has_new_key(state, target):
-        return
+    if options.allow_missing or not observation.complete:
+        return ()
     seen = [
         (record, found.presence)
         for record in (*state.resources.values(), *state.deposed)
@@ -110,17 +113,30 @@ def _check_account(state: State, target: Target, observation: Observation, optio
     ]
     missing = [record for record, presence in seen if presence is Presence.GONE]
     if not missing or any(presence in _THERE for _, presence in seen):
-        return
-    raise DiagnosticsError(
-        error(
-            "account-mismatch",
-            "Nothing that the state knows is in this account",
-            detail=f"The API key is not the one that was used last, and none of the {len(seen)} objects of the state "
-            f"can be found with it, although {len(missing)} of them should be there, such as {missing[0].address} "
-            f"({missing[0].id}). Most likely the key belongs to another account.",
-            hint="use a key of the account that the state was made in; if everything is gone, say --allow-missing",
-            address=str(missing[0].address),
-        )
+        return ()
+    if _has_new_key(state, target):
+        raise DiagnosticsError(_other_account(len(seen), missing))
+    return (_all_gone(missing),) if len(missing) > 1 else ()
+
+
+def _other_account(seen: int, missing: list[ResourceRecord]) -> Diagnostic:
+    return error(
+        "account-mismatch",
+        "Nothing that the state knows is in this account",
+        detail=f"The API key is not the one that was used last, and none of the {seen} objects of the state can be "
+        f"found with it, although {len(missing)} of them should be there, such as {missing[0].address} "
+        f"({missing[0].id}). Most likely the key belongs to another account.",
+        hint="use a key of the account that the state was made in; if everything is gone, say --allow-missing",
+        address=str(missing[0].address),
+    )
+
+
+def _all_gone(missing: list[ResourceRecord]) -> Diagnostic:
+    return warning(
+        "everything-gone",
+        "Nothing that the state knows is there any more",
+        detail=f"All {len(missing)} objects were removed before their time, such as {missing[0].address} "
+        f"({missing[0].id}). The API key is the one that was used last, so this is the same account.",
     )
 
 
@@ -223,6 +239,8 @@ def _used_secrets(project: Project) -> Iterator[str]:
             seen.add(id(spec.attributes))
             for raw in spec.attributes.values():
                 yield from _secrets_in(raw)
+            for condition in (item for some in spec.lifecycle.conditions.values() for item in some):
+                yield from _secrets_in([condition.condition, condition.error_message])
     for output in project.desired.outputs.values():
         yield from _secrets_in(output.value)
 

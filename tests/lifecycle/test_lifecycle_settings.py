@@ -106,6 +106,20 @@ def test_on_destroy_pause_leaves_the_sandbox_paused_and_forgets_it(scenario: Sce
     assert Sandbox.connect(left, **scenario.options).files.read("/home/user/note") == "kept\n"
 
 
+def test_a_sandbox_that_was_let_go_is_not_taken_for_a_live_one_when_the_state_is_rebuilt(scenario: Scenario) -> None:
+    scenario.write(box("lifecycle: {on_destroy: pause}"))
+    scenario.apply().expect(0)
+    left = scenario.id_of(BOX)
+    scenario.destroy().expect(0)
+    scenario.apply().expect(0)
+    (current,) = {info.sandbox_id for info in scenario.live()[BOX]} - {left}
+    scenario.run("state", "rebuild", "--yes").expect(0)
+    shown = scenario.run("state", "list", "--json").expect(0).json
+    assert [item["id"] for item in shown["resources"]] == [current]
+    scenario.expect_no_changes()
+    assert left in {info.sandbox_id for info in scenario.live()[BOX]}
+
+
 def test_on_destroy_snapshot_keeps_a_snapshot_and_tells_its_id(scenario: Scenario) -> None:
     scenario.write(box("lifecycle: {on_destroy: snapshot}"))
     scenario.apply().expect(0)
@@ -208,6 +222,15 @@ def test_dependants_wait_for_a_line_of_the_log(scenario: Scenario) -> None:
     assert scenario.inside(BOX, "ls /tmp/said") == "/tmp/said"
     scenario.write(box(f"{command}, ready: {{log: 'never said', timeout: 2s}}"))
     assert "listening on 80" in scenario.apply().expect(3).stderr
+
+
+def test_a_template_is_ready_once_a_line_was_logged(scenario: Scenario) -> None:
+    scenario.write(
+        "templates: {tool: {base_template: base, start_command: 'sleep 1; echo up and running; sleep 1000',"
+        "ready: {log: '^up and'}}}\n" + box("template: '${{ template.tool }}'")
+    )
+    scenario.apply().expect(0)
+    assert "up and running" in scenario.inside(BOX, "cat /var/log/nexus-start.log")
 
 
 def test_ready_log_wants_something_that_writes_it(scenario: Scenario) -> None:

@@ -166,17 +166,22 @@ class _Answers:
     env: tuple[str, ...]
 
 
+_ABOUT_FILES: Final = """\
+echo '==== digests'; xargs -0 -r sha256sum -- < {folder}/paths 2>/dev/null
+echo '==== modes'; xargs -0 -r stat -c '%a %n' -- < {folder}/paths 2>/dev/null
+"""
+
+
 async def _ask(inside: Inside, record: ResourceRecord, trees: Mapping[str, Tree]) -> _Answers:
     await inside.receipt()
     folder = f"{JOBS_FOLDER}/{new_token()}"
     paths = _files(record, trees)
-    await inside.write({f"{folder}/paths": b"".join(path.encode() + b"\0" for path in paths)}, user=ROOT)
+    if paths:
+        await inside.write({f"{folder}/paths": b"".join(path.encode() + b"\0" for path in paths)}, user=ROOT)
     managers = [manager for manager in MANAGERS if manager in record.setup]
     listings = "".join(f"echo '==== {manager}'; {_LIST[manager]}\n" for manager in managers)
     answer = await inside.run(
-        f"trap 'rm -rf {folder}' EXIT\n{END_MARKED}\n"
-        f"echo '==== digests'; xargs -0 -r sha256sum -- < {folder}/paths 2>/dev/null\n"
-        f"echo '==== modes'; xargs -0 -r stat -c '%a %n' -- < {folder}/paths 2>/dev/null\n"
+        f"trap 'rm -rf {folder}' EXIT\n{END_MARKED}\n{_ABOUT_FILES.format(folder=folder) if paths else ''}"
         f"echo '==== env'; [ -e {ENV_FILE} ] && {{ sha256sum < {ENV_FILE}; cat {ENV_SUM} 2>/dev/null; }}\n"
         f"{listings}echo '==== process'; marked {MARK}\necho '==== end'",
         user=ROOT,

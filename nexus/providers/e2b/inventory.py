@@ -26,6 +26,7 @@ from nexus.providers.e2b.metadata import (
     scope,
     users_own,
 )
+from nexus.providers.e2b.sandbox.endings import was_released
 from nexus.providers.e2b.template import DEFAULT_TAG
 from nexus.providers.e2b.urls import urls_of
 from nexus.providers.e2b.world import World, timestamp
@@ -78,11 +79,13 @@ async def _sandboxes(world: World, project: str, environment: str) -> list[Live]
 
 
 async def _look(world: World, info: SandboxInfo) -> Live | None:
-    """One sandbox, as its marks and its receipt tell; None for what bears marks that are not ours."""
+    """One sandbox, as its marks and its receipt tell; None for what bears other marks, or was let go."""
     marks = info.metadata
     try:
         address = Address.parse(marks.get(ADDRESS, ""))
     except AddressError:
+        return None
+    if await was_released(world, info.sandbox_id):
         return None
     uid, setup, looked = marks.get(UID, ""), {ENV_UNIT: marks[ENV]} if ENV in marks else {}, False
     running = info.state is SandboxState.RUNNING

@@ -42,8 +42,16 @@ async def delete(world: World, call: Call) -> Result:
     return Result(None, unchanged=not killed and not note, note=note)
 
 
+async def was_released(world: World, sandbox_id: str) -> bool:
+    """Whether nexus has let this sandbox go, although its metadata still names a project; or it is gone."""
+    try:
+        return is_released(await world.connection.client.AsyncSandbox.get_info(sandbox_id))
+    except SandboxNotFoundException:
+        return True
+
+
 def is_released(info: SandboxInfo) -> bool:
-    """Whether nexus has let this sandbox go, although its metadata still names a project."""
+    """The same of one that was looked at by itself: lists don't tell of networks."""
     rules = info.network or {}
     return RELEASED_MARK in [str(rule).partition("/")[0] for rule in rules.get("deny_out") or ()]
 
