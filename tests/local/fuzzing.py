@@ -87,6 +87,7 @@ def control_plane(endpoint: Endpoint) -> Target:
             _offer(document["components"]["parameters"][name]["schema"], values)
     _offer(document["components"]["schemas"]["NewSandbox"]["properties"]["templateID"], known["templateID"])
     _add_second_forms(document)
+    _open_with(document, "ApiKeyAuth")
     return Target(
         name="control-plane",
         document=document,
@@ -101,6 +102,7 @@ def accounts(endpoint: Endpoint) -> Target:
     for path, item in list(document["paths"].items()):
         opened = {key: value for key, value in item.items() if not isinstance(value, dict) or _takes_token(value)}
         document["paths"][path] = opened
+    _open_with(document, "AccessTokenAuth")
     return Target(
         name="accounts",
         document=document,
@@ -194,6 +196,14 @@ def _add_second_forms(document: dict[str, Any]) -> None:
     paths = document["paths"]
     paths["/v2/sandboxes"]["post"] = copy.deepcopy(paths["/sandboxes"]["post"])
     paths["/v2/sandboxes/{sandboxID}/connect"] = copy.deepcopy(paths["/sandboxes/{sandboxID}/connect"])
+
+
+def _open_with(document: dict[str, Any], credential: str) -> None:
+    """Only ask for ``credential`` where it suffices: the fuzzer would make up the others, and be refused for that."""
+    for item in document["paths"].values():
+        for operation in item.values():
+            if isinstance(operation, dict) and {credential: []} in operation.get("security", ()):
+                operation["security"] = [{credential: []}]
 
 
 def _takes_token(operation: dict[str, Any]) -> bool:

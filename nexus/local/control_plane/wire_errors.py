@@ -50,7 +50,9 @@ def _methods_of(request: Request) -> list[str]:
     """What the path can be asked with; Starlette itself only knows the first of several routes."""
     path = request.scope["path"]
     routes = [route for route in request.scope["router"].routes if isinstance(route, Route)]
-    return sorted({method for route in routes if route.path_regex.match(path) for method in route.methods or ()})
+    # The first that matches is the most particular: ``/templates/tags`` before ``/templates/{template}``.
+    shape = next((route.path for route in routes if route.path_regex.match(path)), None)
+    return sorted({method for route in routes if route.path == shape for method in route.methods or ()})
 
 
 class BugReporter:
