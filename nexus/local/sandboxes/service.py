@@ -39,9 +39,9 @@ _log = logging.getLogger(__name__)
 class SandboxService:
     """All sandboxes of one engine.
 
-    ``on_leave`` is awaited before a sandbox is paused or killed, ``before_kill`` while one that no request finds
-    any more still has its machine, ``on_gone`` after it was killed. ``retention`` learns which layers the sandboxes stand on,
-    ``space`` says whether there is room on the disk for one more.
+    ``on_leave`` is awaited before a sandbox is paused or killed, ``before_kill`` while one that no request finds any
+    more still has its machine, ``on_gone`` after it was killed. ``retention`` learns which layers the sandboxes stand
+    on, ``space`` says whether there is room on the disk for one more.
     """
 
     def __init__(
