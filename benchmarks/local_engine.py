@@ -123,35 +123,39 @@ def measure_throughput(options: Options) -> Figures:
 # -- memory
 
 
-def measure_memory(options: Options, count: int = 40) -> Figures:
+def measure_memory(options: Options, engine: int, count: int = 40) -> Figures:
     """What one more idle sandbox takes: its processes' share of pages, and what the kernel has left."""
     first = Sandbox.create(timeout=3600, **options)
     first.commands.run("true")
-    before_pss, before_free = machine_pss(), available()
+    before_pss, before_free = machine_pss(engine), available()
     rest = [Sandbox.create(timeout=3600, **options) for _ in range(count)]
+    idle = (machine_pss(engine) - before_pss) / count
     for sandbox in rest:
         sandbox.commands.run("true")
     time.sleep(2.0)  # let the last of the commands' processes go
-    pss, free = (machine_pss() - before_pss) / count, (before_free - available()) / count
+    used, free = (machine_pss(engine) - before_pss) / count, (before_free - available()) / count
     for sandbox in (first, *rest):
         sandbox.kill()
     return {
-        "PSS of one more idle sandbox": f"{pss / MIB:.1f} MiB (of {count})",
+        "PSS of one more idle sandbox": f"{idle / MIB:.1f} MiB (of {count})",
+        "the same after a command": f"{used / MIB:.1f} MiB",
         "memory available less, for each": f"{free / MIB:.1f} MiB (other work on the machine counts too)",
     }
 
 
-def machine_pss() -> int:
-    """Of the processes of all machines: their inits and keepers."""
-    total = 0
+def machine_pss(engine: int) -> int:
+    """Of the processes of an engine's machines, their keepers and their inits; ``engine`` is the daemon's pid."""
+    parents = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             title = (process / "cmdline").read_bytes().rstrip(b"\0")
-            if title in (b"nexus-machine", b"/usr/bin/envd"):
-                total += _pss(process)
+            parents[int(process.name)] = (int((process / "stat").read_text().rpartition(")")[2].split()[1]), title)
         except OSError:
             continue
-    return total
+    zygotes = {pid for pid, (parent, title) in parents.items() if (parent, title) == (engine, b"nexus-zygote")}
+    keepers = {pid for pid, (parent, title) in parents.items() if parent in zygotes and title == b"nexus-machine"}
+    inits = {pid for pid, (parent, _) in parents.items() if parent in keepers}
+    return sum(_pss(Path(f"/proc/{pid}")) for pid in keepers | inits)
 
 
 def _pss(process: Path) -> int:
@@ -171,7 +175,7 @@ def available() -> int:
 # -- many at once
 
 
-async def measure_crowd(options: Options, count: int) -> Figures:
+async def measure_crowd(options: Options, engine: int, count: int) -> Figures:
     """All at once, as far as two hands of connections allow: create, a command in each, kill."""
     gate = asyncio.Semaphore(32)
     failures: list[BaseException] = []
@@ -205,7 +209,7 @@ async def measure_crowd(options: Options, count: int) -> Figures:
         begin = time.perf_counter()
         await one.commands.run("true")
         trips.append((time.perf_counter() - begin) * 1000)
-    pss = machine_pss()
+    pss = machine_pss(engine)
     killed = await phase([lambda sandbox=sandbox: sandbox.kill(request_timeout=120) for sandbox in made])
     for error in failures[:3]:
         print(f"failure: {type(error).__name__}: {error}", file=sys.stderr)
@@ -238,8 +242,8 @@ def main() -> None:
             "latency": lambda: measure_latency(options),
             "layers": lambda: measure_layers(options),
             "throughput": lambda: measure_throughput(options),
-            "memory": lambda: measure_memory(options),
-            "crowd": lambda: asyncio.run(measure_crowd(options, arguments.sandboxes)),
+            "memory": lambda: measure_memory(options, endpoint.pid),
+            "crowd": lambda: asyncio.run(measure_crowd(options, endpoint.pid, arguments.sandboxes)),
         }
         figures = {"loop before": f"{loop_ms():.1f} ms", "tier": str((daemon.status(home) or {}).get("tier"))}
         for name in arguments.only.split(","):
