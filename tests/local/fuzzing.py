@@ -195,7 +195,11 @@ def _add_second_forms(document: dict[str, Any]) -> None:
     """What the SDK calls and the document has only in its first form."""
     paths = document["paths"]
     paths["/v2/sandboxes"]["post"] = copy.deepcopy(paths["/sandboxes"]["post"])
-    paths["/v2/sandboxes/{sandboxID}/connect"] = copy.deepcopy(paths["/sandboxes/{sandboxID}/connect"])
+    connect = copy.deepcopy(paths["/sandboxes/{sandboxID}/connect"])
+    # Here the timeout has a default.
+    known = document["components"]["schemas"]["ConnectSandbox"]["properties"]
+    connect["post"]["requestBody"]["content"]["application/json"]["schema"] = {"type": "object", "properties": known}
+    paths["/v2/sandboxes/{sandboxID}/connect"] = connect
 
 
 def _open_with(document: dict[str, Any], credential: str) -> None:

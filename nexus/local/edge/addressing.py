@@ -12,6 +12,8 @@ from nexus.local.envd.access import AccessDeniedError, FileClaim, is_signed_with
 
 ENVD_PORT = 49983
 
+_PORT = re.compile(r"[0-9]{1,5}")
+_SECONDS = re.compile(r"[0-9]{1,18}")
 _HOST = re.compile(r"(\d{1,5})-([A-Za-z0-9]+)(?:-[A-Za-z0-9-]*)?\.")
 # What only the daemon itself may ask of envd, over the machine's socket.
 _INTERNAL_PATHS = frozenset({"/init", "/logs", "/freeze", "/unfreeze", "/collapse", "/fsfreeze", "/fsthaw", "/upgrade"})
@@ -74,7 +76,7 @@ def _by_headers(headers: Headers) -> Target | None:
 
 
 def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 65536:
+    if _PORT.fullmatch(text) is None or not 0 < int(text) < 65536:
         raise BadAddressError(f"invalid sandbox port '{text[:16]}'")
     return int(text)
 
@@ -97,5 +99,5 @@ def _claim(method: str, url: str) -> FileClaim:
         operation="write" if method == "POST" else "read",
         username=query.get("username", [""])[0],
         signature=query.get("signature", [None])[0],
-        expiration=int(expiration) if expiration.isdecimal() else None,
+        expiration=int(expiration) if _SECONDS.fullmatch(expiration) else None,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -20,14 +21,14 @@ from nexus.local.envd.http_errors import RequestError, from_os_error
 from nexus.local.envd.uploads import receive_upload
 
 _COPY_PIECE = 1024 * 1024
+_SECONDS = re.compile(r"-?[0-9]{1,18}")
 
 
 def file_routes(context: Context) -> list[Route]:
     """``/files`` and ``/files/compose``."""
     files = FileRoutes(context)
     return [
-        Route("/files", files.download, methods=["GET"]),
-        Route("/files", files.upload, methods=["POST"]),
+        Route("/files", files.carry, methods=["GET", "POST"]),
         Route("/files/compose", files.compose, methods=["POST"]),
     ]
 
@@ -37,6 +38,10 @@ class FileRoutes:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+
+    async def carry(self, request: Request) -> Response:
+        """Both ways on one route, so that what refuses other methods names both."""
+        return await (self.upload(request) if request.method == "POST" else self.download(request))
 
     async def download(self, request: Request) -> Response:
         try:
@@ -71,13 +76,15 @@ class FileRoutes:
 
     def _check_access(self, request: Request, operation: Operation) -> None:
         query = request.query_params
-        expiration = query.get("signature_expiration", "")
+        expiration = query.get("signature_expiration")
+        if expiration is not None and _SECONDS.fullmatch(expiration) is None:
+            raise RequestError(400, "invalid signature_expiration: a Unix time in seconds is expected")
         claim = FileClaim(
             path=query.get("path", ""),
             operation=operation,
             username=query.get("username", ""),
             signature=query.get("signature"),
-            expiration=int(expiration) if expiration.isdecimal() else None,
+            expiration=None if expiration is None else int(expiration),
         )
         try:
             check_file_access(request.headers, claim, self._context.config.access_token)
