@@ -17,10 +17,12 @@ from dataclasses import dataclass, replace
 
 from nexus.local.clock import Clock
 from nexus.local.errors import ConflictError, EngineError, InvalidRequestError
+from nexus.local.guest import GuestError
 from nexus.local.isolation.base import Isolation
 from nexus.local.sandboxes.booting import Booter
 from nexus.local.sandboxes.fleet import LiveSandbox, unknown_sandbox
 from nexus.local.sandboxes.model import SandboxRecord, SandboxState
+from nexus.local.sandboxes.pausing import GUEST_LIMIT, GUEST_UNRESPONSIVE
 from nexus.local.sandboxes.service import SandboxService, new_sandbox_id
 from nexus.local.storage.layout import SNAPSHOT_PREFIX
 from nexus.local.storage.retention import Janitor, Retention
@@ -72,7 +74,7 @@ class SandboxCopier:
         """Copy a sandbox's disk into a layer that stays at least until the block ends.
 
         The sandbox stands still meanwhile, and goes on afterwards whatever happens. Raises ConflictError when it is
-        changing its state, NotEnoughSpaceError when the disk is full.
+        changing its state or does not answer, NotEnoughSpaceError when the disk is full.
         """
         self._space.check("copy a sandbox's disk")
         if len(live.record.layers) >= MAX_LAYERS:
@@ -84,7 +86,7 @@ class SandboxCopier:
         try:
             with self._retention.pinned((*live.record.layers, layer)):
                 with live.in_transition(transition):
-                    envs = await self._booter.read_envs(live.record, live.machine) if with_envs else {}
+                    envs = await self._read_envs(live) if with_envs else {}
                     await self._copy_frozen(live, layer)
                     copy = DiskCopy(live.record, (*live.record.layers, layer), envs)
                 # Its time may have come while it could not be ended.
@@ -133,6 +135,16 @@ class SandboxCopier:
         if live.transition is not None:
             raise ConflictError(f"Sandbox '{live.id}' cannot be forked while in '{live.transition}' state")
         return live
+
+    async def _read_envs(self, live: LiveSandbox) -> Mapping[str, str]:
+        try:
+            async with asyncio.timeout(GUEST_LIMIT):
+                return await self._booter.read_envs(live.record, live.machine)
+        except (GuestError, OSError, TimeoutError) as error:
+            raise ConflictError(
+                f"Sandbox '{live.id}' does not answer, so its environment cannot be copied",
+                error_code=GUEST_UNRESPONSIVE,
+            ) from error
 
     async def _copy_frozen(self, live: LiveSandbox, layer: str) -> None:
         machine = live.machine

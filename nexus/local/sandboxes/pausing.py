@@ -21,7 +21,7 @@ from nexus.local.sandboxes.model import PauseMode, SandboxRecord, SandboxState
 from nexus.local.sandboxes.records import SandboxRecords
 
 GUEST_UNRESPONSIVE = "sandbox_snapshot_guest_agent_unresponsive"
-_GUEST_LIMIT = 5.0
+GUEST_LIMIT = 5.0
 
 
 class Pauser:
@@ -78,7 +78,7 @@ class Pauser:
     async def _ask_envs(self, live: LiveSandbox) -> dict[str, str] | None:
         """The sandbox's variables, None when it does not answer."""
         try:
-            async with asyncio.timeout(_GUEST_LIMIT):
+            async with asyncio.timeout(GUEST_LIMIT):
                 return await self._booter.read_envs(live.record, live.machine)
         except (GuestError, OSError, TimeoutError):
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
@@ -12,12 +13,15 @@ from pathlib import Path
 import httpx
 import pytest
 from e2b import Sandbox
-from e2b.exceptions import SandboxException, SandboxNotFoundException
+from e2b.exceptions import GuestUnresponsiveException, SandboxException, SandboxNotFoundException
 from e2b.sandbox.sandbox_api import SandboxState
 
 from nexus.local import daemon
 from nexus.local.daemon import Endpoint
+from nexus.local.isolation.keeper_client import ask_keeper
+from nexus.local.isolation.runtime_folder import RuntimeFolder
 from nexus.local.presence import is_held
+from nexus.local.settings import runtime_folder
 from tests.local.engine_client import advance, rest, sdk
 from tests.local.waiting import wait_until
 
@@ -176,6 +180,25 @@ def test_transitions_answer_as_the_state_asks(clean_engine: Endpoint) -> None:
         assert client.delete(path).status_code == 204
         for last in ("pause", "resume", "refreshes", "snapshots", "fork"):
             assert client.post(f"{path}/{last}", json={}).status_code == 404, last
+
+
+def test_a_sandbox_that_does_not_answer_is_paused_only_by_those_who_do_not_mind(clean_engine: Endpoint) -> None:
+    sandbox = Sandbox.create(timeout=300, envs={"E": "kept"}, **sdk(clean_engine))
+    folder = RuntimeFolder.of(runtime_folder(clean_engine.home), sandbox.sandbox_id)
+    init = int(str(asyncio.run(ask_keeper(folder, "describe"))["init"]))
+    os.kill(init, signal.SIGSTOP)
+    try:
+        with rest(clean_engine) as client:
+            refused = client.post(f"/sandboxes/{sandbox.sandbox_id}/pause", json={"requireHealthyGuest": True})
+        assert refused.status_code == 409
+        assert refused.json()["error_code"] == "sandbox_snapshot_guest_agent_unresponsive"
+        with pytest.raises(GuestUnresponsiveException):
+            sandbox.fork()
+        assert state(clean_engine, sandbox) == SandboxState.RUNNING
+    finally:
+        os.kill(init, signal.SIGCONT)
+    assert sandbox.pause(strict=True) is True
+    assert sandbox.connect().commands.run("echo $E").stdout == "kept\n"
 
 
 def test_refreshes_extend_and_never_shorten(clean_engine: Endpoint) -> None:
