@@ -57,7 +57,7 @@ async def select_isolation(
                     failures.append(_tier_finding(tier, str(error)))
             else:
                 return isolation
-    if len(candidates) > 1:
+    if candidates == tiers.ALL:
         failures += [_offer(tier, store) for tier in tiers.BY_CONSENT]
     raise NoIsolationError(_explain(failures))
 

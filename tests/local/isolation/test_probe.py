@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from nexus.local.isolation import lent_programs, probe, remedies, tiers
+from nexus.local.isolation import lent_programs, remedies, tiers
 from nexus.local.isolation.probe import NoIsolationError, diagnose, select_isolation
+from nexus.local.settings import TIER_VARIABLE
 from nexus.local.storage.file_systems import file_system_of
 from tests.local.isolation.workshop import Places
 
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_the_wanted_tier_is_taken(tier: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(probe.TIER_VARIABLE, tier)
+    monkeypatch.setenv(TIER_VARIABLE, tier)
     isolation = await select_isolation(tmp_path / "store", tmp_path / "rt")
     await isolation.close()
     assert isolation.tier == tier
@@ -26,7 +27,7 @@ async def test_the_wanted_tier_is_taken(tier: str, tmp_path: Path, monkeypatch: 
 
 
 async def test_an_unknown_tier_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="there are idmap, root, rootless1"):
+    with pytest.raises(NoIsolationError, match="there are idmap, root, rootless1, chroot"):
         await select_isolation(tmp_path / "store", tmp_path / "rt", wanted="vm")
 
 
@@ -113,3 +114,24 @@ async def test_a_known_cause_has_a_remedy(
 async def test_whoever_is_not_root_is_told_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert remedies.for_tier(tiers.IDMAP, "[Errno 1] Operation not permitted") == "sudo -E nexus local start"
+
+
+async def test_root_without_its_powers_is_told_which_flags_give_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("nexus.local.isolation.capabilities.has_permitted", lambda number: number not in (18, 27))
+    with pytest.raises(NoIsolationError) as refusal:
+        await select_isolation(tmp_path / "store", tmp_path / "rt", wanted="chroot")
+    assert "root has not the capabilities MKNOD, SYS_CHROOT here" in str(refusal.value)
+    assert "--cap-add MKNOD" in str(refusal.value)
+
+
+async def test_a_tier_that_keeps_little_apart_is_never_taken_unasked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(TIER_VARIABLE, raising=False)
+    monkeypatch.setattr("nexus.local.isolation.tiers.ALL", ())
+    with pytest.raises(NoIsolationError) as refusal:
+        await select_isolation(tmp_path / "store", tmp_path / "rt")
+    assert "chroot: " in str(refusal.value)
