@@ -64,7 +64,9 @@ def _first_process(unshare: list[str], setup: str, **config: object) -> Iterator
                     },
                 )
             directory.routes["ibox"] = Route(sandbox_id="ibox", machine=HostMachine(folder / "s"))
-            cloud = Cloud(thread=thread, edge=edge, directory=directory, port=port, home=home)
+            cloud = Cloud(
+                thread=thread, edge=edge, certificates=folder / "tls", directory=directory, port=port, home=home
+            )
             yield cloud.sandbox()
         finally:
             thread.run(edge.close())

@@ -63,7 +63,9 @@ def test_nothing_is_imported_after_the_warm_up() -> None:
         try:
             port = thread.run(edge.start("127.0.0.1", 0))
             directory.routes["ibox"] = Route(sandbox_id="ibox", machine=HostMachine(folder / "socket"))
-            cloud = Cloud(thread=thread, edge=edge, directory=directory, port=port, home=home)
+            cloud = Cloud(
+                thread=thread, edge=edge, certificates=folder / "tls", directory=directory, port=port, home=home
+            )
             _wait_for(folder / "socket", cloud)
             _use_everything(cloud)
             output, _ = process.communicate("\n", timeout=30)
