@@ -32,6 +32,8 @@ def catalogue_table() -> str:
 
 PARTS: Mapping[str, Callable[[], str]] = {
     "keys": reference.sections_table,
+    "import": lambda: reference.list_table("import"),
+    "removed": lambda: reference.list_table("removed"),
     "provider": lambda: reference.head_table("provider"),
     "variables": lambda: reference.section_table("variables"),
     "secrets": lambda: reference.section_table("secrets"),

@@ -24,6 +24,7 @@ COMMANDS = {
     "output": ("nexus.cli.output", "Show the project's outputs"),
     "show": ("nexus.cli.show", "Show the state, or a saved plan"),
     "state": ("nexus.cli.state", "Look into the state, or mend it"),
+    "import": ("nexus.cli.importing", "Take over a live sandbox that nexus did not make"),
     "list": ("nexus.cli.list", "List sandboxes"),
     "exec": ("nexus.cli.exec", "Run a command or code in a sandbox"),
     "logs": ("nexus.cli.logs", "Show the logs of a sandbox"),

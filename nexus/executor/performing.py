@@ -24,7 +24,7 @@ from nexus.stores.base import Journal
 from nexus.stores.entries import Begin, Done, Failed
 from nexus.stores.fold import UNRECORDED, Folding
 
-_MAKES_ANEW: Final = (Verb.CREATE, Verb.BUILD, Verb.RUN_STEP)
+_MAKES_ANEW: Final = (Verb.CREATE, Verb.BUILD, Verb.RUN_STEP, Verb.ADOPT)
 """Verbs that need no record of the object that they are about."""
 
 JOURNAL_BROKEN: Final = "the journal can't be written"
@@ -141,7 +141,7 @@ class Performer:
         if operation.verb is Verb.RUN_STEP and not operation.force and _ran_already(call):
             taken_in = record_after(replace(call, operation=replace(operation, verb=Verb.RECORD)))
             return replace(await self._remember(call, taken_in, resolved), outcome=Outcome.UNCHANGED)
-        if operation.verb is Verb.RECORD:
+        if operation.verb in (Verb.RECORD, Verb.ADOPT):
             return await self._take_in(call, intent, resolved)
         return await self._effect(call, intent, resolved)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from nexus.graph.adoption import read_imports, read_removed
 from nexus.graph.blocks import Block, expressions_in, read_blocks, read_outputs
 from nexus.graph.dag import Dag
 from nexus.graph.desired import DesiredGraph, Inputs, OutputSpec
@@ -55,6 +56,8 @@ def build(inputs: Inputs) -> DesiredGraph:
         },
         outputs=outputs,
         dag=dag,
+        imports=read_imports(inputs, declared, diagnostics),
+        removed=read_removed(inputs, declared, diagnostics),
         diagnostics=diagnostics.sorted(),
     )
 

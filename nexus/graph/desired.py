@@ -53,6 +53,24 @@ class OutputSpec:
     source: SourceRange | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Import:
+    """A live object that nexus did not make, to be taken over as ``address``."""
+
+    address: Address
+    id: str
+    source: SourceRange | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A block that is gone on purpose; without ``destroy`` what it made is forgotten and left alone."""
+
+    address: Address
+    destroy: bool = True
+    source: SourceRange | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredGraph:
     """``resources`` in the order of the manifest; ``dag`` says who needs whom.
@@ -64,6 +82,8 @@ class DesiredGraph:
     instances: Mapping[Address, Mapping[str, Address]] = field(default_factory=dict)
     outputs: Mapping[str, OutputSpec] = field(default_factory=dict)
     dag: Dag[Address] = field(default_factory=lambda: Dag({}))
+    imports: Mapping[Address, Import] = field(default_factory=dict)
+    removed: tuple[Removed, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
 
     @property

@@ -26,6 +26,9 @@ SECTIONS: Final = (
 )
 """Keys of the manifest that included files may add to."""
 
+_LISTS: Final = ("removed", "import")
+"""Keys that hold lists, to which included files may add."""
+
 _SAME_EVERYWHERE: Final = ("apiVersion", "project")
 _GLOB_CHARACTERS: Final = frozenset("*?[")
 
@@ -142,6 +145,8 @@ class _Loading:
                 self._adopt(key, value, entry)
             elif key in SECTIONS:
                 self._merge_section(key, value, entry, first)
+            elif key in _LISTS:
+                self._extend(key, value, entry, first)
             elif key in _SAME_EVERYWHERE and self._values[key] != value:
                 self._conflict("conflicting-files", f"{key} is not the same in all files", entry, first)
             elif key not in (*_SAME_EVERYWHERE, "include") and not key.startswith("x-"):
@@ -153,6 +158,9 @@ class _Loading:
             # A copy, as other files may add to it.
             value = dict(value)
             spot = Spot(spot.file, spot.start, spot.end, entries=dict(spot.entries))
+        if key in _LISTS and isinstance(value, list) and spot.items is not None:
+            value = list(value)
+            spot = Spot(spot.file, spot.start, spot.end, items=list(spot.items))
         self._values[key] = value
         self._entries[key] = Entry(entry.file, entry.start, entry.end, spot)
 
@@ -172,6 +180,18 @@ class _Loading:
             else:
                 known[name] = block
                 spots[name] = theirs[name]
+
+    def _extend(self, key: str, value: Plain, entry: Entry, first: Entry) -> None:
+        if value is None:
+            return
+        known, spots, theirs = self._values[key], first.value.items, entry.value.items
+        if known is None:
+            self._adopt(key, value, entry)
+        elif isinstance(value, list) and isinstance(known, list) and spots is not None and theirs is not None:
+            known.extend(value)
+            spots.extend(theirs)
+        else:
+            self._conflict("wrong-type", f"{key} is a list", entry, first)
 
     def _conflict(self, code: str, summary: str, entry: Entry, first: Entry) -> None:
         self._diagnostics.add(

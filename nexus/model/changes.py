@@ -95,6 +95,7 @@ class Verb(StrEnum):
     RUN_STEP = "run-step"
     DELETE = "delete"  # units: pause, snapshot, where on_destroy asks for them
     FORGET = "forget"
+    ADOPT = "adopt"  # unit: the id of the live object that is remembered from now on
     RECORD = "record"  # changes nothing out there: takes changed fields that need no work into the state
     CHECK = "check"  # units: precondition, postcondition
     REFRESH = "refresh"  # changes nothing out there: takes what was found there into the state

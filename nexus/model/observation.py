@@ -36,7 +36,7 @@ class Observation:
     """``records`` by uid of the record; ``catalogue`` by address, for catalogue templates that exist already.
 
     ``complete`` is False for ``--no-refresh``: then state is believed. ``deep`` says that sandboxes were looked into.
-    ``running`` counts the running sandboxes of the whole account, those of others too; None where nobody asked.
+    ``imports`` are live objects that are to be taken over, by the addresses that they are to have. ``running`` counts the running sandboxes of the whole account, those of others too; None where nobody asked.
     """
 
     records: Mapping[str, Observed] = field(default_factory=dict)
@@ -44,4 +44,5 @@ class Observation:
     complete: bool = True
     deep: bool = False
     running: int | None = None
+    imports: Mapping[Address, Observed] = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()

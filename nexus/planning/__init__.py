@@ -1,5 +1,6 @@
 """The planner: pure, from (desired graph, state, observation, options) to changes for people and operations."""
 
+from nexus.planning.adopting import differences
 from nexus.planning.drift import Alert, Drift, DriftCause, DriftReport, drift_of, refreshed
 from nexus.planning.evaluate import Evaluated, Evaluation
 from nexus.planning.moves import address_now, moved
@@ -32,6 +33,7 @@ __all__ = [
     "address_now",
     "diagnostic_to_json",
     "difference",
+    "differences",
     "drift_of",
     "format_saved",
     "make_plan",

@@ -66,7 +66,7 @@ def keep_up(decisions: Mapping[Address, Decision], dag: Dag[Address], now: datet
         if decision.action is None:
             decision.action = Action.RESUME if work.verb is Verb.RESUME else Action.EXTEND
             decision.cause = work.cause
-        decision.work.insert(0, work)
+        decision.work.insert(1 if decision.action is Action.ADOPT else 0, work)
 
 
 def _user(address: Address, decision: Decision, decisions: Mapping[Address, Decision], dag: Dag[Address]) -> str | None:

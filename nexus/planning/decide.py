@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from nexus.graph.desired import Import
 from nexus.kinds.field_paths import parse_path, touches
 from nexus.model.addresses import Address
 from nexus.model.changes import Action, Effect, FieldDiff, Verb
@@ -14,6 +15,7 @@ from nexus.model.observation import Presence
 from nexus.model.resources import FieldPath, ResourceSpec, Stage
 from nexus.model.state import ResourceRecord, Tree
 from nexus.model.values import Value
+from nexus.planning.adopting import record_of_live, refusal
 from nexus.planning.diff import field_diffs, is_rotation, new_fields, top
 from nexus.planning.drift import lost_fields
 from nexus.planning.evaluate import Evaluated, Evaluation
@@ -86,6 +88,9 @@ class Deciding:
         if address.kind == STEP:
             return self._step(decision, evaluated, record)
         if record is None:
+            wanted = self.request.graph.imports.get(address)
+            if wanted is not None:
+                return self._adopt(decision, evaluated, wanted)
             return self._create(decision, evaluated, "not in state")
         situation = decision.situation = situation_of(record, self.request.observation)
         if situation.presence is Presence.UNKNOWN:
@@ -147,6 +152,24 @@ class Deciding:
             if volume.evaluated.concealed.get("name") in mounted.values():
                 return f"{volume.address} is made anew"
         return None
+
+    # ---- what is taken over
+
+    def _adopt(self, decision: Decision, evaluated: Evaluated, wanted: Import) -> Decision:
+        """A live sandbox of other hands: remembered by its id, then changed to what its block says."""
+        seen = self.request.observation.imports.get(decision.address)
+        refused = refusal(evaluated, wanted, seen)
+        if refused is not None or seen is None:
+            self.diagnostics.extend(() if refused is None else (refused,))
+            return decision
+        record = record_of_live(evaluated, wanted.id, seen)
+        situation = Situation(record=record, presence=seen.presence, expires_at=seen.expires_at)
+        fields = self._fields(evaluated, situation)
+        decision.situation, decision.fields = situation, fields
+        decision.action, decision.cause = Action.ADOPT, f"import of {wanted.id}"
+        work = LOWERINGS[decision.address.kind].update(evaluated, situation, fields)
+        decision.work = [Work(Verb.ADOPT, wanted.id, decision.cause), *work]
+        return decision
 
     # ---- what is made
 

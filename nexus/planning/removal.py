@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Final
 
+from nexus.graph.desired import Removed
 from nexus.kinds.shared_setup import KIND
 from nexus.model.addresses import Address
 from nexus.model.changes import Action, Verb
@@ -69,6 +70,16 @@ def leftovers(request: PlanRequest, chosen: Collection[Address] | None) -> list[
 def _removal(request: PlanRequest, record: ResourceRecord, cause: str) -> Decision:
     situation = situation_of(record, request.observation)
     forget = record.address.kind in _WITHOUT_OBJECT or bool(situation.missing)
+    if not forget and not request.options.destroy and (place := _let_go(request, record.address)):
+        return Decision(
+            address=record.address,
+            action=Action.FORGET,
+            cause="removed from the manifest, and left alone (removed)",
+            source=place.source,
+            situation=situation,
+            removed=record,
+            removal=Verb.FORGET,
+        )
     on_destroy = OnDestroy.KILL if forget else destroyed_as(request, record)
     return Decision(
         address=record.address,
@@ -86,6 +97,15 @@ def destroyed_as(request: PlanRequest, record: ResourceRecord) -> OnDestroy:
     """What its block says becomes of it; once that is gone, what the state remembers."""
     spec = request.graph.resources.get(record.address)
     return record.on_destroy if spec is None else spec.lifecycle.on_destroy
+
+
+def _let_go(request: PlanRequest, address: Address) -> Removed | None:
+    """The entry of ``removed`` that leaves the resource alone; an instance's own comes before its block's."""
+    if address in request.graph.resources:
+        return None
+    entries = [item for item in request.graph.removed if item.address.covers(address)]
+    entry = min(entries, key=lambda item: item.address != address, default=None)
+    return entry if entry is not None and not entry.destroy else None
 
 
 def check_protected(request: PlanRequest, decisions: Iterable[Decision], diagnostics: Diagnostics) -> None:

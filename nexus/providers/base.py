@@ -15,7 +15,7 @@ from nexus.kinds.base import SourceFiles, Unit
 from nexus.model.addresses import Address
 from nexus.model.changes import Operation
 from nexus.model.diagnostics import Diagnostic
-from nexus.model.observation import Observation
+from nexus.model.observation import Observation, Observed
 from nexus.model.state import Intent, ResourceRecord, State, Target, Tree
 from nexus.model.values import Attributes
 from nexus.providers.operating import Usage
@@ -227,11 +227,14 @@ class Provider(Protocol):
     async def measure(self, ids: Sequence[str]) -> Mapping[str, Usage]:
         """The newest measurement of each of these sandboxes that runs. One request for every hundred."""
 
-    async def inventory(self, project: str, environment: str, named: Mapping[Address, str]) -> Inventory:
+    async def inventory(
+        self, project: str, environment: str, named: Mapping[Address, str], adopted: Mapping[Address, str]
+    ) -> Inventory:
         """Everything that is out there of one environment of a project, without knowing of any state.
 
         Sandboxes are found by their marks: one list call per hundred, and one look into each that runs. ``named`` are
-        the names of templates and volumes: they have no marks. Changes nothing.
+        the names of templates and volumes, ``adopted`` the ids of sandboxes that were imported: they have no marks.
+        Changes nothing.
         """
 
     def spec_digest(self, attributes: Attributes) -> str:
@@ -239,6 +242,13 @@ class Provider(Protocol):
 
     async def outputs_of(self, record: ResourceRecord) -> Attributes:
         """The outputs of a live object with this record's id and attributes."""
+
+    async def examine(self, wanted: Mapping[Address, str]) -> Mapping[Address, Observed]:
+        """Live sandboxes by id that nexus may not have made, as far as they can be read. Changes nothing.
+
+        Facts: ``templates`` (names that mean its template), ``timeout`` (seconds it got in all), ``owner`` ("" for
+        nobody's), and what only a new sandbox could have otherwise.
+        """
 
     async def find(self, state: State, intents: Sequence[Intent]) -> Mapping[str, tuple[Found, ...]]:
         """The live objects that these creates have made, by key, oldest first; empty where none is seen (yet).

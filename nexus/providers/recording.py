@@ -85,6 +85,8 @@ def _applied(call: Call, record: ResourceRecord) -> tuple[Attributes, Mapping[st
             return dict(call.attributes), _done(call.units)
         case Verb.CREATE:
             return _created(call)
+        case Verb.ADOPT:
+            return _adopted(call), {}
         case Verb.BUILD:
             return _built(call, record), record.setup
         case Verb.RUN_STEP:
@@ -111,6 +113,12 @@ def _created(call: Call) -> tuple[Attributes, Mapping[str, str]]:
     to_do = {unit.field for unit in call.units if unit.name not in setup}
     to_do.update(_LEFT_BY_CREATE.get(call.address.kind, ()))
     return {name: value for name, value in call.attributes.items() if name not in to_do}, setup
+
+
+def _adopted(call: Call) -> Attributes:
+    """A sandbox of other hands: what it is for good. Nothing is known of its inside, its network and its time."""
+    to_do = {unit.field for unit in call.units} | {"timeout", "network"}
+    return {name: value for name, value in call.attributes.items() if name not in to_do} | {"timeout": None}
 
 
 def _built(call: Call, record: ResourceRecord) -> Attributes:

@@ -80,6 +80,8 @@ def _words(operation: Operation, action: Action | None) -> tuple[str, str]:
             return "running", "ran"
         case Verb.FORGET:
             return "forgetting", "forgot"
+        case Verb.ADOPT:
+            return f"taking over {unit}", f"took over {unit}"
         case Verb.RECORD:
             return "recording", "recorded"
         case Verb.CHECK:

@@ -74,10 +74,12 @@ class _Checking:
                 self._missing(required)
         for name, schema in HEAD.items():
             if name in self._values:
-                self._walk(Walk(expressions=False), schema, self._values[name], (name,))
+                self._walk(Walk(expressions=name == "import"), schema, self._values[name], (name,))
         moved = self._values.get("moved")
         if isinstance(moved, dict):
             self._addresses(moved)
+        self._listed_addresses("removed", "from")
+        self._listed_addresses("import", "to")
 
     def section(self, section: Section, blocks: Value) -> None:
         """One section of named blocks."""
@@ -157,6 +159,17 @@ class _Checking:
                 except AddressError as problem:
                     message = str(problem)
                     self._report(Finding(code="invalid-value", path=("moved", old), message=message, at_key=at_key))
+
+    def _listed_addresses(self, section: str, field: str) -> None:
+        items = self._values.get(section)
+        for index, item in enumerate(items if isinstance(items, list) else ()):
+            text = item.get(field) if isinstance(item, dict) else None
+            if not isinstance(text, str):
+                continue
+            try:
+                Address.parse(text)
+            except AddressError as problem:
+                self._report(Finding(code="invalid-value", path=(section, index, field), message=str(problem)))
 
     def _unknown_section(self, key: str, known: tuple[str, ...]) -> None:
         hint = did_you_mean(key, known) or "keys of your own begin with x-"

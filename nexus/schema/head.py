@@ -70,6 +70,45 @@ HEAD: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType(
             "description": "Addresses that resources had, and those that they have now.",
             "examples": [{"sandbox.old": "sandbox.new"}],
         },
+        "removed": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "from": {"type": "string", "minLength": 1, "description": "The address that it had."},
+                    "lifecycle": {
+                        "type": "object",
+                        "properties": {
+                            "destroy": {
+                                "type": "boolean",
+                                "default": True,
+                                "description": "Whether it is destroyed; false forgets it and leaves it alone.",
+                            }
+                        },
+                        "additionalProperties": False,
+                        "description": "What becomes of what the block made.",
+                    },
+                },
+                "required": ["from"],
+                "additionalProperties": False,
+            },
+            "description": "Blocks that are gone on purpose, and what becomes of what they made.",
+            "examples": [[{"from": "sandbox.old", "lifecycle": {"destroy": False}}]],
+        },
+        "import": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "to": {"type": "string", "minLength": 1, "description": "The address of the block it is to be."},
+                    "id": {"type": "string", "minLength": 1, "description": "The id of the live sandbox."},
+                },
+                "required": ["to", "id"],
+                "additionalProperties": False,
+            },
+            "description": "Live sandboxes that nexus did not make, and the blocks that take them over.",
+            "examples": [[{"to": "sandbox.web", "id": "iabc123"}]],
+        },
     }
 )
 """The keys of a manifest that are not sections of named blocks."""

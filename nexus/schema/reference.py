@@ -51,6 +51,13 @@ def head_table(name: str) -> str:
     return _table(("field", "value", "default", "meaning"), _parts(HEAD[name], ""))
 
 
+def list_table(name: str) -> str:
+    """The fields of the items of a key that is a list."""
+    items = HEAD[name]["items"]
+    assert isinstance(items, Mapping)
+    return _table(("field", "value", "meaning"), ((row[0], row[1], row[3]) for row in _parts(items, "")))
+
+
 def kind_table(name: str) -> str:
     """The fields of a kind's block with their defaults, and what a change of each does."""
     written = [field for field in KINDS[name].fields if not field.computed and not field.meta]

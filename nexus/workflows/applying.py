@@ -95,7 +95,7 @@ async def apply(
         if options.refresh_only:
             return await _take_in(session, draft, sink)
         limits = pacing(project, request.parallelism)
-        return await _carry_out(session, await _grounded(session, draft), limits, sink, bind_interrupt)
+        return await carry_out(session, await grounded(session, draft), limits, sink, bind_interrupt)
 
 
 async def _take_in(session: Session, draft: Draft, sink: Sink) -> Applied:
@@ -119,7 +119,7 @@ async def _take_in(session: Session, draft: Draft, sink: Sink) -> Applied:
     return Applied(plan=plan, approved=True, result=result, outputs=committed.outputs)
 
 
-async def _grounded(session: Session, draft: Draft) -> Draft:
+async def grounded(session: Session, draft: Draft) -> Draft:
     """The draft on a state that is written: a journal can only continue one that is."""
     if not draft.survey.unwritten:
         return draft
@@ -137,7 +137,7 @@ async def _settle(session: Session, draft: Draft) -> Applied:
     return Applied(plan=draft.plan, approved=True, outputs=outputs, diagnostics=notes)
 
 
-async def _carry_out(
+async def carry_out(
     session: Session,
     draft: Draft,
     limits: Limits,

@@ -19,7 +19,7 @@ from nexus.model.diagnostics import Diagnostic, Diagnostics, DiagnosticsError, S
 from nexus.model.observation import Observation, Observed, Presence
 from nexus.model.state import Intent, OutputRecord, ResourceRecord, State, Target, Tree
 from nexus.model.values import fingerprinter
-from nexus.planning import Evaluated, Evaluation, PlanRequest, address_now
+from nexus.planning import Evaluated, Evaluation, PlanRequest, address_now, differences
 from nexus.planning.restoring import Remains, agreement, restored
 from nexus.providers.base import Inventory, Live, ProviderError
 from nexus.stores import Backend, commit, fingerprint_key, load
@@ -74,7 +74,8 @@ async def rebuild(
                 for address in project.desired.resources
                 if address.kind in _NAMED
             }
-            inventory = await session.provider.inventory(project.name, project.environment, names)
+            adopted = {address: item.id for address, item in project.desired.imports.items()}
+            inventory = await session.provider.inventory(project.name, project.environment, names, adopted)
             catalogue = await session.provider.observe(State(lineage=NO_LINEAGE), catalogue_of(project))
             rebuilding = _Rebuilding(project, session, prior.state, inventory, target)
             state = await rebuilding.run(catalogue.catalogue)
@@ -225,13 +226,18 @@ class _Rebuilding:
         return Remains(
             id=live.id,
             uid=self._uid(live),
-            fits=not is_sandbox or live.spec == self._session.provider.spec_digest(evaluated.concealed),
+            fits=not is_sandbox or self._fits(evaluated, live),
             setup=live.setup if live.looked_inside or not is_sandbox else None,
             lifetime=live.lifetime,
             created_at=live.created_at,
             expires_at=live.expires_at,
             facts=live.facts,
         )
+
+    def _fits(self, evaluated: Evaluated, live: Live) -> bool:
+        if live.spec:
+            return live.spec == self._session.provider.spec_digest(evaluated.concealed)
+        return not differences(evaluated.concealed, live.facts)  # it was imported, and bears no marks
 
     def _uid(self, live: Live) -> str:
         """Templates and volumes bear none: that of the state before, or a new one."""

@@ -15,7 +15,7 @@ from nexus.model.addresses import Address
 from nexus.model.changes import PlanOptions
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, Severity, error, warning
 from nexus.model.expressions import Expression, Raw
-from nexus.model.observation import Observation, Presence
+from nexus.model.observation import Observation, Observed, Presence
 from nexus.model.state import ResourceRecord, State, Target
 from nexus.model.values import Value
 from nexus.planning import moved
@@ -69,6 +69,7 @@ async def survey(project: Project, session: Session, options: PlanOptions, *, li
         wanted = {} if options.destroy else catalogue_of(project)
         is_bounded = account_limits(project).concurrent_sandboxes is not None
         observation = await _look(session, state, wanted, options, count_all=is_bounded)
+        observation = replace(observation, imports=await _examined(project, session, state, options))
     suspicions = _check_account(known, target, observation, options)
     secrets, missing = _secrets(project, destroy=options.destroy, demanded=for_apply)
     session.keep_secret(secrets.values())
@@ -89,6 +90,14 @@ async def _look(
         return Observation(complete=False)
     seen = await session.provider.observe(state, catalogue, count_all=count_all)
     return await session.provider.look_inside(state, seen) if options.deep else seen
+
+
+async def _examined(
+    project: Project, session: Session, state: State, options: PlanOptions
+) -> Mapping[Address, Observed]:
+    """What the section ``import`` takes over for the first time: what is in the state has been taken over."""
+    open_ = {item.address: item.id for item in project.desired.imports.values() if item.address not in state.resources}
+    return {} if options.destroy or not open_ else await session.provider.examine(open_)
 
 
 def _has_new_key(state: State, target: Target) -> bool:

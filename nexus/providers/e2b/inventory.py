@@ -11,10 +11,12 @@ from typing import Final
 from e2b import SandboxInfo, SandboxState
 
 from nexus.model.addresses import Address, AddressError
+from nexus.model.observation import Presence
 from nexus.model.state import ResourceRecord
 from nexus.model.values import Attributes, Value
 from nexus.providers.base import Inventory, Live, ProviderError
 from nexus.providers.e2b.accounts import list_sandboxes, list_templates
+from nexus.providers.e2b.adoption import examine
 from nexus.providers.e2b.metadata import (
     ADDRESS,
     ENV,
@@ -26,6 +28,7 @@ from nexus.providers.e2b.metadata import (
     scope,
     users_own,
 )
+from nexus.providers.e2b.receipts import Receipt
 from nexus.providers.e2b.sandbox.endings import was_released
 from nexus.providers.e2b.template import DEFAULT_TAG
 from nexus.providers.e2b.urls import urls_of
@@ -34,20 +37,27 @@ from nexus.providers.e2b.world import World, timestamp
 _AT_ONCE: Final = 10
 
 
-async def take(world: World, project: str, environment: str, named: Mapping[Address, str]) -> Inventory:
+async def take(
+    world: World,
+    project: str,
+    environment: str,
+    named: Mapping[Address, str],
+    adopted: Mapping[Address, str],
+) -> Inventory:
     """See :meth:`nexus.providers.base.Provider.inventory`."""
     wanted = {
         kind: {item: name for item, name in named.items() if item.kind == kind} for kind in ("template", "volume")
     }
     async with asyncio.TaskGroup() as group:
         sandboxes = group.create_task(_sandboxes(world, project, environment))
+        others = group.create_task(_adopted(world, adopted))
         templates = group.create_task(_templates(world, wanted["template"]))
         volumes = group.create_task(_volumes(world, wanted["volume"]))
     prefix = f"{project}--{environment}--".lower()
     claimed = set(named.values())
     names = (*templates.result()[1], *volumes.result()[1])
     return Inventory(
-        live=(*volumes.result()[0], *templates.result()[0], *sandboxes.result()),
+        live=(*volumes.result()[0], *templates.result()[0], *sandboxes.result(), *others.result()),
         unclaimed=tuple(sorted(name for name in names if name.startswith(prefix) and name not in claimed)),
     )
 
@@ -112,6 +122,32 @@ async def _look(world: World, info: SandboxInfo) -> Live | None:
         lifetime=int((info.end_at - info.started_at).total_seconds()),
         facts=_facts(info),
     )
+
+
+async def _adopted(world: World, wanted: Mapping[Address, str]) -> list[Live]:
+    """Sandboxes that were imported. They bear no marks; the receipt of what was done in them tells whose it is."""
+    found: list[Live] = []
+    for address, seen in (await examine(world, wanted)).items() if wanted else ():
+        if seen.presence not in (Presence.RUNNING, Presence.PAUSED) or seen.facts.get("owner"):
+            continue
+        running = seen.presence is Presence.RUNNING
+        receipt = await (await world.sandboxes.open(seen.id, str(address))).receipt() if running else Receipt()
+        is_ours = receipt.address == str(address)
+        lifetime = seen.facts.get("timeout")
+        found.append(
+            Live(
+                address=address,
+                id=seen.id,
+                uid=receipt.uid if is_ours else "",
+                setup={name: entry.digest for name, entry in receipt.units.items()} if is_ours else {},
+                looked_inside=running,
+                running=running,
+                expires_at=seen.expires_at,
+                lifetime=lifetime if isinstance(lifetime, int) else 0,
+                facts=dict(seen.facts),  # type: ignore[arg-type]  # facts are normalised like attributes
+            )
+        )
+    return found
 
 
 def _facts(info: SandboxInfo) -> dict[str, Value]:

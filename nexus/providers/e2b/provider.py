@@ -9,11 +9,11 @@ from typing import Protocol
 
 from nexus.model.addresses import Address
 from nexus.model.changes import Verb
-from nexus.model.observation import Observation
+from nexus.model.observation import Observation, Observed
 from nexus.model.state import Intent, ResourceRecord, State, Target
 from nexus.model.values import Attributes
 from nexus.providers.base import Call, Found, Inventory, Result
-from nexus.providers.e2b import find, inspection, inventory, observe
+from nexus.providers.e2b import adoption, find, inspection, inventory, observe
 from nexus.providers.e2b.connection import Connection, Settings
 from nexus.providers.e2b.errors import translate
 from nexus.providers.e2b.inside import Sandboxes
@@ -106,11 +106,19 @@ class E2BProvider:
         except Exception as problem:
             raise translate(problem) from problem
 
-    async def inventory(self, project: str, environment: str, named: Mapping[Address, str]) -> Inventory:
+    async def inventory(
+        self, project: str, environment: str, named: Mapping[Address, str], adopted: Mapping[Address, str]
+    ) -> Inventory:
         try:
-            return await inventory.take(self._world, project, environment, named)
+            return await inventory.take(self._world, project, environment, named, adopted)
         except ExceptionGroup as problems:
             raise translate(_first(problems)) from problems
+        except Exception as problem:
+            raise translate(problem) from problem
+
+    async def examine(self, wanted: Mapping[Address, str]) -> Mapping[Address, Observed]:
+        try:
+            return await adoption.examine(self._world, wanted)
         except Exception as problem:
             raise translate(problem) from problem
 

@@ -25,6 +25,8 @@ class SandboxHandler:
                 return await lifecycle.set_timeout(self._world, call)
             case Verb.RESUME:
                 return await lifecycle.resume(self._world, call)
+            case Verb.ADOPT:
+                return await lifecycle.adopt(self._world, call)
             case Verb.SET_NETWORK:
                 return await lifecycle.set_network(self._world, call)
             case Verb.RECORD:

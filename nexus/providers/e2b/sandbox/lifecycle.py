@@ -18,7 +18,7 @@ from nexus.providers.e2b.inside import ROOT
 from nexus.providers.e2b.metadata import marks
 from nexus.providers.e2b.sandbox import environment, processes
 from nexus.providers.e2b.urls import urls_of
-from nexus.providers.e2b.world import World, record_of, spec_of
+from nexus.providers.e2b.world import World, record_of, spec_of, timestamp
 from nexus.providers.recording import record_after, shared_setup
 
 
@@ -121,6 +121,22 @@ async def _claim_setup(world: World, call: Call, record: ResourceRecord) -> None
         return
     units = {name: entry for name, entry in receipt.units.items() if entry.digest == record.setup.get(name)}
     await environment.write_receipt(inside, receipt.for_call(call).with_units(units))
+
+
+async def adopt(world: World, call: Call) -> Result:
+    """Remember a sandbox that was made by other hands. Nothing is done to it."""
+    sandbox_id, spec = call.operation.unit, spec_of(call, SandboxSpec)
+    info = await world.connection.client.AsyncSandbox.get_info(sandbox_id)
+    urls = await urls_of(world.connection, sandbox_id, spec.ports)
+    return Result(
+        record_after(
+            call,
+            id=sandbox_id,
+            outputs=outputs(call, sandbox_id, urls),
+            created_at=timestamp(info.started_at),
+            expires_at=timestamp(info.end_at),
+        )
+    )
 
 
 def outputs(call: Call, sandbox_id: str, urls: Mapping[str, Value]) -> dict[str, Value]:

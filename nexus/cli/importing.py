@@ -1,0 +1,76 @@
+"""``nexus import``: a live sandbox that nexus did not make becomes the one of a block."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nexus.cli.failures import guarded, show_diagnostics
+from nexus.cli.options import ADDRESS, json_option, lock_timeout_option, project_options, target_options
+from nexus.cli.running import in_session, load_project, seconds
+from nexus.cli.settings import Settings
+from nexus.model.addresses import Address
+
+if TYPE_CHECKING:
+    from nexus.workflows.importing import Imported
+    from nexus.workflows.session import Session
+
+
+@click.command("import")
+@click.argument("address", type=ADDRESS)
+@click.argument("live_id", metavar="ID")
+@click.option("--generate", is_flag=True, help="Only print a block that fits the sandbox; change nothing.")
+@project_options
+@target_options
+@lock_timeout_option
+@json_option("what was imported")
+@click.pass_obj
+@guarded
+def command(
+    settings: Settings,
+    address: Address,
+    live_id: str,
+    generate: bool,
+    environment: str,
+    var_texts: tuple[str, ...],
+    var_files: tuple[Path, ...],
+    local: bool,
+    lock_timeout: str,
+    as_json: bool,
+) -> int:
+    """Take over the live sandbox ID as ADDRESS, whose block has to fit it. Nothing is done to the sandbox.
+
+    What its block says besides, such as packages, is brought about by the next apply. An entry of «import» in the
+    manifest does the same within an apply, and lets «nexus state rebuild» find the sandbox again: it bears no marks.
+    """
+    project = load_project(settings, environment, var_texts, var_files)
+    if generate:
+
+        async def write(session: Session) -> str:
+            from nexus.workflows.importing import manifest_for
+
+            return await manifest_for(session, address, live_id)
+
+        click.echo(in_session(settings, project, local=local, quiet=as_json, work=write), nl=False)
+        return 0
+    patience = seconds(lock_timeout)
+
+    async def work(session: Session) -> Imported:
+        from nexus.workflows.importing import import_sandbox
+
+        return await import_sandbox(project, session, address, live_id, patience)
+
+    imported = in_session(settings, project, local=local, quiet=as_json, work=work)
+    changes = sorted({diff.path for diff in imported.change.fields})
+    if as_json:
+        document = {"format_version": 1, "address": str(address), "id": live_id, "differing_fields": changes}
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        return 0
+    show_diagnostics(settings, imported.diagnostics)
+    click.echo(f"{address} is {live_id} from now on.")
+    if changes:
+        click.echo(f"The next apply brings about what its block says of: {', '.join(changes)}", err=True)
+    return 0
