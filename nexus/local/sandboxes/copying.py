@@ -85,13 +85,7 @@ class SandboxCopier:
         layer = f"{SNAPSHOT_PREFIX}{secrets.token_hex(8)}"
         try:
             with self._retention.pinned((*live.record.layers, layer)):
-                with live.in_transition(transition):
-                    envs = await self._read_envs(live) if with_envs else {}
-                    await self._copy_frozen(live, layer)
-                    copy = DiskCopy(live.record, (*live.record.layers, layer), envs)
-                # Its time may have come while it could not be ended.
-                self._service.on_lifetime_change()
-                yield copy
+                yield await self._copy(live, layer, transition, with_envs=with_envs)
         finally:
             self._janitor.wake()
 
@@ -135,6 +129,16 @@ class SandboxCopier:
         if live.transition is not None:
             raise ConflictError(f"Sandbox '{live.id}' cannot be forked while in '{live.transition}' state")
         return live
+
+    async def _copy(self, live: LiveSandbox, layer: str, transition: str, *, with_envs: bool) -> DiskCopy:
+        try:
+            with live.in_transition(transition):
+                envs = await self._read_envs(live) if with_envs else {}
+                await self._copy_frozen(live, layer)
+                return DiskCopy(live.record, (*live.record.layers, layer), envs)
+        finally:
+            # Its time may have come while it could not be ended.
+            self._service.on_lifetime_change()
 
     async def _read_envs(self, live: LiveSandbox) -> Mapping[str, str]:
         try:

@@ -211,9 +211,13 @@ class SandboxService:
         live = self.fleet.find(sandbox_id)
         if live.record.state is SandboxState.PAUSED:
             raise ConflictError(f"Error pausing sandbox - sandbox '{live.id}' is already paused")
-        with live.in_transition("pausing"):
-            await self.on_leave(live.id)
-            await self._pauser.pause(live, mode, at=self._clock.now(), require_healthy=require_healthy)
+        try:
+            with live.in_transition("pausing"):
+                await self.on_leave(live.id)
+                await self._pauser.pause(live, mode, at=self._clock.now(), require_healthy=require_healthy)
+        finally:
+            # Its time may have come during a pause that failed.
+            self.on_lifetime_change()
 
     async def connect(self, sandbox_id: str, seconds: int, *, reboot: bool = False) -> tuple[SandboxRecord, bool]:
         """A running sandbox's life is extended, a paused one is resumed; the flag says which (True: resumed)."""

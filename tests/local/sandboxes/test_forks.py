@@ -161,6 +161,19 @@ def test_a_fork_that_finds_no_room_is_an_error_in_its_place(clean_engine: Endpoi
     assert "maximum number of concurrent" in error["message"]
 
 
+def test_a_sandbox_whose_time_comes_during_a_copy_ends_after_it(clean_engine: Endpoint) -> None:
+    source = Sandbox.create(timeout=100, **sdk(clean_engine))
+    source.commands.run("mkdir ~/many; cd ~/many; seq 5000 | xargs touch; head -c 200000000 /dev/urandom >~/big")
+    with ThreadPoolExecutor(1) as pool:
+        copying = pool.submit(fork, clean_engine, source.sandbox_id, timeout=500)
+        wait_until(lambda: list(clean_engine.home.glob("store/*/tmp/*/root")), "the copy is under way")
+        advance(clean_engine, 101)
+        (result,) = copying.result().json()
+    wait_until(lambda: is_gone(source), "the source ends")
+    copy = Sandbox.connect(result["sandbox"]["sandboxID"], **sdk(clean_engine))
+    assert copy.commands.run("ls ~/many | wc -l; stat -c %s ~/big").stdout == "5000\n200000000\n"
+
+
 def test_snapshots_forks_and_pauses_at_once_leave_a_whole_sandbox(clean_engine: Endpoint) -> None:
     source = Sandbox.create(envs={"E": "kept"}, **sdk(clean_engine))
     source.commands.run("head -c 20000000 /dev/urandom >~/big; md5sum ~/big >~/sum")
