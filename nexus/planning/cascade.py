@@ -32,15 +32,16 @@ def order_replacements(
     replaced = {
         address: decisions[address] for address in order if address in decisions and decisions[address].replaces
     }
-    for address in reversed(order):
+    early: set[Address] = set()  # what something that is made first needs, through what stays as it is, too
+    for address in reversed(order) if replaced else ():
         decision = replaced.get(address)
-        if decision is None or decision.evaluated is None or address.kind in _ONE_OF_A_NAME:
-            continue
-        decision.create_first = decision.create_first or decision.evaluated.spec.lifecycle.create_before_destroy
-        if decision.create_first:
-            for needed in dag.needs(address):
-                if needed in replaced:
-                    replaced[needed].create_first = needed.kind not in _ONE_OF_A_NAME
+        if decision is not None and decision.evaluated is not None:
+            if address.kind in _ONE_OF_A_NAME:
+                continue
+            wanted = decision.evaluated.spec.lifecycle.create_before_destroy
+            decision.create_first = decision.create_first or wanted or address in early
+        if address in early or (decision is not None and decision.create_first):
+            early.update(dag.needs(address))
     stirred: set[Address] = set()
     for address in order if replaced else ():
         decision = replaced.get(address)

@@ -105,9 +105,19 @@ class Assembly:
                     self._removals[needed].needs.extend(self._before_removal(dependant, needed))
         for address, decision in self._decisions.items():
             if decision.create_first and address in self._removals:
-                users = [item for item in self._dag.needed_by(address) if item not in self._stirred]
-                work = (self._last[item] for item in (address, *users) if item in self._last)
+                work = (self._last[item] for item in (address, *self._users(address)) if item in self._last)
                 self._removals[address].needs.extend(work)
+
+    def _users(self, address: Address) -> set[Address]:
+        """What needs it, and what needs those of them to which nothing is done."""
+        found: set[Address] = set()
+        front = [address]
+        while front:
+            for user in self._dag.needed_by(front.pop()):
+                if user not in found and user not in self._stirred:
+                    found.add(user)
+                    front.extend(() if user in self._last else (user,))
+        return found
 
     def _before_removal(self, dependant: Address, needed: Address) -> Iterator[_Draft]:
         if dependant in self._removals and not self._is_gone(dependant):

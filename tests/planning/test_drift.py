@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
+import jsonschema
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,12 +15,13 @@ from nexus.graph import build
 from nexus.kinds.registry import KINDS
 from nexus.model.observation import Observation, Observed, Presence
 from nexus.model.state import LOST
-from nexus.planning import Drift, drift_of, refreshed
+from nexus.planning import Drift, drift_of, format_saved, parse_saved, plan_to_json, refreshed
 from tests.fakes.applier import NOW, World, actions, assert_order, causes, verbs
 from tests.fakes.manifests import inputs_of
 from tests.planning.test_properties import QUICK, converged, manifests
 from tests.planning.test_properties import world as some_world
 
+SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "plan.schema.json").read_text())
 MANIFEST = "sandboxes: {a: {template: x, timeout: 1h, run_commands: [c], uploads: [{path: /f, content: f}]%s}}"
 
 
@@ -136,6 +140,14 @@ def test_what_is_taken_in_is_no_drift_any_more_and_is_planned_against_the_manife
     assert verbs(world.plan(manifest)) == ["set-network sandbox.a", "upload uploads sandbox.a"]
     world.apply(manifest)
     converged(world, manifest)
+
+
+def test_a_plan_that_only_takes_in_is_a_plan_like_any_other() -> None:
+    world, manifest = applied()
+    observation = seen(world, **lost(world, "uploads"))
+    plan = world.plan(manifest, observation, refresh_only=True)
+    jsonschema.validate(plan_to_json(plan), SCHEMA)
+    assert parse_saved(format_saved(plan), "saved").plan == plan
 
 
 def test_taking_in_forgets_what_is_gone_and_nothing_that_was_not_selected() -> None:

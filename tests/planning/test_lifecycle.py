@@ -158,6 +158,27 @@ def test_a_condition_that_is_no_answer_and_a_message_that_is_secret() -> None:
     assert "hidden-value" not in said
 
 
+# ---- create_before_destroy
+
+
+def test_what_is_made_first_takes_along_what_it_needs_through_what_stays() -> None:
+    manifest = """
+sandboxes:
+  c: {template: x, metadata: {v: %s}}
+  b: {template: x, depends_on: [sandbox.c]}
+  a: {template: x, metadata: {v: %s}, depends_on: [sandbox.b], lifecycle: {create_before_destroy: true}}
+"""
+    world = World()
+    world.apply(manifest % ("one", "one"))
+    plan = world.plan(manifest % ("two", "two"))
+    assert actions(plan) == {"sandbox.c": "replace", "sandbox.a": "replace"}
+    order = [item for item in verbs(plan) if item.partition(" ")[0] in ("create", "delete")]
+    assert order[:2] == ["create sandbox.c", "create sandbox.a"]
+    assert sorted(order[2:]) == ["delete sandbox.a", "delete sandbox.c"]
+    world.apply(manifest % ("two", "two"))
+    assert (world.plan(manifest % ("two", "two")).is_empty, world.state.deposed) == (True, ())
+
+
 # ---- on_destroy, timeouts
 
 
