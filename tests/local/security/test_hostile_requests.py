@@ -16,6 +16,7 @@ from nexus.local.builds.archives import ArchiveStore
 from nexus.local.control_plane.bodies import MAX_BODY
 from nexus.local.daemon import Endpoint
 from nexus.local.errors import TooLargeError
+from nexus.local.storage.space import DiskLimits, DiskSpace
 from tests.local.engine_client import rest, sdk
 from tests.local.waiting import wait_until
 
@@ -59,7 +60,7 @@ async def test_archives_are_bounded(tmp_path: Path) -> None:
         while True:
             yield b"x" * 65536
 
-    store = ArchiveStore(tmp_path, limit=1 << 20)
+    store = ArchiveStore(tmp_path, DiskSpace(tmp_path, (), DiskLimits()), limit=1 << 20)
     store.open()
     with pytest.raises(TooLargeError):
         await store.store("0" * 64, endless())
