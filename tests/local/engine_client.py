@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -27,6 +28,12 @@ def advance(endpoint: Endpoint, seconds: int) -> None:
     """Move the engine's time forward."""
     with rest(endpoint) as client:
         client.post("/nexus/clock", json={"advance": seconds}).raise_for_status()
+
+
+def now(endpoint: Endpoint) -> datetime:
+    """The engine's time, which other tests may have moved."""
+    with rest(endpoint) as client:
+        return datetime.fromisoformat(client.get("/nexus/status").json()["now"])
 
 
 @contextmanager

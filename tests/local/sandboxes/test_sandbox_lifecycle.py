@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from e2b import AsyncSandbox, Sandbox
@@ -17,7 +17,7 @@ from e2b.exceptions import (
 from e2b.sandbox.sandbox_api import SandboxQuery, SandboxState
 
 from nexus.local.daemon import Endpoint
-from tests.local.engine_client import advance, is_gone, rest, sdk
+from tests.local.engine_client import advance, is_gone, now, rest, sdk
 from tests.local.waiting import wait_until
 
 pytestmark = pytest.mark.engine
@@ -70,9 +70,9 @@ def test_unknown_template_and_wrong_bodies_are_refused(clean_engine: Endpoint) -
 def test_set_timeout_shortens_and_extends(clean_engine: Endpoint) -> None:
     sandbox = Sandbox.create(timeout=300, **sdk(clean_engine))
     sandbox.set_timeout(1000)
-    assert sandbox.get_info().end_at - datetime.now(UTC) > timedelta(seconds=900)
+    assert sandbox.get_info().end_at - now(clean_engine) > timedelta(seconds=900)
     sandbox.set_timeout(10)
-    assert sandbox.get_info().end_at - datetime.now(UTC) < timedelta(seconds=11)
+    assert sandbox.get_info().end_at - now(clean_engine) < timedelta(seconds=11)
     sandbox.set_timeout(0)
     wait_until(lambda: is_gone(sandbox), "the sandbox ends at once")
     with pytest.raises(SandboxNotFoundException):
