@@ -33,6 +33,8 @@ _INSIDE: Final = frozenset(
         Verb.RUN_STEP,
     }
 )
+_RUN: Final = ("sandbox", "setup")
+"""Kinds that are made by running a sandbox."""
 _NO_CALL: Final = frozenset({Verb.FORGET, Verb.RECORD, Verb.CHECK, Verb.REFRESH})
 
 
@@ -42,7 +44,7 @@ def lane_of(operation: Operation) -> Lane | None:
         return None
     if operation.verb in _INSIDE:
         return Lane.INSIDE
-    starts = operation.verb in (Verb.CREATE, Verb.RESUME) and operation.address.kind == "sandbox"
+    starts = operation.verb in (Verb.CREATE, Verb.RESUME, Verb.BUILD) and operation.address.kind in _RUN
     return Lane.START if starts else Lane.API
 
 
