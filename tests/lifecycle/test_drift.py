@@ -249,10 +249,13 @@ def test_alerts_warn_and_are_never_planned(scenario: Scenario) -> None:
     )
     scenario.apply().expect(0)
     scenario.expect_no_changes()
+    wait_until(lambda: drift(scenario)["alerts"], "the sandbox was measured", limit=30)
     found = drift(scenario)
-    for alert in found["alerts"]:
-        assert (alert["address"], alert["measured"], alert["threshold"]) == (BOX, "memory", 1)
+    (alert,) = found["alerts"]
+    assert (alert["address"], alert["measured"], alert["threshold"]) == (BOX, "memory", 1)
+    assert alert["percent"] > 1
     assert not found["drifted"]
+    assert "memory at" in scenario.run("drift").expect(0).stdout
 
 
 def test_a_wrong_key_is_an_error_and_plans_nothing(scenario: Scenario) -> None:

@@ -21,8 +21,8 @@ from nexus.providers.base import Certainty, Gone, LimitReached, ProviderError
 from nexus.providers.e2b.archive import Member, tar_stream
 from nexus.providers.e2b.connection import Connection, Settings
 from nexus.providers.e2b.errors import error_code, translate
-from nexus.providers.e2b.inspection import is_installed
 from nexus.providers.e2b.jobs import Job, Runner, script_name
+from nexus.providers.e2b.probing import is_installed
 from nexus.providers.e2b.receipts import Entry, Receipt
 from nexus.providers.e2b.redaction import MASK, Redactor
 from nexus.providers.e2b.sandbox.packages import compare
