@@ -39,6 +39,10 @@ class TooLargeError(EngineError):
     status = 413
 
 
+class EndlessBodyError(TooLargeError):
+    """The rest of the request was not read: its connection is good for nothing more."""
+
+
 class UnknownOutcomeError(EngineError):
     status = 422
 

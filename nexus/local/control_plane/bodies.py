@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from starlette.requests import Request
 
-from nexus.local.errors import InvalidRequestError, TooLargeError
+from nexus.local.errors import EndlessBodyError, InvalidRequestError, TooLargeError
 
 MAX_BODY = 4 * 1024 * 1024
 # What is read of a body that is too large, so that a client that writes before it reads gets its answer.
@@ -164,7 +164,7 @@ async def _read_body(request: Request) -> bytes:
         if size <= MAX_BODY:
             chunks.append(chunk)
         elif size > _DRAINED:
-            break
+            raise EndlessBodyError(f"the request body is larger than {MAX_BODY} bytes")
     if size > MAX_BODY:
         raise TooLargeError(f"the request body is larger than {MAX_BODY} bytes")
     return b"".join(chunks)

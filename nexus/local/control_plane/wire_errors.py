@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from nexus.local.errors import EngineError, TooLargeError
+from nexus.local.errors import EndlessBodyError, EngineError
 
 _log = logging.getLogger(__name__)
 
@@ -27,8 +27,7 @@ def error_response(error: EngineError) -> Response:
     if error.retry_after is not None:
         # The SDK retries what is marked so, whatever the status.
         headers = {"Should-Retry": "true", "Retry-After": str(error.retry_after)}
-    if isinstance(error, TooLargeError):
-        # There may be more of the body than anyone wants to read.
+    if isinstance(error, EndlessBodyError):
         headers["Connection"] = "close"
     return JSONResponse(error_body(error), status_code=error.status, headers=headers)
 

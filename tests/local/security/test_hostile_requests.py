@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import tarfile
@@ -51,7 +52,9 @@ def test_bodies_are_bounded(engine: Endpoint) -> None:
     with rest(engine) as client:
         answer = client.post("/v2/sandboxes", content=b'{"templateID": "' + b"x" * MAX_BODY + b'"}')
         assert (answer.status_code, answer.json()["code"]) == (413, 413)
-        assert client.get("/health", headers={"X-Large": "x" * 2_000_000}).status_code in (400, 431)
+        # The answer may be lost: the server closes a connection whose headers it has not read.
+        with contextlib.suppress(httpx.TransportError):
+            assert client.get("/health", headers={"X-Large": "x" * 2_000_000}).status_code in (400, 431)
         assert client.get("/health").status_code == 204
 
 
