@@ -36,6 +36,7 @@ from nexus.local.storage.space import DiskLimits
 
 _LOG_BYTES, _LOG_FILES = 5 * 1024 * 1024, 3
 _KEEP_ALIVE = 75
+_BACKLOG = 2048
 _GRACE = 5
 
 _log = logging.getLogger(__name__)
@@ -128,6 +129,8 @@ async def _serve(engine: Engine, listening: socket.socket) -> None:
             timeout_graceful_shutdown=_GRACE,
         )
     )
+    # From now on connections wait rather than being refused: the server listens only when its task has run.
+    listening.listen(_BACKLOG)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     write_presence(Presence.of_this_process(settings))
     _log.info("engine %s serves on %s, tier %s", settings.engine_id, settings.api_url, engine.isolation.tier)
