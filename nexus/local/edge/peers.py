@@ -107,3 +107,6 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     if writer.can_write_eof():
         with contextlib.suppress(OSError):
             writer.write_eof()
+    else:
+        # TLS has no half-closed connections: the end of one direction is the end of both.
+        writer.close()

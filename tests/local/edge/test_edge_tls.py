@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import ipaddress
 import socket
@@ -55,6 +56,19 @@ def test_an_upgraded_connection_stays_encrypted_both_ways(cloud: Cloud) -> None:
         _read_until(connection, b"greeting;")
         connection.sendall(b"shout")
         _read_until(connection, b"SHOUT")
+
+
+def test_the_end_of_an_upgraded_connection_reaches_the_client(cloud: Cloud) -> None:
+    async def say_goodbye(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nbye")
+        await writer.drain()
+
+    with serving(cloud, say_goodbye) as port, _connect(cloud, f"{port}-ibox.localhost") as connection:
+        upgrade = "Connection: Upgrade\r\nUpgrade: websocket"
+        connection.sendall(f"GET / HTTP/1.1\r\nHost: {port}-ibox.localhost\r\n{upgrade}\r\n\r\n".encode())
+        _read_until(connection, b"bye")
+        assert connection.recv(1) == b""
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "localhost"])
