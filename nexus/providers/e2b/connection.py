@@ -56,10 +56,8 @@ class Connection:
 
     @property
     def access(self) -> str:
-        """A digest of the deployment and the key: another one may mean another account."""
-        settings = self.settings
-        where = settings.api_url or settings.domain
-        return hashlib.sha256(f"nexus access {where} {settings.api_key}".encode()).hexdigest()[:16]
+        """A digest of the key: another one may mean another account."""
+        return hashlib.sha256(f"nexus access {self.settings.api_key}".encode()).hexdigest()[:16]
 
     def _options(self, *, bounded: bool) -> ApiParams:
         settings = self.settings
