@@ -86,6 +86,8 @@ def control_plane(endpoint: Endpoint) -> Target:
         if name in document["components"]["parameters"]:
             _offer(document["components"]["parameters"][name]["schema"], values)
     _offer(document["components"]["schemas"]["NewSandbox"]["properties"]["templateID"], known["templateID"])
+    # A negative one counts as none.
+    del document["components"]["schemas"]["SandboxTimeoutRequest"]["properties"]["timeout"]["minimum"]
     _add_second_forms(document)
     _open_with(document, "ApiKeyAuth")
     return Target(

@@ -31,6 +31,7 @@ from nexus.local.sandboxes.service import SandboxService
 
 DEFAULT_TIMEOUT, DEFAULT_TIMEOUT_V1 = 300, 15
 _MAX_METRICS_IDS = 100
+_LONGEST_SEARCH = 256
 
 
 class SandboxRoutes:
@@ -129,7 +130,10 @@ class SandboxRoutes:
         return JSONResponse(self._wire.created(record), status_code=201 if resumed else 200)
 
     async def resume(self, request: Request) -> Response:
-        timeout = _not_negative((await read_fields(request)).number("timeout", DEFAULT_TIMEOUT_V1))
+        fields = await read_fields(request)
+        # Older clients say it; the sandbox keeps the lifecycle it was made with.
+        fields.flag("autoPause")
+        timeout = _not_negative(fields.number("timeout", DEFAULT_TIMEOUT_V1))
         record = await self._service.resume(_id(request), timeout)
         return JSONResponse(self._wire.created(record), status_code=201)
 
@@ -173,12 +177,15 @@ class SandboxRoutes:
             limit=query_number(request, "limit", MAX_ENTRIES, high=MAX_ENTRIES),
             newest_first=direction == "backward",
             level=check_level(request.query_params.get("level")),
-            search=request.query_params.get("search"),
+            search=_search(request),
         )
         return JSONResponse({"logs": [log_entry(entry) for entry in await self._read_logs(request, query)]})
 
     async def logs_v1(self, request: Request) -> Response:
-        query = LogQuery(start=query_milliseconds(request, "start"), limit=query_number(request, "limit", MAX_ENTRIES))
+        query = LogQuery(
+            start=query_milliseconds(request, "start"),
+            limit=query_number(request, "limit", MAX_ENTRIES, high=2**31 - 1),
+        )
         entries = await self._read_logs(request, query)
         return JSONResponse(
             {"logs": [log_line(entry) for entry in entries], "logEntries": [log_entry(entry) for entry in entries]}
@@ -197,6 +204,13 @@ class SandboxRoutes:
 
 def _id(request: Request) -> str:
     return str(request.path_params["sandbox_id"])
+
+
+def _search(request: Request) -> str | None:
+    text = request.query_params.get("search")
+    if text is not None and len(text) > _LONGEST_SEARCH:
+        raise InvalidRequestError(f"search must not be longer than {_LONGEST_SEARCH} characters")
+    return text
 
 
 def _not_negative(timeout: int) -> int:
