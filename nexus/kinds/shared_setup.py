@@ -43,6 +43,11 @@ def setup_address(sandbox: Address) -> Address:
     return Address(KIND, sandbox.name)
 
 
+def setup_name(project: str, environment: str, address: Address) -> str:
+    """What the snapshots of a shared setup are called in the account."""
+    return f"nexus-setup--{e2b_name(project, environment, address)}"
+
+
 def steers_installers(variable: str) -> bool:
     """Whether packages must not be installed without this variable."""
     return _STEERS_INSTALLERS.match(variable) is not None
@@ -79,7 +84,7 @@ class SharedSetupKind:
         quiet = replace(context, diagnostics=Diagnostics())
         whole = self._sandboxes.normalise(written, quiet)
         context.trees.update(quiet.trees)
-        name = f"nexus-setup--{e2b_name(context.project, context.environment, context.spec.address)}"
+        name = setup_name(context.project, context.environment, context.spec.address)
         found = {**{field: whole[field] for field in _INPUTS}, **_without_secrets(whole)}
         wanted: dict[str, Value] = {field: found[field] for field in _INPUTS}
         reference: Value = f"{name}:{SPEC_TAG}{digest(wanted, 12)}" if is_wholly_known(wanted) else UNKNOWN

@@ -53,6 +53,9 @@ def restored(evaluated: Evaluated, remains: Remains) -> ResourceRecord:
         case "template":
             attributes = _template(evaluated.concealed, remains)
             outputs = _template_outputs(evaluated.concealed, remains)
+        case "setup":
+            attributes = evaluated.concealed if remains.fits else remains.facts
+            outputs = {name: attributes[name] for name in ("name", "reference")}
         case _:
             attributes = outputs = evaluated.concealed
     return ResourceRecord(

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 
 from nexus.kinds.naming import e2b_name
 from nexus.kinds.registry import KINDS
+from nexus.kinds.shared_setup import KIND as SETUP
+from nexus.kinds.shared_setup import setup_name
 from nexus.model.addresses import Address
 from nexus.model.changes import Verb
 from nexus.model.diagnostics import Diagnostic, Diagnostics, DiagnosticsError, Severity, error, warning
@@ -30,7 +32,7 @@ from nexus.workflows.session import Session
 from nexus.workflows.state_editing import Confirm
 from nexus.workflows.surveying import available_secrets, catalogue_of, check_target, explained, moves_of
 
-_NAMED = ("template", "volume")
+_NAMED = ("template", "volume", SETUP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +72,7 @@ async def rebuild(
             if prior.state is not None:
                 check_target(prior.state, target)
             names = {
-                address: e2b_name(project.name, project.environment, address)
-                for address in project.desired.resources
-                if address.kind in _NAMED
+                address: _name(project, address) for address in project.desired.resources if address.kind in _NAMED
             }
             adopted = {address: item.id for address, item in project.desired.imports.items()}
             inventory = await session.provider.inventory(project.name, project.environment, names, adopted)
@@ -206,7 +206,7 @@ class _Rebuilding:
         fitting = {item.id: self._remains(evaluated, item) for item in live}
         # Lists are oldest first, and the first of equals stays first.
         kept, *others = sorted(live, key=lambda item: agreement(evaluated, fitting[item.id]), reverse=True)
-        for other in others:
+        for other in others if address.kind != SETUP else ():  # the snapshots of a setup come and go together
             # One that was made twice has the uid of the other, and no two records may share one.
             uid = self._session.ids() if other.uid == kept.uid else self._uid(other)
             self._deposed.append(_bare(address, other, uid))
@@ -223,10 +223,11 @@ class _Rebuilding:
 
     def _remains(self, evaluated: Evaluated, live: Live) -> Remains:
         is_sandbox = evaluated.spec.address.kind == "sandbox"
+        fits = self._fits(evaluated, live)
         return Remains(
             id=live.id,
             uid=self._uid(live),
-            fits=not is_sandbox or self._fits(evaluated, live),
+            fits=fits,
             setup=live.setup if live.looked_inside or not is_sandbox else None,
             lifetime=live.lifetime,
             created_at=live.created_at,
@@ -235,6 +236,10 @@ class _Rebuilding:
         )
 
     def _fits(self, evaluated: Evaluated, live: Live) -> bool:
+        if evaluated.spec.address.kind == SETUP:
+            return live.facts["reference"] == evaluated.concealed["reference"]
+        if evaluated.spec.address.kind != "sandbox":
+            return True
         if live.spec:
             return live.spec == self._session.provider.spec_digest(evaluated.concealed)
         return not differences(evaluated.concealed, live.facts)  # it was imported, and bears no marks
@@ -279,6 +284,11 @@ class _Rebuilding:
         except DiagnosticsError as problem:
             self.diagnostics.extend(replace(item, severity=Severity.WARNING) for item in problem.diagnostics)
             return {} if self._prior is None else self._prior.outputs
+
+
+def _name(project: Project, address: Address) -> str:
+    called = setup_name if address.kind == SETUP else e2b_name
+    return called(project.name, project.environment, address)
 
 
 def _bare(address: Address, live: Live, uid: str) -> ResourceRecord:

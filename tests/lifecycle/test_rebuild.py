@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from e2b import Sandbox
 
+from tests.lifecycle.killing import DiskDeath, Moment
 from tests.lifecycle.scenario import Scenario
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
@@ -203,3 +204,28 @@ def test_names_that_no_block_claims_are_told_and_left_alone(scenario: Scenario) 
     assert codes(rebuilt) == ["unclaimed-names"]
     scenario.expect_no_changes()
     assert len(scenario.volumes()) == 2
+
+
+def test_instances_that_share_their_setup_are_found_again(scenario: Scenario) -> None:
+    scenario.write("sandboxes: {w: {count: 3, timeout: 20m, setup: shared, run_commands: [echo one >> /srv/one]}}")
+    scenario.apply().expect(0)
+    lose(scenario)
+    scenario.run("state", "rebuild").expect(0)
+    assert "setup.w" in scenario.run("state", "list").expect(0).stdout.split()
+    scenario.expect_no_changes()
+    scenario.destroy().expect(0)
+    snapshots = Sandbox.list_snapshots(**scenario.options).next_items()
+    assert not [item for item in snapshots if scenario.project in item.snapshot_id]
+
+
+def test_what_an_interrupted_apply_left_is_found_too(scenario: Scenario) -> None:
+    """It dies between the creates and the end: sandboxes live, and only the journal tells of them."""
+    scenario.write("sandboxes: {a: {timeout: 20m}, b: {timeout: 20m, run_commands: [echo x > /srv/x]}}")
+    run = scenario.start("apply", "-y", prepare=DiskDeath(12, Moment.AFTER, scenario.folder / "tally"))
+    run.wait()
+    assert (scenario.folder / ".nexus/default/journal.jsonl").exists()
+    scenario.run("state", "rebuild", "-y").expect(0)
+    assert not (scenario.folder / ".nexus/default/journal.jsonl").exists()
+    scenario.apply().expect(0)
+    scenario.expect_no_changes()
+    scenario.expect_live("sandbox.a", "sandbox.b")

@@ -10,6 +10,7 @@ from typing import Final
 
 from e2b import SandboxInfo, SandboxState
 
+from nexus.kinds.shared_setup import KIND as SETUP
 from nexus.model.addresses import Address, AddressError
 from nexus.model.observation import Presence
 from nexus.model.state import ResourceRecord
@@ -35,6 +36,7 @@ from nexus.providers.e2b.urls import urls_of
 from nexus.providers.e2b.world import World, timestamp
 
 _AT_ONCE: Final = 10
+_NAMED: Final = ("template", "volume", SETUP)
 
 
 async def take(
@@ -45,19 +47,18 @@ async def take(
     adopted: Mapping[Address, str],
 ) -> Inventory:
     """See :meth:`nexus.providers.base.Provider.inventory`."""
-    wanted = {
-        kind: {item: name for item, name in named.items() if item.kind == kind} for kind in ("template", "volume")
-    }
+    wanted = {kind: {item: name for item, name in named.items() if item.kind == kind} for kind in _NAMED}
     async with asyncio.TaskGroup() as group:
         sandboxes = group.create_task(_sandboxes(world, project, environment))
         others = group.create_task(_adopted(world, adopted))
         templates = group.create_task(_templates(world, wanted["template"]))
+        setups = group.create_task(_setups(world, wanted[SETUP]))
         volumes = group.create_task(_volumes(world, wanted["volume"]))
     prefix = f"{project}--{environment}--".lower()
     claimed = set(named.values())
     names = (*templates.result()[1], *volumes.result()[1])
     return Inventory(
-        live=(*volumes.result()[0], *templates.result()[0], *sandboxes.result(), *others.result()),
+        live=(*volumes.result()[0], *templates.result()[0], *setups.result(), *sandboxes.result(), *others.result()),
         unclaimed=tuple(sorted(name for name in names if name.startswith(prefix) and name not in claimed)),
     )
 
@@ -173,6 +174,19 @@ async def _templates(world: World, wanted: Mapping[Address, str]) -> tuple[list[
         created_at = timestamp(template.created_at)
         found.append(Live(address=address, id=template.template_id, created_at=created_at, facts=facts))
     return found, list(by_name)
+
+
+async def _setups(world: World, wanted: Mapping[Address, str]) -> list[Live]:
+    """The snapshots of shared setups. There may be several of one, with a tag for each state of its inputs."""
+    found: list[Live] = []
+    for address, name in wanted.items():
+        pages = world.connection.client.AsyncSandbox.list_snapshots(name=name)
+        while pages.has_next:
+            for snapshot in await pages.next_items():
+                tag = snapshot.snapshot_id.rpartition(":")[2]
+                facts: dict[str, Value] = {"name": name, "reference": f"{name}:{tag}"}
+                found.append(Live(address=address, id=snapshot.snapshot_id, facts=facts))
+    return found
 
 
 async def _volumes(world: World, wanted: Mapping[Address, str]) -> tuple[list[Live], list[str]]:
