@@ -53,8 +53,8 @@ def refusal(evaluated: Evaluated, wanted: Import, seen: Observed | None) -> Diag
     owner = seen.facts.get("owner")
     if owner:
         detail = f"It bears the marks of {owner}."
-        hint = "remove it there first (nexus state rm), or move it within one project (nexus state mv)"
-        return _error("import-owned", f"{wanted.id} belongs to another project", address, wanted, detail, hint)
+        hint = "one of this project's own is found by «nexus state rebuild», and renamed by «nexus state mv»"
+        return _error("import-owned", f"{wanted.id} was made by nexus", address, wanted, detail, hint)
     differing = [*differences(evaluated.concealed, seen.facts)]
     if differing:
         detail = f"A live sandbox can't be changed in these: {'; '.join(differing)}."
