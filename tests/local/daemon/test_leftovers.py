@@ -130,7 +130,9 @@ def _processes_with(text: str) -> set[int]:
 def _footprint(home: Path) -> set[str]:
     """What lies about outside of the home and the runtime folder: control groups, and mounts of the host."""
     prefixes = {group_prefix(store) for store in (home / "store" / tier.store for tier in tiers.ALL)}
-    groups = {str(path) for prefix in prefixes for path in Path("/sys/fs/cgroup").glob(f"**/{prefix}*")}
+    # os.walk passes over what vanishes meanwhile: groups of other engines of this host.
+    walked = (f"{folder}/{name}" for folder, names, _ in os.walk("/sys/fs/cgroup") for name in names)
+    groups = {path for path in walked if any(path.rpartition("/")[2].startswith(prefix) for prefix in prefixes)}
     mounts = {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
     places = (str(home), str(runtime_folder(home)))
     return groups | {mount for mount in mounts if mount.startswith(places)}
