@@ -17,16 +17,19 @@ from nexus.model.values import Attributes, Value
 from nexus.planning.evaluate import Evaluated
 
 _FIXED: Final = ("on_timeout", "auto_resume", "volumes", "metadata")
-NOT_SEEN: Final = frozenset({"network"})
-"""Fields that can be changed and not be read: they are set once as the block says."""
+_SEEN: Final = frozenset({"network"})
+"""Fields that can be changed and be read: what was seen counts."""
 
 
 def record_of_live(evaluated: Evaluated, live_id: str, seen: Observed) -> ResourceRecord:
     """What is remembered of it before anything is changed: what was seen, and what only its block can say."""
     inside = {unit.field for unit in evaluated.units}
     attributes = {
-        name: value for name, value in evaluated.concealed.items() if name not in inside and name not in NOT_SEEN
+        name: value for name, value in evaluated.concealed.items() if name not in inside and name not in _SEEN
     }
+    network = seen.facts.get("network")
+    if isinstance(network, dict):
+        attributes["network"] = network
     attributes["timeout"] = None  # how long it was meant to live nobody tells
     spec = evaluated.spec
     return ResourceRecord(

@@ -46,7 +46,7 @@ def test_what_import_says_fits_its_schema(nexus: Nexus, sdk_options: dict[str, A
     nexus.write("sandboxes: {pet: {template: base, timeout: 20m}}")
     (nexus.folder / ".nexus").rename(nexus.folder / "before")
     said = nexus.ok("import", "sandbox.pet", made.sandbox_id, "--json").json("import")
-    assert said["differing_fields"] == ["network", "timeout"]
+    assert said["differing_fields"] == ["timeout"]
     nexus.ok("apply", "-y")
     nexus.ok("destroy", "-y")
     assert not made.is_running()

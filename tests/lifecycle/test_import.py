@@ -78,6 +78,21 @@ def test_the_command_takes_a_sandbox_over_and_changes_nothing_of_it(scenario: Sc
     assert by_hand.commands.run("cat /srv/done").stdout == "set up\n"
 
 
+def test_a_network_that_is_not_as_the_block_says_is_shown_and_set(scenario: Scenario) -> None:
+    scenario.write("sandboxes: {warm: {timeout: 5m}}")
+    scenario.apply().expect(0)
+    made = Sandbox.create("nexus-base", timeout=900, allow_internet_access=False, **scenario.options)
+    try:
+        scenario.write("sandboxes: {pet: {timeout: 20m}}")
+        scenario.run("import", "sandbox.pet", made.sandbox_id).expect(0)
+        (change,) = [item for item in scenario.plan()["changes"] if item["address"] == "sandbox.pet"]
+        assert "network.internet" in {diff["path"] for diff in change["fields"]}
+        scenario.apply().expect(0)
+        scenario.expect_no_changes()
+    finally:
+        made.kill()
+
+
 def test_a_generated_block_fits_the_sandbox(scenario: Scenario, by_hand: Sandbox) -> None:
     text = scenario.run("import", "--generate", "sandbox.pet", by_hand.sandbox_id).expect(0).stdout
     written = yaml.safe_load(text)

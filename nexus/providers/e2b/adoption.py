@@ -12,6 +12,7 @@ from nexus.model.addresses import Address
 from nexus.model.observation import Observed, Presence
 from nexus.providers.e2b.accounts import list_templates
 from nexus.providers.e2b.metadata import ADDRESS, ENVIRONMENT, PROJECT, users_own
+from nexus.providers.e2b.network_rules import network_of
 from nexus.providers.e2b.world import World, timestamp
 
 
@@ -50,6 +51,7 @@ def _seen(info: SandboxInfo, names: list[str]) -> Observed:
             "on_timeout": lifecycle["on_timeout"],
             "auto_resume": lifecycle["auto_resume"],
             "volumes": {mount["path"]: mount["name"] for mount in info.volume_mounts},
+            "network": network_of(info),
             "owner": _owner(info.metadata),
         },
     )

@@ -6,22 +6,20 @@ What the list of sandboxes does not tell, such as the rules of their networks, i
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from e2b.api.client.api.sandboxes import get_sandboxes_metrics
 from e2b.api.client.models import SandboxesWithMetrics, SandboxMetric
-from e2b.sandbox.sandbox_api import SandboxNetworkInfo
 
-from nexus.kinds.network import EVERYTHING
 from nexus.model.diagnostics import Diagnostic, Severity
 from nexus.model.observation import Observation, Observed, Presence
 from nexus.model.state import ResourceRecord, State, Tree
 from nexus.model.values import Value
 from nexus.providers.base import ProviderError
 from nexus.providers.e2b import errors
+from nexus.providers.e2b.network_rules import network_of
 from nexus.providers.e2b.probing import UNRECEIPTED, ask, findings
 from nexus.providers.e2b.rest import answer
 from nexus.providers.e2b.world import World
@@ -86,12 +84,9 @@ class _Looker:
             info = await self._world.connection.client.AsyncSandbox.get_info(record.id)
         except Exception as problem:
             raise errors.translate(problem, str(record.address)) from problem
-        rules = info.network or SandboxNetworkInfo()
-        allow = sorted(map(plain_destination, rules.get("allow_out", ())))
-        deny = sorted(map(plain_destination, rules.get("deny_out", ())))
-        recorded = record.attributes.get("network")
-        same = isinstance(recorded, dict) and (recorded.get("allow"), recorded.get("deny")) == (allow, deny)
-        return None if same else {"internet": EVERYTHING not in deny, "allow": [*allow], "deny": [*deny]}
+        seen, recorded = network_of(info), record.attributes.get("network")
+        same = isinstance(recorded, dict) and all(recorded.get(name) == seen[name] for name in ("allow", "deny"))
+        return None if same else seen
 
     def _note(self, problem: ProviderError, record: ResourceRecord) -> None:
         self.diagnostics.append(
@@ -104,15 +99,6 @@ class _Looker:
                 address=str(record.address),
             )
         )
-
-
-def plain_destination(rule: str) -> str:
-    """An address or network as normalised attributes have it: a network of one address is the address."""
-    try:
-        network = ipaddress.ip_network(rule, strict=False)
-    except ValueError:
-        return rule.lower()
-    return str(network.network_address) if "/" not in rule or network.num_addresses == 1 else str(network)
 
 
 def _no_receipt(record: ResourceRecord) -> Diagnostic:

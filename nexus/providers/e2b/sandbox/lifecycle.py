@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from e2b import AsyncSandbox
 from e2b.exceptions import SandboxNotFoundException
@@ -16,6 +17,7 @@ from nexus.model.values import Value
 from nexus.providers.base import LEASE_SECONDS, Call, Result
 from nexus.providers.e2b.inside import ROOT
 from nexus.providers.e2b.metadata import marks
+from nexus.providers.e2b.network_rules import network_of
 from nexus.providers.e2b.sandbox import environment, processes
 from nexus.providers.e2b.urls import urls_of
 from nexus.providers.e2b.world import World, record_of, spec_of, timestamp
@@ -128,15 +130,14 @@ async def adopt(world: World, call: Call) -> Result:
     sandbox_id, spec = call.operation.unit, spec_of(call, SandboxSpec)
     info = await world.connection.client.AsyncSandbox.get_info(sandbox_id)
     urls = await urls_of(world.connection, sandbox_id, spec.ports)
-    return Result(
-        record_after(
-            call,
-            id=sandbox_id,
-            outputs=outputs(call, sandbox_id, urls),
-            created_at=timestamp(info.started_at),
-            expires_at=timestamp(info.end_at),
-        )
+    record = record_after(
+        call,
+        id=sandbox_id,
+        outputs=outputs(call, sandbox_id, urls),
+        created_at=timestamp(info.started_at),
+        expires_at=timestamp(info.end_at),
     )
+    return Result(replace(record, attributes={**record.attributes, "network": network_of(info)}))
 
 
 def outputs(call: Call, sandbox_id: str, urls: Mapping[str, Value]) -> dict[str, Value]:
