@@ -17,11 +17,13 @@ from starlette.routing import Mount, Route, Router
 from nexus.local.envd import trust
 from nexus.local.envd.access import AccessDeniedError, check_token
 from nexus.local.envd.accounts import Accounts
+from nexus.local.envd.codecs import CODECS
 from nexus.local.envd.config import EnvdConfig
 from nexus.local.envd.context import Context
 from nexus.local.envd.file_routes import file_routes
 from nexus.local.envd.filesystem_service import FilesystemService
 from nexus.local.envd.http_errors import RequestError
+from nexus.local.envd.json_bodies import read_json
 from nexus.local.envd.logbook import Logbook
 from nexus.local.envd.metrics import Meter
 from nexus.local.envd.process_service import ProcessService
@@ -49,8 +51,9 @@ def assemble_envd(context: Context, reaper: Reaper) -> ASGIApp:
     """The application over a context that may still be told what machine it is in."""
     logbook = Logbook()
     table = ProcessTable(reaper, logbook)
-    processes = ProcessASGIApplication(ProcessService(context, table), read_max_bytes=_MAX_MESSAGE)
-    filesystem = FilesystemASGIApplication(FilesystemService(context, WatcherTable()), read_max_bytes=_MAX_MESSAGE)
+    processes = ProcessASGIApplication(ProcessService(context, table), read_max_bytes=_MAX_MESSAGE, codecs=CODECS)
+    files = FilesystemService(context, WatcherTable())
+    filesystem = FilesystemASGIApplication(files, read_max_bytes=_MAX_MESSAGE, codecs=CODECS)
     router = Router(
         [
             *_machine_routes(context, logbook),
@@ -110,7 +113,7 @@ def _machine_routes(context: Context, logbook: Logbook) -> list[Route]:
 
     async def init(request: Request) -> Response:
         try:
-            body = await request.json()
+            body = await read_json(request)
             context.reconfigure(**_init_wishes(body))
             if bundle := body.get("caBundle"):
                 context.reconfigure(extra_env=trust.install(str(bundle), context.config.extra_env))

@@ -18,6 +18,7 @@ from nexus.local.envd.accounts import Account, UnknownUserError
 from nexus.local.envd.context import Context
 from nexus.local.envd.downloads import send_download
 from nexus.local.envd.http_errors import RequestError, from_os_error
+from nexus.local.envd.json_bodies import read_json
 from nexus.local.envd.uploads import receive_upload
 
 _COPY_PIECE = 1024 * 1024
@@ -120,7 +121,7 @@ class _ComposeWish:
 
 async def _compose_request(request: Request) -> _ComposeWish:
     try:
-        body = await request.json()
+        body = await read_json(request)
         sources, destination, username = body["source_paths"], body["destination"], body.get("username")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RequestError(400, "the body must be JSON with 'source_paths' and 'destination'") from error

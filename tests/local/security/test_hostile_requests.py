@@ -71,6 +71,19 @@ async def test_archives_are_bounded(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.parametrize("body", [b"\x00\xc8\xdd\xec", b"\xff\xfe{\x00", b"\x80", b"{", b"[]", b"null"])
+def test_what_is_no_json_is_refused_inside_a_machine_too(clean_sandbox: Sandbox, engine: Endpoint, body: bytes) -> None:
+    """A machine has no files of Python's: a codec that was not loaded before can't be loaded for a stranger's bytes."""
+    token = str(clean_sandbox._envd_access_token)
+    headers = {"E2b-Sandbox-Id": clean_sandbox.sandbox_id, "E2b-Sandbox-Port": "49983", "X-Access-Token": token}
+    with httpx.Client(base_url=engine.sandbox_url, headers=headers) as client:
+        for path in ("/files/compose", "/process.Process/List", "/filesystem.Filesystem/Stat"):
+            answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
+            assert answer.status_code == 400, (path, answer.text)
+            assert answer.json()["code"] in (400, "invalid_argument")
+
+
+@pytest.mark.engine
 def test_envd_and_ports_ask_for_their_tokens(clean_sandbox: Sandbox, engine: Endpoint) -> None:
     headers = {"E2b-Sandbox-Id": clean_sandbox.sandbox_id, "E2b-Sandbox-Port": "49983"}
     with httpx.Client(base_url=engine.sandbox_url, headers=headers) as client:
