@@ -36,7 +36,8 @@ class Observation:
     """``records`` by uid of the record; ``catalogue`` by address, for catalogue templates that exist already.
 
     ``complete`` is False for ``--no-refresh``: then state is believed. ``deep`` says that sandboxes were looked into.
-    ``imports`` are live objects that are to be taken over, by the addresses that they are to have. ``running`` counts the running sandboxes of the whole account, those of others too; None where nobody asked.
+    ``imports`` are live objects that are to be taken over, by the addresses that they are to have. ``running`` counts
+    the running sandboxes of the whole account, those of others too; None where nobody asked.
     """
 
     records: Mapping[str, Observed] = field(default_factory=dict)

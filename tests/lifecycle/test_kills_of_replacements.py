@@ -1,4 +1,4 @@
-"""``kill -9`` at every request of an apply that replaces: what should stay is not lost, and what should go does not stay.
+"""``kill -9`` at every request of an apply that replaces: what should stay is not lost, what should go is gone.
 
 One sandbox is made before its old one goes, which leaves a snapshot; the old one of the other is left paused.
 """
