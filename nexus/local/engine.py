@@ -20,12 +20,13 @@ from nexus.local.clock import AdjustableClock, Clock, SystemClock
 from nexus.local.control_plane.creating import Creator
 from nexus.local.control_plane.sandbox_wire import SandboxWire, wire_time
 from nexus.local.control_plane.template_wire import TemplateWire
-from nexus.local.edge.certificates import LoopbackCertificates
+from nexus.local.edge.certificates import LoopbackCertificates, ensure_authority
 from nexus.local.edge.faults import EdgeFaults
 from nexus.local.edge.forwards import ForwardTable
 from nexus.local.edge.open_streams import OpenStreams
 from nexus.local.edge.server import Edge
 from nexus.local.faults.model import FaultScript
+from nexus.local.guest_trust import trust_in_guests
 from nexus.local.identity import nexus_version
 from nexus.local.isolation.base import Isolation, RelayAddress
 from nexus.local.limits.documents import shown_limits
@@ -49,10 +50,9 @@ from nexus.local.sandboxes.service import SandboxService
 from nexus.local.sandboxes.team_metrics import TeamMetrics
 from nexus.local.sandboxes.volumes import GUEST_UID, VolumeRegistry
 from nexus.local.secrets import SecretRegistry, Vault
-from nexus.local.settings import CERTIFICATE_VARIABLES, HOST, Settings
+from nexus.local.settings import HOST, Settings
 from nexus.local.storage.retention import Janitor, Retention
 from nexus.local.storage.space import MEBIBYTE, DiskLimits, DiskSpace
-from nexus.local.trust import original_trust
 
 # The envd whose behaviour ours has; SDKs choose what they ask for by it.
 ENVD_VERSION = "0.6.13"
@@ -71,7 +71,10 @@ class EngineOptions:
 
 
 class Engine:
-    """Everything behind the two ports. Build it, :meth:`open` it, serve its application, :meth:`close` it."""
+    """Everything behind the two ports. Build it, :meth:`open` it, serve its application, :meth:`close` it.
+
+    Raises OSError when the home cannot be written.
+    """
 
     def __init__(self, settings: Settings, isolation: Isolation, options: EngineOptions) -> None:
         self.settings = settings
@@ -81,6 +84,9 @@ class Engine:
         self.started_at = self.clock.now()
         self.faults = FaultScript()
         self.quotas = Quotas(options.limits, self.clock)
+        self._loopback_authority = ensure_authority(settings.certificates).read_text()
+        # Known once the isolation has been told, at the opening.
+        self._guest_environment: dict[str, str] = {}
         self._make_storage()
         self._make_sandboxes()
         self._make_templates()
@@ -112,7 +118,7 @@ class Engine:
             self.volumes,
             lambda sandbox_id: settings.token("envd", sandbox_id),
             self.options.readiness,
-            guest_environment(os.environ),
+            self._guest_environment,
             self._make_relay(fleet).pem,
         )
         pauser = Pauser(self.booter, self._sandbox_records)
@@ -144,13 +150,12 @@ class Engine:
         authority = Authority(self.vault.signing_key("egress authority"), settings.engine_id)
         outgoing = SandboxOutgoing(fleet, self.secrets, self.issuer)
         self._relay_token = settings.token("relay", "")
-        self._relay = Relay(outgoing, authority, self._relay_token)
+        self._relay = Relay(outgoing, authority, self._relay_token, self._loopback_authority)
         return authority
 
     def _make_templates(self) -> None:
         self.archives = ArchiveStore(self.settings.archives, self.space)
-        environment = dict(guest_environment(os.environ))
-        builder = Builder(self.isolation, self.registry, self.archives, environment, self.retention)
+        builder = Builder(self.isolation, self.registry, self.archives, self._guest_environment, self.retention)
         self.builds = BuildService(self.registry, self._template_records, builder, self.clock, self.space, self.quotas)
         self.retention.add_source(self.registry.needed_layers)
         self.registry.on_change = self.janitor.wake
@@ -211,10 +216,11 @@ class Engine:
         ):
             part.open()
         self.archives.open()
+        self._guest_environment |= await trust_in_guests(self.isolation, self._loopback_authority, os.environ)
         await recover(self.sandboxes.fleet, self.isolation, self._sandbox_records, written)
         await self.builds.recover()
         await self.creator.resolve_unfinished()
-        await self._edge.start(HOST, self.settings.sandbox_port)
+        await self.isolation.set_edge_port(await self._edge.start(HOST, self.settings.sandbox_port))
         relay_port = await self._relay.start(HOST)
         await self.isolation.set_relay(RelayAddress(port=relay_port, token=self._relay_token))
         await self.forwards.restore()
@@ -307,16 +313,6 @@ class Engine:
             running = sum(live.is_running for live in self.sandboxes.fleet)
             self.team_metrics.add(self.clock.now(), running, self.registry.spawn_total)
             await asyncio.sleep(INTERVAL)
-
-
-def guest_environment(host: Mapping[str, str]) -> Mapping[str, str]:
-    """What guests have to know of the host: certificate bundles that lie in ``/etc``, which they have a copy of."""
-    host = original_trust(host)
-    return {
-        name: host[name]
-        for name in CERTIFICATE_VARIABLES
-        if os.path.normpath(host.get(name, "")).startswith(("/etc/", "/usr/"))
-    }
 
 
 def _resident_bytes() -> int:

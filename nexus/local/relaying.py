@@ -8,7 +8,7 @@ from nexus.local.relay import IdentityIssuer, Outgoing, PlaceholderError
 from nexus.local.relay.placeholders import fill
 from nexus.local.sandboxes.fleet import Fleet
 from nexus.local.sandboxes.model import SandboxRecord
-from nexus.local.sandboxes.network_settings import is_network
+from nexus.local.sandboxes.network_settings import is_network, without_port
 from nexus.local.secrets import SealError, SecretRegistry
 
 
@@ -28,7 +28,9 @@ class SandboxOutgoing:
         return Outgoing(
             rules=network.rules or (),
             proxy=network.egress_proxy,
-            allowed=NamePatterns.compile(entry for entry in network.allow_out or () if not is_network(entry)),
+            allowed=NamePatterns.compile(
+                without_port(entry) for entry in network.allow_out or () if not is_network(entry)
+            ),
             fill=lambda text: fill(text, self._secret, lambda name: self._token(live.record, name)),
         )
 

@@ -16,8 +16,10 @@ from nexus.local.relay.placeholders import tokens_in
 from nexus.local.sandboxes.network_settings import ALL_TRAFFIC, NetworkSettings, is_network
 
 _NAME: Final = r"([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_DOMAIN: Final = re.compile(rf"(\*|(\*\.)?{_NAME})", re.IGNORECASE)
-_RULE_HOST: Final = re.compile(rf"(\*\.)?{_NAME}", re.IGNORECASE)
+# What get_host() gives has the port that this engine's edge is on.
+_PORT_NAME: Final = r"(\*|[a-z0-9-]{1,63})\.localhost:\d{1,5}"
+_DOMAIN: Final = re.compile(rf"(\*|(\*\.)?{_NAME}|{_PORT_NAME})", re.IGNORECASE)
+_RULE_HOST: Final = re.compile(rf"((\*\.)?{_NAME}|{_PORT_NAME})", re.IGNORECASE)
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PROXY_ADDRESS: Final = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^\[\]:\s/@]+)):(\d{1,5})")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")

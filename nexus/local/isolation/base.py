@@ -136,6 +136,15 @@ class Isolation(Protocol):
     async def close(self) -> None:
         """Stop the zygote. Machines go on running."""
 
+    async def set_edge_port(self, port: int | None) -> None:
+        """Which port of the host's loopback machines reach at the same port of theirs: the engine's edge, or none."""
+
+    async def trust(self, authority: str, bundles: Sequence[str]) -> str | None:
+        """Have machines trust the certificates in ``authority`` (PEM), in the usual bundles and in ``bundles``.
+
+        Returns the path of the usual bundle in machines, None where they have none. Raises OSError.
+        """
+
     async def set_relay(self, relay: RelayAddress | None) -> None:
         """Where connections go that a machine's policy sends to the relay; None refuses them."""
 

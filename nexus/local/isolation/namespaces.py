@@ -22,6 +22,7 @@ from nexus.local.isolation.tiers import Tier
 from nexus.local.isolation.zygote_process import Zygote, ZygoteError
 from nexus.local.network import DNS_ADDRESS
 from nexus.local.storage import host, layers
+from nexus.local.storage.authorities import add_authority
 from nexus.local.storage.base_root import BaseOptions, build_base, refresh_resolver
 from nexus.local.storage.layout import ROOT_TREE, Store, checked_name, layer_key, short_key
 from nexus.local.storage.trash import Trash
@@ -106,6 +107,15 @@ class NamespaceIsolation:
         """Tell the network's supervisor on which port of this host the engine's forward addresses are served."""
         if self._outbound is not None:
             await self._outbound.set_forward_port(port)
+
+    async def set_edge_port(self, port: int | None) -> None:
+        """See :meth:`nexus.local.isolation.base.Isolation.set_edge_port`."""
+        if self._outbound is not None:
+            await self._outbound.set_edge_port(port)
+
+    async def trust(self, authority: str, bundles: Sequence[str]) -> str | None:
+        """See :meth:`nexus.local.isolation.base.Isolation.trust`."""
+        return await asyncio.to_thread(add_authority, self._store.base(self._fingerprint), authority, bundles)
 
     async def set_relay(self, relay: RelayAddress | None) -> None:
         """See :meth:`nexus.local.isolation.base.Isolation.set_relay`."""

@@ -33,6 +33,7 @@ class Outbound:
         self._log = log
         self._client: SupervisorClient | None = None
         self._forward_port: int | None = None
+        self._edge_port: int | None = None
         self._relay: RelayAddress | None = None
         self._stand_ins: Mapping[str, str] = {}
         self._watching: asyncio.Task[None] | None = None
@@ -69,6 +70,10 @@ class Outbound:
         self._relay = relay
         await _tell_relay(self._supervisor(), relay)
 
+    async def set_edge_port(self, port: int | None) -> None:
+        self._edge_port = port
+        await _tell_edge_port(self._supervisor(), port)
+
     async def set_stand_ins(self, names: Mapping[str, str]) -> None:
         self._stand_ins = dict(names)
         await self._supervisor().set_stand_ins(names)
@@ -102,6 +107,8 @@ class Outbound:
         try:
             if self._forward_port is not None:
                 await client.set_forward_port(self._forward_port)
+            if self._edge_port is not None:
+                await _tell_edge_port(client, self._edge_port)
             if self._relay is not None:
                 await _tell_relay(client, self._relay)
             if self._stand_ins:
@@ -135,6 +142,13 @@ async def _tell_relay(client: SupervisorClient, relay: RelayAddress | None) -> N
     except SupervisorError as error:
         # One that an earlier version left behind, which lives as long as its machines: what it can do goes on.
         _log.warning("header rules and egress proxies have no effect before all sandboxes of now have ended: %s", error)
+
+
+async def _tell_edge_port(client: SupervisorClient, port: int | None) -> None:
+    try:
+        await client.set_edge_port(port)
+    except SupervisorError as error:
+        _log.warning("sandboxes cannot reach ports by name before all sandboxes of now have ended: %s", error)
 
 
 def _write_rules(folder: RuntimeFolder, policy: NetworkPolicy) -> None:

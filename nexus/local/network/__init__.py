@@ -19,8 +19,9 @@ What this is not: a wall against a program that attacks it. A call that the supe
 address from memory once more, and a thread may have changed it meanwhile; an ordinary program never does.
 
 What programs may notice: io_uring and calls of a foreign architecture (32-bit programs) fail with ENOSYS; a socket that
-has gone outside cannot turn to the machine's own loopback, bind or listen; ``connect`` that ends by SO_SNDTIMEO says
-EALREADY; other descriptors made by ``dup`` before ``connect`` keep the unconnected socket.
+has gone outside cannot turn to the machine's own loopback, bind or listen; the engine's edge port on loopback is the
+host's, unless the machine listens there itself; ``connect`` that ends by SO_SNDTIMEO says EALREADY; other descriptors
+made by ``dup`` before ``connect`` keep the unconnected socket.
 """
 
 from nexus.local.network.client import SupervisorClient, SupervisorError

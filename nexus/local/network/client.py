@@ -95,6 +95,10 @@ class SupervisorClient:
         """Tell which host port the engine's forward addresses are served on; None closes them."""
         await self._order({"operation": "forward", "port": port})
 
+    async def set_edge_port(self, port: int | None) -> None:
+        """Tell which port of the host's loopback is the engine's edge; it is closed to machines when we are gone."""
+        await self._order({"operation": "edge", "port": port})
+
     async def set_relay(self, relay: RelayAddress | None) -> None:
         """Tell where the engine's relay is; None refuses the connections that would go there."""
         body = None if relay is None else {"port": relay.port, "token": relay.token}

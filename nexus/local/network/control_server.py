@@ -32,6 +32,7 @@ class ControlServer:
         self._path = path
         self._connections: set[socket.socket] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._edge_owner: socket.socket | None = None
 
     async def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Serve until there is neither a machine nor a daemon for a while; ``on_ready`` is called once it listens."""
@@ -90,29 +91,32 @@ class ControlServer:
                 data, fds = control.receive(connection)
                 if not data:
                     return
-                reply = await self._reply(data, fds)
+                reply = await self._reply(data, fds, connection)
                 await asyncio.get_running_loop().sock_sendall(connection, control.encode(reply))
         except OSError:
             return
         finally:
+            if self._edge_owner is connection:
+                # With its daemon the edge is gone; somebody else of the host may be given its port.
+                self._supervisor.set_edge_port(None)
             connection.close()
             self._connections.discard(connection)
             self._supervisor.changed.set()
 
-    async def _reply(self, data: bytes, fds: list[int]) -> Packet:
+    async def _reply(self, data: bytes, fds: list[int], connection: socket.socket) -> Packet:
         try:
             request = control.decode(data)
         except ValueError as error:
             control.close_all(fds)
             return {"error": str(error)}
         try:
-            return {"id": request.get("id"), **await self._obey(request, fds)}
+            return {"id": request.get("id"), **await self._obey(request, fds, connection)}
         except KeyError:
             return {"id": request.get("id"), "error": "no such machine"}
         except (ValueError, OSError) as error:
             return {"id": request.get("id"), "error": str(error)}
 
-    async def _obey(self, request: Packet, fds: list[int]) -> Packet:
+    async def _obey(self, request: Packet, fds: list[int], connection: socket.socket) -> Packet:
         match request:
             case {"operation": "add", "machine": str(machine), "policy": policy} if len(fds) == 3:
                 handles = EgressHandles(notify=fds[0], dns_udp=fds[1], dns_tcp=fds[2])
@@ -134,6 +138,10 @@ class ControlServer:
                 return {}
             case {"operation": "forward", "port": int() | None as port}:
                 self._supervisor.set_forward_port(port)
+                return {}
+            case {"operation": "edge", "port": int() | None as port}:
+                self._supervisor.set_edge_port(port)
+                self._edge_owner = connection
                 return {}
             case {"operation": "relay", "relay": None}:
                 self._supervisor.set_relay(None)

@@ -13,11 +13,10 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from ipaddress import IPv4Address
+from dataclasses import dataclass, replace
 from typing import Final
 
-from nexus.local.network import addresses, diversion, epoll_registrations, kernel, messages, sockets
+from nexus.local.network import addresses, diversion, epoll_registrations, kernel, messages, own_servers, sockets
 from nexus.local.network.addresses import Destination
 from nexus.local.network.diversion import Diversion
 from nexus.local.network.egress_filter import SYSCALLS
@@ -25,11 +24,10 @@ from nexus.local.network.messages import Message
 from nexus.local.network.notifications import Listener, Notification
 from nexus.local.network.rules import EgressRules
 from nexus.local.network.sockets import SocketFactory, SocketKind
-from nexus.local.network.verdicts import FORWARD_NETWORK, HostView, NameMemory, Verdict, judge
+from nexus.local.network.verdicts import FORWARD_NETWORK, LOOPBACK, HostView, NameMemory, Verdict, judge
 
 _MSG_FASTOPEN: Final = 0x20000000
 _CLOSE_ON_EXEC: Final = 0o2000000
-_LOOPBACK: Final = IPv4Address("127.0.0.1")
 _WEB_PORTS: Final = frozenset({80, 443})
 # Loopback connects at once, unless more wait to be taken than may.
 _RELAY_SECONDS: Final = 0.2
@@ -95,6 +93,11 @@ class Egress:
             if caller is None or (caller.kind.is_stream and not sockets.is_closed(caller.socket)):
                 return self._listener.resume(call)
             verdict = self._judge(destination, caller)
+            if verdict is Verdict.OUTSIDE and self._host.is_edge(destination):
+                if own_servers.listens_on(caller.pid, destination.port):
+                    verdict = Verdict.INSIDE
+                # Its IPv6 address may be somebody else's.
+                destination = replace(destination, host=LOOPBACK)
             if verdict is Verdict.INSIDE and not caller.on_host:
                 return self._listener.resume(call)
             if verdict is not Verdict.OUTSIDE:
@@ -108,6 +111,8 @@ class Egress:
 
     def _connect_outside(self, call: Notification, caller: CallerSocket, destination: Destination) -> None:
         with self._factory.twin(caller.socket, caller.kind) as twin:
+            if destination.host == LOOPBACK:
+                _let_reach_ipv4(twin, caller.kind)
             result = twin.connect_ex(destination.for_family(caller.kind.family))
             if result not in (0, errno.EINPROGRESS):
                 return self._listener.fail(call, result)
@@ -122,13 +127,13 @@ class Egress:
         return self._listener.resume(call)
 
     def _is_relayed(self, destination: Destination) -> bool:
-        is_forward = destination.host in FORWARD_NETWORK
-        if self.rules.relay_all and not is_forward:
+        is_engine = destination.host in FORWARD_NETWORK or self._host.is_edge(destination)
+        if self.rules.relay_all and not is_engine:
             return True
         if not self.rules.has_relayed:
             return False
         # Web servers whatever they are called: what a program means is told by what it sends.
-        if destination.port in _WEB_PORTS or is_forward:
+        if destination.port in _WEB_PORTS or is_engine:
             return True
         return any(self.rules.relayed.match(name) for name in self._names.names_of(destination.host))
 
@@ -138,9 +143,8 @@ class Egress:
         if relay is None:
             return self._listener.fail(call, errno.ECONNREFUSED)
         with self._factory.twin(caller.socket, caller.kind) as twin:
-            if caller.kind.family == socket.AF_INET6:
-                twin.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            address = Destination(caller.kind.family, _LOOPBACK, relay.port)
+            _let_reach_ipv4(twin, caller.kind)
+            address = Destination(caller.kind.family, LOOPBACK, relay.port)
             twin.connect_ex(address.for_family(caller.kind.family))
             if not sockets.is_connected_within(twin, _RELAY_SECONDS):
                 return self._listener.fail(call, errno.ECONNREFUSED)
@@ -289,6 +293,12 @@ def _send_all(sock: socket.socket, family: int, batch: list[Message], flags: int
                 break
             raise
     return lengths
+
+
+def _let_reach_ipv4(sock: socket.socket, kind: SocketKind) -> None:
+    """An IPv6 socket may have been told to keep to IPv6."""
+    if kind.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
 
 
 def _own_network() -> bytes:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
+
+LOCALHOST: Final = "localhost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +32,24 @@ class NamePatterns:
     def __bool__(self) -> bool:
         return bool(self.names or self.suffixes)
 
+    def match_below(self, domain: str) -> bool:
+        """Whether they match ``domain`` itself, or any name below it."""
+        suffix = f".{domain}"
+        return (
+            self.match(domain)
+            or any(name.endswith(suffix) for name in self.names)
+            or any(known.endswith(suffix) or suffix.endswith(known) for known in self.suffixes)
+        )
+
     def match(self, name: str) -> bool:
         name = normal(name)
         return name in self.names or any(name.endswith(suffix) for suffix in self.suffixes)
+
+
+def is_localhost(name: str) -> bool:
+    """Whether a name means loopback, everywhere and whoever is asked."""
+    name = normal(name)
+    return name == LOCALHOST or name.endswith(f".{LOCALHOST}")
 
 
 def normal(name: str) -> str:

@@ -12,9 +12,10 @@ from typing import Final
 
 from nexus.local.network import dns_messages
 from nexus.local.network.dns_messages import ResponseCode
+from nexus.local.network.names import is_localhost
 from nexus.local.network.namespace import DNS_PORT
 from nexus.local.network.rules import EgressRules
-from nexus.local.network.verdicts import HostView, NameMemory
+from nexus.local.network.verdicts import LOOPBACK, HostView, NameMemory
 
 # Shorter than the five seconds after which programs ask again, so that a lost packet is not noticed.
 _PATIENCE: Final = 1.5
@@ -125,6 +126,8 @@ class Nameserver:
     async def _resolve(self, query: bytes, ask: Callable[[bytes, str, int], Coroutine[None, None, bytes]]) -> bytes:
         """The answer to give. Raises ValueError for what is no query."""
         name = dns_messages.question_of(query).name
+        if is_localhost(name):
+            return dns_messages.answer(query, LOOPBACK)
         rules = self._rules()
         if not rules.resolves(name):
             return dns_messages.failure(query, ResponseCode.REFUSED)

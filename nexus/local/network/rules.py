@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from nexus.local.isolation.base import NetworkPolicy
-from nexus.local.network.names import NamePatterns
+from nexus.local.network.names import LOCALHOST, NamePatterns
 
 Host = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -65,6 +65,14 @@ class EgressRules:
     def resolves(self, name: str) -> bool:
         """Whether the machine may look this name up."""
         return self.everything_allowed or not self.everything_denied or self.allows_name(name)
+
+    @property
+    def allows_localhost(self) -> bool:
+        """Whether ``allow_out`` lists a name of a port of this engine's sandboxes.
+
+        Programs know where such names lead without asking, so which of them is meant cannot be told from the address.
+        """
+        return self.allowed_names.match_below(LOCALHOST)
 
     @property
     def has_names(self) -> bool:

@@ -86,6 +86,10 @@ class Supervisor:
         """The one port of the engine's forward addresses on the host."""
         self._host.forward_port = port
 
+    def set_edge_port(self, port: int | None) -> None:
+        """Where the engine's edge is on the host's loopback; None closes it to machines."""
+        self._host.edge_port = port
+
     def set_relay(self, relay: RelayAddress | None) -> None:
         """Where the engine's relay is on the host."""
         self._host.relay = relay

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Final
 
 from nexus.local.isolation.base import RelayAddress
@@ -19,6 +19,9 @@ from nexus.local.network.rules import EgressRules, Host
 FORWARD_NETWORK: Final = IPv4Network("127.77.0.0/16")
 """Loopback addresses by which machines reach each other's forwarded ports through the engine."""
 
+LOOPBACK: Final = IPv4Address("127.0.0.1")
+
+_LOOPBACKS: Final[frozenset[Host]] = frozenset({LOOPBACK, IPv6Address("::1")})
 _NAMESERVER: Final = IPv4Address(DNS_ADDRESS)
 _REMEMBERED_FOR: Final = 3600.0
 _MOST_REMEMBERED: Final = 20_000
@@ -36,15 +39,24 @@ class Verdict(Enum):
 class HostView:
     """What the supervisor knows of the host, common to all machines.
 
+    ``edge_port`` is where the engine's edge answers, on the host's loopback, for names of ports below ``localhost``.
     ``reachable`` are addresses of the host itself that machines may reach nevertheless. ``stand_ins`` are names that
     mean an address of ours in every machine.
     """
 
     routes: Routes = field(default_factory=Routes)
     forward_port: int | None = None
+    edge_port: int | None = None
     reachable: frozenset[Host] = frozenset()
     relay: RelayAddress | None = None
     stand_ins: Mapping[str, IPv4Address] = field(default_factory=dict)
+
+    def is_edge(self, destination: Destination) -> bool:
+        """Whether a connection there means the engine's edge, the one thing on the host's own loopback to be reached.
+
+        Names below ``localhost`` mean loopback to every program, whether it asks a nameserver for them or not.
+        """
+        return destination.host in _LOOPBACKS and destination.port == self.edge_port
 
 
 class NameMemory:
@@ -103,6 +115,8 @@ def _judge_loopback(
     destination: Destination, *, stream: bool, rules: EgressRules, names: NameMemory, host: HostView
 ) -> Verdict:
     address = destination.host
+    if stream and host.is_edge(destination):
+        return Verdict.OUTSIDE if rules.allows_localhost or rules.permits(LOOPBACK) else Verdict.INSIDE
     if address not in FORWARD_NETWORK or address == _NAMESERVER:
         return Verdict.INSIDE
     if not rules.permits(address, names.names_of(address) if rules.has_names else ()):

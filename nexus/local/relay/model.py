@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostRule:
-    """What happens to requests for ``host``, a name or a name with one leading wildcard.
+    """What happens to requests for ``host``: a name or a name with one leading wildcard; with a port, only there.
 
     ``headers`` are set in each; their values may hold placeholders for secrets, or secrets. None is a rule that
     changes nothing.
@@ -16,6 +16,15 @@ class HostRule:
 
     host: str
     headers: Mapping[str, str] | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The host without its port."""
+        return self.host.partition(":")[0]
+
+    def is_for_port(self, port: int) -> bool:
+        wanted = self.host.partition(":")[2]
+        return not wanted or int(wanted) == port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,10 +24,14 @@ class Outgoing:
     allowed: NamePatterns = field(default_factory=NamePatterns)
     fill: Callable[[str], str] = lambda text: text
 
-    def rule_for(self, host: str) -> HostRule | None:
+    def rule_for(self, host: str, port: int) -> HostRule | None:
         """The rule that sets headers for ``host``: an exact one, else that of the longest wildcard."""
         host = normal(host)
-        fitting = [rule for rule in self.rules if rule.headers and NamePatterns.compile([rule.host]).match(host)]
+        fitting = [
+            rule
+            for rule in self.rules
+            if rule.headers and rule.is_for_port(port) and NamePatterns.compile([rule.name]).match(host)
+        ]
         return max(fitting, key=lambda rule: (not rule.host.startswith("*"), len(rule.host)), default=None)
 
     def headers(self, rule: HostRule) -> list[tuple[bytes, bytes]]:

@@ -74,7 +74,7 @@ def opening_of(data: bytes) -> Opening:
         if _END_OF_HEAD.search(data) is None:
             raise _NeedMoreError
         host = _HOST.search(data)
-        return Opening(Speech.HTTP, _without_port(host[1].decode("latin-1")) if host else "")
+        return Opening(Speech.HTTP, without_port(host[1].decode("latin-1")) if host else "")
     if _BEGINNING.fullmatch(data):
         raise _NeedMoreError
     return Opening(Speech.OTHER)
@@ -95,7 +95,8 @@ async def readable(sock: socket.socket) -> None:
         loop.remove_reader(sock)
 
 
-def _without_port(host: str) -> str:
+def without_port(host: str) -> str:
+    """The name in a Host header."""
     return host.rpartition(":")[0] if re.search(r":\d+$", host) else host
 
 

@@ -11,6 +11,7 @@ import h11
 
 from nexus.local.edge.exchange import Exchange, HeaderList, UpstreamFailedError, forwarded_headers
 from nexus.local.edge.peers import Peer
+from nexus.local.relay.model import HostRule
 from nexus.local.relay.outgoing import Outgoing
 from nexus.local.relay.placeholders import PlaceholderError
 
@@ -21,14 +22,16 @@ Connect = Callable[[], Awaitable[Peer]]
 class RequestCarrier:
     """Answers one connection of a program. Every request gets a connection of its own to the destination.
 
-    ``host_of`` is the name that decides about the rule of a request, by its Host header.
+    ``rule_of`` is the rule for a request, by its Host header.
     """
 
-    def __init__(self, client: Peer, outgoing: Outgoing, connect: Connect, host_of: Callable[[str], str]) -> None:
+    def __init__(
+        self, client: Peer, outgoing: Outgoing, connect: Connect, rule_of: Callable[[str], HostRule | None]
+    ) -> None:
         self._client = client
         self._outgoing = outgoing
         self._connect = connect
-        self._host_of = host_of
+        self._rule_of = rule_of
 
     async def run(self) -> None:
         """Until the program or an error ends the connection. Raises OSError, h11.ProtocolError."""
@@ -58,7 +61,7 @@ class RequestCarrier:
     def _headers(self, request: h11.Request) -> HeaderList:
         host = next((value for name, value in request.headers if name == b"host"), b"")
         headers = forwarded_headers(request, host=host)
-        rule = self._outgoing.rule_for(self._host_of(host.decode("latin-1")))
+        rule = self._rule_of(host.decode("latin-1"))
         if rule is None:
             return headers
         added = self._outgoing.headers(rule)

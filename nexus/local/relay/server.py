@@ -18,11 +18,12 @@ import h11
 from nexus.local.edge.peers import READ_SIZE, Peer, splice
 from nexus.local.network import diversion
 from nexus.local.network.diversion import Diversion
-from nexus.local.network.names import normal
+from nexus.local.network.names import is_localhost, normal
 from nexus.local.network.verdicts import FORWARD_NETWORK
 from nexus.local.relay.authority import Authority
+from nexus.local.relay.model import HostRule
 from nexus.local.relay.outgoing import Outgoing
-from nexus.local.relay.peeking import Opening, Speech, peek, readable
+from nexus.local.relay.peeking import Opening, Speech, peek, readable, without_port
 from nexus.local.relay.requests import RequestCarrier
 from nexus.local.relay.socks import Streams, connect_through
 
@@ -41,12 +42,16 @@ OutgoingOf = Callable[[str], Outgoing | None]
 
 
 class Relay:
-    """Listens on loopback for connections that the network's supervisor diverts. ``token`` proves that it was it."""
+    """Listens on loopback for connections that the network's supervisor diverts. ``token`` proves that it was it.
 
-    def __init__(self, outgoing_of: OutgoingOf, authority: Authority, token: str) -> None:
+    ``trusted`` (PEM) are authorities to be trusted beside those of this host.
+    """
+
+    def __init__(self, outgoing_of: OutgoingOf, authority: Authority, token: str, trusted: str = "") -> None:
         self._outgoing_of = outgoing_of
         self._authority = authority
         self._token = token
+        self._verifying = functools.cache(lambda: _verifying_context(trusted))
         self._listening: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -94,7 +99,7 @@ class Relay:
                 if hmac.compare_digest(told.token.encode(), self._token.encode()):
                     outgoing = self._outgoing_of(told.machine)
                     if outgoing is not None:
-                        await _Passage(connection, told, outgoing, self._authority).run()
+                        await _Passage(connection, told, outgoing, self._authority, self._verifying).run()
             except (OSError, TimeoutError, ValueError, EOFError, h11.ProtocolError) as error:
                 _log.debug("a diverted connection ended: %s", error)
                 _reset(connection)
@@ -106,15 +111,27 @@ class Relay:
 class _Passage:
     """One connection from its first byte on."""
 
-    def __init__(self, client: socket.socket, told: Diversion, outgoing: Outgoing, authority: Authority) -> None:
+    def __init__(
+        self,
+        client: socket.socket,
+        told: Diversion,
+        outgoing: Outgoing,
+        authority: Authority,
+        verifying: Callable[[], ssl.SSLContext],
+    ) -> None:
         self._client = client
         self._told = told
         self._outgoing = outgoing
         self._authority = authority
+        self._verifying = verifying
+        address = ip_address(told.host)
+        self._is_forward = address in FORWARD_NETWORK
+        # Of the rest of loopback the supervisor lets nothing through but the engine's edge.
+        self._is_edge = address.is_loopback and not self._is_forward
 
     async def run(self) -> None:
         opening = await self._opening()
-        rule = self._outgoing.rule_for(opening.host) if opening.host else None
+        rule = self._rule_for(opening.host) if opening.host else None
         if rule is not None and opening.speech is Speech.TLS:
             await self._carry_tls(normal(opening.host))
         elif rule is not None and opening.speech is Speech.HTTP and self._is_really(opening.host):
@@ -129,12 +146,17 @@ class _Passage:
         first = None if self._told.port in _CLIENT_FIRST else _SILENCE_SECONDS
         return await peek(self._client, first=first, rest=_OPENING_SECONDS)
 
+    def _rule_for(self, host: str) -> HostRule | None:
+        return self._outgoing.rule_for(host, self._told.port)
+
     def _is_really(self, host: str) -> bool:
         """Whether the machine was told this address for that name.
 
         Without TLS nothing else shows who is at the other end, and any program can write any Host header: secrets must
-        not go wherever it likes.
+        not go wherever it likes. The edge is where all names below ``localhost`` lead, and goes by the header itself.
         """
+        if self._is_edge and is_localhost(host):
+            return True
         return normal(host) in {normal(name) for name in self._told.names}
 
     async def _carry_bytes(self) -> None:
@@ -150,11 +172,11 @@ class _Passage:
         async def connect() -> Peer:
             return Peer(h11.CLIENT, *await self._connect())
 
-        def host_of(header: str) -> str:
-            name = header.rpartition(":")[0] or header
-            return name if self._is_really(name) else ""
+        def rule_of(header: str) -> HostRule | None:
+            name = without_port(header)
+            return self._rule_for(name) if self._is_really(name) else None
 
-        await self._serve(await _streams(self._client), connect, host_of)
+        await self._serve(await _streams(self._client), connect, rule_of)
 
     async def _carry_tls(self, host: str) -> None:
         """Stand in for ``host`` towards the program, and be a client of the real one, whose certificate is checked."""
@@ -163,21 +185,29 @@ class _Passage:
             reader, writer = await self._connect()
             try:
                 async with asyncio.timeout(_HANDSHAKE_SECONDS):
-                    await writer.start_tls(_verifying_context(), server_hostname=host)
+                    await writer.start_tls(self._verifying(), server_hostname=host)
             except BaseException:
                 writer.transport.abort()
                 raise
             return Peer(h11.CLIENT, reader, writer)
 
+        def rule_of(header: str) -> HostRule | None:
+            # The edge goes by the header: the rule of one sandbox's name must not be had for another's.
+            is_same = not self._is_edge or normal(without_port(header)) == host
+            return self._rule_for(host) if is_same else None
+
         client = await _streams(self._client, self._authority.context_for(host))
-        await self._serve(client, connect, lambda _header: host)
+        await self._serve(client, connect, rule_of)
 
     async def _serve(
-        self, streams: Streams, connect: Callable[[], Coroutine[None, None, Peer]], host_of: Callable[[str], str]
+        self,
+        streams: Streams,
+        connect: Callable[[], Coroutine[None, None, Peer]],
+        rule_of: Callable[[str], HostRule | None],
     ) -> None:
         client = Peer(h11.SERVER, *streams)
         try:
-            await RequestCarrier(client, self._outgoing, connect, host_of).run()
+            await RequestCarrier(client, self._outgoing, connect, rule_of).run()
         finally:
             await _close(client.writer)
 
@@ -186,9 +216,9 @@ class _Passage:
         proxy = self._outgoing.proxy
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
-                if proxy is not None and ip_address(self._told.host) not in FORWARD_NETWORK:
+                if proxy is not None and not (self._is_forward or self._is_edge):
                     return await connect_through(proxy, self._remote_name(), self._told.port, limit=READ_SIZE)
-                # Nobody but this host knows the way to the engine's own forwards.
+                # Nobody but this host knows the way to the engine's own forwards and its edge.
                 return await asyncio.open_connection(self._told.host, self._told.port, limit=READ_SIZE)
         except TimeoutError as error:
             raise OSError("it did not answer in time") from error
@@ -237,10 +267,11 @@ async def _close(writer: asyncio.StreamWriter) -> None:
             await writer.wait_closed()
 
 
-@functools.cache
-def _verifying_context() -> ssl.SSLContext:
+def _verifying_context(trusted: str) -> ssl.SSLContext:
     """As programs of this host check certificates; ``SSL_CERT_FILE`` and the like count."""
     context = ssl.create_default_context()
+    if trusted:
+        context.load_verify_locations(cadata=trusted)
     context.set_alpn_protocols(["http/1.1"])
     return context
 

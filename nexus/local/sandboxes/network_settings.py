@@ -59,13 +59,13 @@ class NetworkSettings:
 
     def _allowed(self) -> tuple[str, ...]:
         """With domains among them nameservers are allowed too, as a sandbox would have to ask them."""
-        allowed = self.allow_out or ()
+        allowed = tuple(without_port(entry) for entry in self.allow_out or ())
         if all(is_network(entry) for entry in allowed):
             return allowed
         return (*allowed, *(DEFAULT_DNS_SERVERS if self.dns_servers is None else self.dns_servers))
 
     def _hosts_with_headers(self) -> tuple[str, ...]:
-        return tuple(rule.host for rule in self.rules or () if rule.headers)
+        return tuple(rule.name for rule in self.rules or () if rule.headers)
 
 
 def is_network(entry: str) -> bool:
@@ -75,6 +75,12 @@ def is_network(entry: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def without_port(entry: str) -> str:
+    """A rule's name; those of this engine's sandboxes may have the engine's port, as SDKs give them."""
+    name, _, port = entry.partition(":")
+    return name if port.isdecimal() and name.lower().endswith(".localhost") else entry
 
 
 def encode(network: NetworkSettings, vault: Vault, owner: str) -> dict[str, object]:

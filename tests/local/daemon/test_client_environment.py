@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from nexus.local import clients, daemon
-from nexus.local.engine import guest_environment
+from nexus.local.guest_trust import guest_environment
 from nexus.local.trust import original_trust, trust_variables
 
 

@@ -169,5 +169,5 @@ def test_the_closest_rule_applies() -> None:
     rules = [HostRule(host=host, headers={"X": "v"}) for host in ("*.test", "*.example.test", "API.example.test")]
     outgoing = Outgoing(rules=[*rules, HostRule(host="none.test")], allowed=NamePatterns())
     for name, expected in (("api.example.test.", 2), ("www.example.test", 1), ("other.test", 0), ("none.test", 0)):
-        assert outgoing.rule_for(name) is rules[expected]
-    assert outgoing.rule_for("test") is None
+        assert outgoing.rule_for(name, 443) is rules[expected]
+    assert outgoing.rule_for("test", 443) is None
