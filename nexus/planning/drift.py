@@ -95,7 +95,8 @@ class _Finding:
             case Presence.EXPIRED:
                 yield self._drift(record, DriftCause.EXPIRED, situation.missing)
             case Presence.GONE:
-                yield self._drift(record, DriftCause.GONE, situation.missing)
+                cause = DriftCause.CHANGED if situation.remains else DriftCause.GONE
+                yield self._drift(record, cause, situation.missing)
             case Presence.PAUSED if not _by_itself(record, self.now):
                 yield self._drift(record, DriftCause.PAUSED, "paused by somebody before its time was up")
                 yield from self._differences(record, situation)
@@ -164,7 +165,7 @@ def taken_in(drifts: tuple[Drift, ...]) -> tuple[tuple[Change, ...], tuple[Opera
         gone = some[0].cause in (DriftCause.EXPIRED, DriftCause.GONE)
         fields = tuple(item for drift in some for item in drift.fields)
         if not gone and not fields:
-            continue  # paused: the state does not know of that
+            continue  # paused, or without its tag: the state does not know of that
         cause = "; ".join(drift.detail for drift in some)
         action, verb = (Action.FORGET, Verb.FORGET) if gone else (Action.REFRESH, Verb.REFRESH)
         changes.append(Change(address=address, action=action, cause=cause, fields=fields))
@@ -174,6 +175,8 @@ def taken_in(drifts: tuple[Drift, ...]) -> tuple[tuple[Change, ...], tuple[Opera
 
 def _seen(record: ResourceRecord, observation: Observation) -> ResourceRecord | None:
     situation = situation_of(record, observation)
+    if situation.remains:
+        return record
     return None if situation.missing else replace(situation.record, expires_at=situation.expires_at)
 
 

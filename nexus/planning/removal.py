@@ -69,7 +69,7 @@ def leftovers(request: PlanRequest, chosen: Collection[Address] | None) -> list[
 
 def _removal(request: PlanRequest, record: ResourceRecord, cause: str) -> Decision:
     situation = situation_of(record, request.observation)
-    forget = record.address.kind in _WITHOUT_OBJECT or bool(situation.missing)
+    forget = record.address.kind in _WITHOUT_OBJECT or (bool(situation.missing) and not situation.remains)
     if not forget and not request.options.destroy and (place := _let_go(request, record.address)):
         return Decision(
             address=record.address,

@@ -24,6 +24,9 @@ CLOCKS_DIFFER_BY: Final = 30.0
 FINDINGS_FACT: Final = "findings"
 """The fact that says, in sentences, what was found instead."""
 
+REMAINS_FACT: Final = "remains"
+"""The fact that says of what is gone that something is left of it all the same, which only a delete removes."""
+
 _WITHOUT_OBJECT: Final = ("step",)
 """Kinds of which nothing lives out there: their record is all there is."""
 
@@ -33,12 +36,13 @@ class Situation:
     """``record`` tells what holds now, facts that were seen included; ``drifted`` are fields that are not as applied.
 
     ``lost`` are units of setup that are not as they were done, ``findings`` what was seen of each. ``missing`` says, in
-    words, why an object that the state knows is not there any more.
+    words, why an object that the state knows is not there any more; ``remains``, that a delete still has work to do.
     """
 
     record: ResourceRecord
     presence: Presence
     missing: str = ""
+    remains: bool = False
     drifted: frozenset[str] = frozenset()
     lost: frozenset[str] = frozenset()
     findings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -73,6 +77,9 @@ def situation_of(record: ResourceRecord, observation: Observation) -> Situation:
         case Presence.EXPIRED:
             missing = f"expired at {expires_at}" if expires_at else "expired"
             return Situation(record=record, presence=observed.presence, missing=missing)
+        case Presence.GONE if observed.facts.get(REMAINS_FACT):
+            missing = "its tag is gone: removed outside nexus"
+            return Situation(record=record, presence=observed.presence, missing=missing, remains=True)
         case Presence.GONE:
             missing = "gone: killed or removed outside nexus"
             return Situation(record=record, presence=observed.presence, missing=missing)

@@ -18,6 +18,7 @@ from nexus.model.addresses import Address
 from nexus.model.diagnostics import Diagnostic, Severity
 from nexus.model.observation import Observation, Observed, Presence
 from nexus.model.state import ResourceRecord, State
+from nexus.planning.situation import REMAINS_FACT
 from nexus.providers.e2b import errors
 from nexus.providers.e2b.accounts import list_sandboxes, list_templates
 from nexus.providers.e2b.metadata import scope, users_own
@@ -105,7 +106,7 @@ class _Observer:
             wanted = str(record.attributes.get("reference", "")).rpartition(":")[2]
             build_id = next((item.build_id for item in tags if item.tag == wanted), None)
             if build_id is None:
-                return Observed(id=record.id, presence=Presence.GONE)
+                return Observed(id=record.id, presence=Presence.GONE, facts={REMAINS_FACT: True})
             own = sorted(item.tag for item in tags if item.build_id == build_id and _is_users(item.tag))
             return Observed(id=record.id, presence=Presence.READY, facts={"tags": own, "public": template.public})
 
@@ -113,8 +114,10 @@ class _Observer:
 
     async def _setups(self, records: list[ResourceRecord]) -> None:
         async def look(record: ResourceRecord) -> Observed:
-            found = await find_snapshot(self._world, str(record.attributes.get("reference", record.id)))
-            return Observed(id=record.id, presence=Presence.GONE if found is None else Presence.READY)
+            if await find_snapshot(self._world, str(record.attributes.get("reference", record.id))) is not None:
+                return Observed(id=record.id, presence=Presence.READY)
+            rest = await find_build(self._world, str(record.attributes.get("name", record.id)), "")
+            return Observed(id=record.id, presence=Presence.GONE, facts={REMAINS_FACT: rest is not None})
 
         await self._each(records, look)
 
