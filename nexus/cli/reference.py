@@ -12,7 +12,8 @@ from nexus.cli.main import root
 
 def commands_reference() -> str:
     """Every command with its arguments and options, groups before what is in them."""
-    return "\n".join(_pages(root, click.Context(root, info_name="nexus")))
+    # With the root's own settings: a command remembers the help option that it was first asked for.
+    return "\n".join(_pages(root, click.Context(root, info_name="nexus", **root.context_settings)))
 
 
 def _pages(command: click.Command, context: click.Context) -> Iterator[str]:
