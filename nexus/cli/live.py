@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -41,6 +42,7 @@ def on_live(
         place = await find_place(settings.folder, environment)
         choice = choose_target(settings.environment, place.provider_settings, local=local)
         check_target(place, choice.kind)
+        place = replace(place, target=choice.kind)
         if say_target:
             where = f"project {place.project}, environment {place.environment}" if place.project else "no project"
             click.echo(f"Target: {choice.kind} ({choice.because}), {where}", err=True)
@@ -52,3 +54,8 @@ def on_live(
         return asyncio.run(run())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+
+
+def is_billed(place: Place) -> bool:
+    """Whether what runs there costs anything."""
+    return place.target != "local"

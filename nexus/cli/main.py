@@ -28,6 +28,10 @@ COMMANDS = {
     "list": ("nexus.cli.list", "List sandboxes"),
     "exec": ("nexus.cli.exec", "Run a command or code in a sandbox"),
     "logs": ("nexus.cli.logs", "Show the logs of a sandbox"),
+    "stop": ("nexus.cli.stop", "Pause a sandbox; its memory and files are kept"),
+    "start": ("nexus.cli.start", "Make a paused sandbox run again"),
+    "extend": ("nexus.cli.extend", "Set how much longer a sandbox lives"),
+    "delete": ("nexus.cli.delete", "Remove sandboxes for good"),
     "doctor": ("nexus.cli.doctor", "Say what this machine and account can do, and what mends what they can't"),
     "local": ("nexus.cli.local", "Start, stop and look after the local engine"),
 }

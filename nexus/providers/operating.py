@@ -87,6 +87,26 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Executions:
+    """What nexus ran in a sandbox: how many, how many of them failed, their seconds in all, when the last one ended."""
+
+    total: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    last: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What a running sandbox holds of its own: files on its disk, their bytes, and processes."""
+
+    files: int
+    disk_used: int
+    processes: int
+    executions: Executions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
     """A file that was written; ``mode`` holds its permissions."""
 
@@ -133,6 +153,12 @@ class Operator(Protocol):
         """The newest ``limit`` entries, or the first ones from ``since`` on; the oldest first either way."""
 
     async def usage(self, sandbox_id: str, *, since: datetime | None = None) -> Sequence[Usage]: ...
+
+    async def executions(self, sandbox_id: str) -> Executions:
+        """What nexus ran in a running sandbox so far."""
+
+    async def contents(self, sandbox_id: str) -> Contents:
+        """What is lost when a running sandbox is deleted. Counts every file on its disk, which may take a moment."""
 
     async def pause(self, sandbox_id: str) -> bool:
         """Stop it, keeping memory and disk. False when it was paused already."""

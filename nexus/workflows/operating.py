@@ -15,7 +15,7 @@ from nexus import manifest
 from nexus.manifest import Manifest
 from nexus.model.addresses import Address
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
-from nexus.model.state import State
+from nexus.model.state import ResourceRecord, State
 from nexus.model.suggestions import did_you_mean
 from nexus.model.values import Value
 from nexus.providers.base import Gone, ProviderError
@@ -24,13 +24,18 @@ from nexus.providers.operating import Executed, Execution, Operator
 from nexus.stores import local_backend
 from nexus.workflows.outputs import read_state, sandbox_named
 
+DEFAULT_TIMEOUT: Final = 3600
 _LOOKS_LIKE_AN_ID: Final = re.compile(r"[a-z0-9]{15,}(-[a-z0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a command stands: in a project's environment, or (then all is empty) outside of any."""
+    """Where a command stands: in a project's environment, or (then all is empty) outside of any.
 
+    ``target`` is where sandboxes are looked for.
+    """
+
+    target: str = ""
     project: str = ""
     environment: str = ""
     manifest: Manifest | None = None
@@ -45,11 +50,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sandbox:
-    """The sandbox that a person meant. ``user`` is the one that things run as in it; ``address`` "" for a stranger."""
+    """The sandbox that a person meant. ``user`` is the one that things run as in it; ``address`` "" for a stranger.
+
+    ``timeout`` is how many seconds it is given when it starts.
+    """
 
     id: str
     address: str = ""
     user: str = "user"
+    timeout: int = DEFAULT_TIMEOUT
 
     def __str__(self) -> str:
         return self.address or self.id
@@ -86,8 +95,7 @@ async def find_sandbox(place: Place, operator: Operator, text: str) -> Sandbox:
     state = place.state or State(lineage="")
     record = sandbox_named(state, text)
     if record is not None:
-        user = record.attributes.get("user")
-        return Sandbox(id=record.id, address=str(record.address), user=user if isinstance(user, str) else "user")
+        return _declared(record)
     if _LOOKS_LIKE_AN_ID.fullmatch(text):
         try:
             live = await operator.look(text)
@@ -97,6 +105,16 @@ async def find_sandbox(place: Place, operator: Operator, text: str) -> Sandbox:
             raise DiagnosticsError(problem.diagnostic) from problem
         return Sandbox(id=live.id, address=live.address)
     raise DiagnosticsError(_not_found(place, text))
+
+
+def _declared(record: ResourceRecord) -> Sandbox:
+    user, timeout = record.attributes.get("user"), record.attributes.get("timeout")
+    return Sandbox(
+        id=record.id,
+        address=str(record.address),
+        user=user if isinstance(user, str) else "user",
+        timeout=timeout if isinstance(timeout, int) else DEFAULT_TIMEOUT,
+    )
 
 
 def _not_found(place: Place, text: str) -> Diagnostic:

@@ -166,7 +166,7 @@ def test_a_paused_sandbox_is_said_to_be_paused(nexus: Nexus, sdk_options: dict[s
     ran = nexus("exec", "idle", "--", "true")
     assert ran.code == 1
     assert "error[sandbox-not-running]" in ran.err
-    assert "«nexus apply» resumes" in ran.err
+    assert "«nexus start» resumes" in ran.err
     assert nexus("exec", "idle", "--json", "--", "true").json("failure")["code"] == "SANDBOX_NOT_RUNNING"
     listed = nexus.ok("list", "--json", "--status", "stopped").json("list")
     assert [item["name"] for item in listed["sandboxes"]] == ["idle"]

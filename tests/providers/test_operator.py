@@ -120,6 +120,26 @@ async def test_files_go_in_and_out_as_streams(operator: Operator, web: Subject) 
     assert caught.value.diagnostic.code == "file-not-found"
 
 
+async def test_what_ran_in_a_sandbox_is_counted_there(operator: Operator, web: Subject) -> None:
+    assert (await operator.executions(web.record.id)).total == 0
+    await operator.execute(web.record.id, Execution(code="true"))
+    await operator.execute(web.record.id, Execution(code="sleep 60", timeout=1))
+    counted = await operator.executions(web.record.id)
+    assert (counted.total, counted.failed) == (2, 1)
+    assert counted.seconds >= 1
+    assert counted.last is not None
+
+
+async def test_contents_tell_what_a_deletion_would_take(operator: Operator, web: Subject) -> None:
+    before = await operator.contents(web.record.id)
+    await operator.execute(web.record.id, Execution(code="touch a b c; nohup sleep 100 >/dev/null 2>&1 &"))
+    after = await operator.contents(web.record.id)
+    assert after.files - before.files >= 3
+    assert after.processes - before.processes == 1
+    assert after.disk_used > 0
+    assert after.executions.total == before.executions.total + 1
+
+
 async def test_logs_and_usage_can_be_asked_for(operator: Operator, web: Subject) -> None:
     assert all(entry.time for entry in await operator.logs(web.record.id, limit=10))
     assert all(item.memory_total > 0 for item in await operator.usage(web.record.id))

@@ -75,7 +75,7 @@ def not_running(address: str) -> ProviderError:
         SANDBOX_NOT_RUNNING,
         "The sandbox is not running",
         detail=f"{address or 'The sandbox'} is paused, was killed, or reached the end of its time.",
-        hint="«nexus apply» resumes a paused sandbox of the project, and makes an ended one again",
+        hint="«nexus start» resumes a paused sandbox; «nexus apply» makes an ended one of the project again",
         address=address,
     )
 

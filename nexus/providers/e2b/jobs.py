@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from nexus.providers.e2b.executions import note_command
 from nexus.providers.e2b.inside import JOBS_FOLDER, ROOT, Finished, Inside
 from nexus.providers.e2b.output import Sink
 from nexus.providers.e2b.shell import END_MARKED
@@ -216,10 +217,12 @@ def _program(job: Job) -> list[str]:
             ]
 
 
-async def collect(inside: Inside, folder: str, *, also: str = "") -> tuple[Usage, str]:
-    """What a measured job used, and what the command ``also`` wrote. Removes the job's folder."""
+async def collect(inside: Inside, ran: Ran, *, also: str = "") -> tuple[Usage, str]:
+    """What a measured job used, and what the command ``also`` wrote. Counts the job, and removes its folder."""
+    folder = ran.folder
     command = (
-        f"cat {folder}/usage 2>/dev/null || awk 'NR==2' {folder}/times 2>/dev/null || echo\nrm -rf {folder}\n{also}"
+        f"cat {folder}/usage 2>/dev/null || awk 'NR==2' {folder}/times 2>/dev/null || echo\nrm -rf {folder}\n"
+        f"{note_command(inside.id, ran.finished.exit_code, ran.seconds)}\n{also}"
     )
     finished = await inside.run(command, user=ROOT, cwd="/")
     first, _, rest = finished.stdout.partition("\n")

@@ -18,7 +18,7 @@ from e2b.sandbox.commands.command_handle import CommandExitException
 from e2b.sandbox_async.commands.command_handle import AsyncCommandHandle
 
 from nexus.providers.base import ProviderError
-from nexus.providers.e2b import errors, metadata
+from nexus.providers.e2b import errors, looking, metadata
 from nexus.providers.e2b.accounts import list_sandboxes
 from nexus.providers.e2b.inside import ROOT, Inside
 from nexus.providers.e2b.jobs import Job, collect, run_job
@@ -27,7 +27,7 @@ from nexus.providers.e2b.rest import answer
 from nexus.providers.e2b.step import RUNNERS
 from nexus.providers.e2b.urls import url_of
 from nexus.providers.e2b.world import World
-from nexus.providers.operating import Executed, Execution, LiveSandbox, LogEntry, Usage, Written
+from nexus.providers.operating import Contents, Executed, Execution, Executions, LiveSandbox, LogEntry, Usage, Written
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class E2BOperator:
             measured=True,
         )
         ran = await _told(run_job(inside, job, capture), sandbox_id)
-        usage, _ = await _told(collect(inside, ran.folder), sandbox_id)
+        usage, _ = await _told(collect(inside, ran), sandbox_id)
         return Executed(
             exit_code=ran.finished.exit_code,
             stdout="".join(capture.texts["stdout"]),
@@ -115,6 +115,12 @@ class E2BOperator:
             )
             for item in found
         ]
+
+    async def executions(self, sandbox_id: str) -> Executions:
+        return await _told(looking.executions(await self._open(sandbox_id)), sandbox_id)
+
+    async def contents(self, sandbox_id: str) -> Contents:
+        return await _told(looking.contents(await self._open(sandbox_id)), sandbox_id)
 
     async def pause(self, sandbox_id: str) -> bool:
         self._world.sandboxes.forget(sandbox_id)

@@ -82,7 +82,7 @@ class StepHandler:
         output = Output(call.report)
         ran = await run_job(inside, _job(spec), output)
         succeeded = ran.finished.exit_code == 0 and not ran.timed_out
-        usage, measured = await collect(inside, ran.folder, also=_measure(spec.outputs) if succeeded else "")
+        usage, measured = await collect(inside, ran, also=_measure(spec.outputs) if succeeded else "")
         if ran.timed_out:
             problem = errors.failure(
                 errors.EXECUTION_TIMEOUT,
