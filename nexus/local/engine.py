@@ -242,6 +242,7 @@ class Engine:
         await self._edge.close()
         await self._forward_table.shutdown()
         await self._relay.close()
+        await asyncio.to_thread(self.volumes.close)
         with contextlib.suppress(OSError):
             await self.registry.save_counts()
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from nexus.local.documents import clear_leftovers, read_document, remove_document, write_document
 from nexus.local.errors import InvalidRequestError, NotFoundError
 from nexus.local.sandboxes.model import VolumeMount
-from nexus.local.storage.removal import remove_tree
+from nexus.local.storage.trash import Trash
 from nexus.local.volumes import NotedOwnership, RealOwnership, VolumeContent
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 GUEST_UID = 1000
-# Holds what is being removed from volumes; like all folders without a record it is emptied when the engine opens.
+# Holds volumes that were destroyed, and what was removed from others.
 _TRASH = ".trash"
 
 
@@ -38,16 +38,23 @@ class VolumeRegistry:
         self._folder = folder
         self._owner = owner
         self._volumes: dict[str, Volume] = {}
+        self._trash = Trash(folder / _TRASH)
 
     def open(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        """Read what is on disk, and go on to remove what was thrown away."""
+        (self._folder / _TRASH).mkdir(mode=0o700, parents=True, exist_ok=True)
         clear_leftovers(self._folder)
         for path in self._folder.glob("*.json"):
             document = read_document(path)
             if document is not None:
                 volume = Volume(str(document["id"]), str(document["name"]))
                 self._volumes[volume.id] = volume
-        self._remove_ownerless_content()
+        self._throw_away_ownerless_content()
+        self._trash.start()
+
+    def close(self) -> None:
+        """Stop removing; what is left waits for the next opening."""
+        self._trash.stop()
 
     def list(self) -> list[Volume]:
         return sorted(self._volumes.values(), key=lambda volume: volume.name)
@@ -81,6 +88,7 @@ class VolumeRegistry:
         return volume
 
     async def destroy(self, volume_id: str) -> None:
+        """The volume is gone when this returns, however much it holds; it leaves the disk later."""
         volume = self.get(volume_id)
         del self._volumes[volume.id]
         await asyncio.to_thread(self._erase, volume)
@@ -94,7 +102,7 @@ class VolumeRegistry:
     def files(self, volume_id: str) -> VolumeContent:
         """The content of a volume, to be worked on from outside of sandboxes. Raises as :meth:`get` does."""
         ownership = NotedOwnership() if self._owner is None else RealOwnership()
-        return VolumeContent(self.content(self.get(volume_id)), self._folder / _TRASH, ownership)
+        return VolumeContent(self.content(self.get(volume_id)), self._trash, ownership)
 
     def locate(self, mounts: Iterable[VolumeMount]) -> Mapping[str, Path]:
         """Host folders by the path inside. All problems are reported in one InvalidRequestError, as E2B does."""
@@ -120,16 +128,16 @@ class VolumeRegistry:
 
     def _erase(self, volume: Volume) -> None:
         remove_document(self._record(volume))
-        remove_tree(self.content(volume))
+        self._trash.take(self.content(volume))
 
     def _record(self, volume: Volume) -> Path:
         return self._folder / f"{volume.id}.json"
 
-    def _remove_ownerless_content(self) -> None:
+    def _throw_away_ownerless_content(self) -> None:
         """A crash between the folder and the record, or between record and folder at removal, leaves a folder."""
         for path in self._folder.iterdir():
-            if path.is_dir() and path.name not in self._volumes:
-                remove_tree(path)
+            if path.is_dir() and path.name not in self._volumes and path.name != _TRASH:
+                self._trash.take(path)
 
 
 def _path_problem(path: str, taken: Mapping[str, Path]) -> str | None:

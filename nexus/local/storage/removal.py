@@ -29,6 +29,8 @@ class RemovalStoppedError(Exception):
 def remove_tree(path: Path, should_stop: Callable[[], bool] = lambda: False) -> None:
     """Remove ``path`` and everything below it; nothing there is fine. Symbolic links are never followed.
 
+    Several may remove the same tree at once: a process that :func:`remove_aside` started, and who finds its leftovers.
+
     Overlay work folders have mode 000, and a machine may take the write bit off its own folders: an ordinary user has
     to give it back before the content can go. ``should_stop`` is asked once a folder; raises RemovalStoppedError when
     it says yes.
@@ -41,7 +43,7 @@ def remove_tree(path: Path, should_stop: Callable[[], bool] = lambda: False) -> 
         path.unlink(missing_ok=True)
         return
     _empty(path, should_stop)
-    path.rmdir()
+    _remove_folder(path)
 
 
 def remove_aside(path: Path) -> None:
@@ -96,14 +98,16 @@ def _empty(folder: Path, should_stop: Callable[[], bool]) -> None:
         else:
             pending.pop()
             if current != folder:
-                current.rmdir()
+                _remove_folder(current)
 
 
 def _within_reach(path: Path, top: Path) -> Path:
     """``path``, moved up to ``top`` when its name grows towards what the kernel takes in one call."""
     if len(os.fsencode(path)) < _LONG_PATH:
         return path
-    return path.rename(top / secrets.token_hex(8))
+    with contextlib.suppress(FileNotFoundError):
+        return path.rename(top / secrets.token_hex(8))
+    return path
 
 
 def _remove_files(folder: Path) -> list[Path]:
@@ -112,13 +116,19 @@ def _remove_files(folder: Path) -> list[Path]:
         with contextlib.suppress(OSError):
             folder.chmod(0o700)
     subfolders: list[Path] = []
-    with os.scandir(folder) as entries:
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 subfolders.append(Path(entry.path))
             else:
-                os.unlink(entry.path)  # noqa: PTH108 - many thousand calls, entry.path is a string
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(entry.path)  # noqa: PTH108 - many thousand calls, entry.path is a string
     return subfolders
+
+
+def _remove_folder(folder: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        folder.rmdir()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -58,15 +59,26 @@ class Trash:
 
     def take(self, path: Path) -> bool:
         """Throw ``path`` away: it is gone when this returns. False when there was nothing."""
+        try:
+            self.receive(path.rename)
+        except FileNotFoundError:
+            return False
+        except PermissionError:
+            # An ordinary user may move a folder only when it may write into it.
+            path.chmod(0o700, follow_symlinks=False)
+            self.receive(path.rename)
+        return True
+
+    def receive(self, move: Callable[[Path], object]) -> None:
+        """Throw away what ``move`` renames to the path that it is given. Raises what it raises."""
         name = secrets.token_hex(8)
         self._own.add(name)
         try:
-            path.rename(self._folder / name)
-        except FileNotFoundError:
+            move(self._folder / name)
+        except BaseException:
             self._own.discard(name)
-            return False
+            raise
         self._wake.set()
-        return True
 
     def _run(self) -> None:
         # On Linux this concerns the calling thread alone.

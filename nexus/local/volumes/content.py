@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from nexus.local.errors import ConflictError, EngineError, InvalidRequestError, NotFoundError
-from nexus.local.storage.removal import remove_tree
+from nexus.local.storage.trash import Trash
 from nexus.local.volumes.beneath import open_beneath, resolved_path
 from nexus.local.volumes.entries import Entry, Ownership, Wishes, entry_of, fd_path
 
@@ -38,9 +38,9 @@ class VolumeFullError(EngineError):
 
 
 class VolumeContent:
-    """The files below ``root``. ``trash`` is a folder on the same file system, outside of every volume."""
+    """The files below ``root``. ``trash`` is on the same file system, outside of every volume."""
 
-    def __init__(self, root: Path, trash: Path, ownership: Ownership) -> None:
+    def __init__(self, root: Path, trash: Trash, ownership: Ownership) -> None:
         self._root = root
         self._trash = trash
         self._ownership = ownership
@@ -92,11 +92,8 @@ class VolumeContent:
         if clean == "/":
             raise InvalidRequestError("the root of a volume cannot be removed")
         parent, name = posixpath.split(clean)
-        self._trash.mkdir(mode=0o700, exist_ok=True)
-        doomed = self._trash / secrets.token_hex(8)
         with self._opened_root() as root, _told(clean), _opened(root, parent, _FOLDER) as folder:
-            _move_out(folder, name, doomed)
-        remove_tree(doomed)
+            self._trash.receive(lambda doomed: _move_out(folder, name, doomed))
 
     def open_file(self, path: str) -> tuple[int, int]:
         """A readable descriptor of a file, and its size. Raises NotFoundError; InvalidRequestError for folders."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,30 @@ def test_removing_aside_removes_right_here_what_cannot_be_renamed(
     monkeypatch.setattr(Path, "rename", refuse)
     remove_aside(home)
     assert not home.exists()
+
+
+def test_two_may_remove_the_same_tree(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    for folder in range(60):
+        (top / f"{folder}/a/b").mkdir(parents=True)
+        (top / f"{folder}/a/file").write_text("x")
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(remove_tree, top) for _ in range(4)]:
+            done.result()
+    assert not top.exists()
+
+
+def test_an_ordinary_users_folder_is_taken_without_its_write_bit(trash: Trash, folder: Path, tmp_path: Path) -> None:
+    full(tmp_path / "thing").chmod(0o555)
+    assert trash.take(tmp_path / "thing") is True
+    assert not (tmp_path / "thing").exists()
+
+
+def test_what_cannot_be_moved_is_not_waited_for(trash: Trash, folder: Path) -> None:
+    def refuse(_target: Path) -> None:
+        raise IsADirectoryError
+
+    with pytest.raises(IsADirectoryError):
+        trash.receive(refuse)
+    trash.start()
+    assert not list(folder.iterdir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,7 +12,9 @@ from e2b import AsyncVolume, NotFoundException, Sandbox, Volume
 from e2b.exceptions import AuthenticationException, VolumeException
 
 from nexus.local.daemon import Endpoint
+from nexus.local.sandboxes.volumes import VolumeRegistry
 from tests.local.engine_client import sdk
+from tests.local.waiting import wait_until
 
 pytestmark = pytest.mark.engine
 
@@ -141,6 +144,20 @@ def test_a_destroyed_volume_is_gone_with_its_content(engine: Endpoint, volume_ur
         volume.list("/")
     assert Volume.destroy(volume.volume_id, **sdk(engine)) is False
     assert not list(engine.home.glob(f"volumes/{volume.volume_id}*"))
+    wait_until(lambda: not list(engine.home.glob("volumes/.trash/*")), "it has left the disk")
+
+
+def test_what_a_killed_daemon_threw_away_leaves_the_disk_at_the_next_start(tmp_path: Path) -> None:
+    before = VolumeRegistry(tmp_path, None)
+    before.open()
+    before.close()
+    for leftover in (tmp_path / ".trash/thrown-away", tmp_path / "no-record-of-it"):
+        (leftover / "folder").mkdir(parents=True)
+    after = VolumeRegistry(tmp_path, None)
+    after.open()
+    assert not (tmp_path / "no-record-of-it").exists()
+    wait_until(lambda: not list((tmp_path / ".trash").iterdir()), "nothing is left")
+    after.close()
 
 
 def test_two_sandboxes_and_the_api_see_the_same_files(volume: Volume, engine: Endpoint) -> None:
