@@ -54,7 +54,7 @@ def engine_findings(home: Path, *, every: bool) -> list[Finding]:
     from nexus.render.findings import Finding
 
     running = _running_engine(home)
-    ways = {tier.name for tier in tiers.ALL}
+    ways = {tier.name for tier in (*tiers.ALL, *tiers.BY_CONSENT)}
     tried = [
         Finding(
             title=f"{item.name}: {item.title}" if item.name in ways else item.title,

@@ -154,7 +154,7 @@ def test_a_pause_stops_what_runs(sandbox: Sandbox, options: dict[str, Any]) -> N
 
 def test_killing_ends_every_process_and_file(options: dict[str, Any], home: Path) -> None:
     made = Sandbox.create(**options)
-    made.commands.run("setsid nohup sleep 98765 >/dev/null 2>&1 & (setsid sleep 98765 &) ; true")
+    made.commands.run("setsid nohup sleep 98765 >/dev/null 2>&1 & (setsid sleep 98765 >/dev/null 2>&1 &)")
     wait_until(lambda: _processes("98765"), "they run")
     made.kill()
     wait_until(lambda: not _processes("98765"), "they are gone")
