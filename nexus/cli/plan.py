@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,8 +16,11 @@ from nexus.model.addresses import Address
 
 if TYPE_CHECKING:
     from nexus.model.changes import Plan, PlanOptions
+    from nexus.workflows.loading import Project
     from nexus.workflows.planning import Draft
     from nexus.workflows.session import Session
+
+FORMATS = ("text", "json", "markdown", "html")
 
 
 @click.command("plan")
@@ -29,9 +32,24 @@ if TYPE_CHECKING:
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 0 for no changes, 2 for changes, 1 for errors.")
 @verbose_option
 @json_option("the plan")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="markdown fits a comment on a pull request; html is one interactive page that works offline.",
+)
 @click.pass_obj
+def command(settings: Settings, /, form: str, as_json: bool, **given: Any) -> int:
+    """Show what apply would do: each change with its cause, its fields, and the line it comes from."""
+    if as_json and form not in ("text", "json"):
+        raise click.UsageError(f"--json and --format {form} exclude each other.")
+    return _command(settings, form="json" if as_json else form, as_json=as_json or form == "json", **given)
+
+
 @guarded
-def command(
+def _command(
     settings: Settings,
     environment: str,
     var_texts: tuple[str, ...],
@@ -47,10 +65,10 @@ def command(
     destroy: bool,
     out: Path | None,
     detailed_exitcode: bool,
+    form: str,
     as_json: bool,
     verbose: bool,
 ) -> int:
-    """Show what apply would do: each change with its cause, its fields, and the line it comes from."""
     options = plan_options(
         targets,
         excludes,
@@ -71,10 +89,24 @@ def command(
     plan = in_session(settings, project, local=local, quiet=as_json, work=work).plan
     if out is not None:
         _save(plan, out)
-    show_plan(settings, plan, as_json=as_json, verbose=verbose)
-    if out is not None and not as_json:
+    if form in ("text", "json"):
+        show_plan(settings, plan, as_json=as_json, verbose=verbose)
+    else:
+        _show_document(settings, project, plan, form)
+    if out is not None and form == "text":
         click.echo(f"Saved to {out}. To do exactly this: nexus apply {out}")
     return 2 if detailed_exitcode and not plan.is_empty else 0
+
+
+def _show_document(settings: Settings, project: Project, plan: Plan, form: str) -> None:
+    """The plan as a document on stdout; what there is to say besides on stderr, too."""
+    from nexus.cli.graph import picture_of
+    from nexus.render import pictures
+    from nexus.render.markdown import plan_markdown
+
+    show_diagnostics(settings, plan.diagnostics)
+    picture = picture_of(project, plan)
+    click.echo(pictures.page(picture) if form == "html" else plan_markdown(plan, pictures.mermaid(picture)), nl=False)
 
 
 def plan_options(

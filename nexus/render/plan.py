@@ -51,10 +51,10 @@ _KEYS_SHOWN: Final = 8
 def print_plan(console: Console, plan: Plan, *, verbose: bool = False) -> None:
     """The changes, or one sentence when there are none. ``verbose`` shows every instance of a block by itself."""
     if not plan.changes:
-        console.print(Text(_nothing(plan)))
+        console.print(Text(nothing(plan)))
         return
-    bundles = _bundles(plan.changes, fold=not verbose)
-    print_texts(console, (_bundle_text(bundle, console.width) for bundle in bundles))
+    shown = bundles(plan.changes, fold=not verbose)
+    print_texts(console, (_bundle_text(bundle, console.width) for bundle in shown))
     console.print(Text(summary_line(plan), style="bold"))
 
 
@@ -63,7 +63,8 @@ def summary_line(plan: Plan) -> str:
     return f"Plan: {', '.join(parts)}." if parts else "Plan: nothing to do."
 
 
-def _nothing(plan: Plan) -> str:
+def nothing(plan: Plan) -> str:
+    """The sentence for a plan without changes."""
     if plan.options.destroy:
         return "Nothing to destroy."
     if plan.options.refresh_only:
@@ -74,27 +75,28 @@ def _nothing(plan: Plan) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Bundle:
+class Bundle:
     """A change, and others of the same block that say the same of other instances."""
 
     first: Change
     others: Sequence[Change] = ()
 
 
-def _bundles(changes: Sequence[Change], *, fold: bool) -> Iterable[_Bundle]:
+def bundles(changes: Sequence[Change], *, fold: bool) -> Iterable[Bundle]:
+    """The changes in their order. With ``fold``, three and more instances of a block that say the same are one."""
     groups: dict[object, list[Change]] = {}
     for change in changes:
         likeness = (change.address.group, change.action, change.cause, tuple(diff.path for diff in change.fields))
         groups.setdefault(likeness if fold and change.address.key is not None else change.address, []).append(change)
     for members in groups.values():
         if len(members) < _FOLD_FROM:
-            yield from (_Bundle(change) for change in members)
+            yield from (Bundle(change) for change in members)
         else:
             first, *others = sorted(members, key=lambda change: change.address)
-            yield _Bundle(first, others)
+            yield Bundle(first, others)
 
 
-def _bundle_text(bundle: _Bundle, width: int) -> Text:
+def _bundle_text(bundle: Bundle, width: int) -> Text:
     change = bundle.first
     style = str(change.action)
     text = Text.assemble((f"{SYMBOLS[change.action]:>4} ", style))
@@ -131,6 +133,11 @@ def _all_new(change: Change) -> bool:
 
 
 def _others_text(others: Sequence[Change]) -> Text:
+    return Text(f"{_INDENT}{others_line(others)}\n", style="faint")
+
+
+def others_line(others: Sequence[Change]) -> str:
+    """How many instances a bundle stands for besides its first, and which."""
     keys = ", ".join(f"[{change.address.key}]" for change in others[:_KEYS_SHOWN])
     more = ", …" if len(others) > _KEYS_SHOWN else ""
-    return Text(f"{_INDENT}and {plural(len(others), 'instance')} more like it: {keys}{more}\n", style="faint")
+    return f"and {plural(len(others), 'instance')} more like it: {keys}{more}"

@@ -14,14 +14,15 @@ LIMIT = 72
 
 def short(value: Value, limit: int = LIMIT) -> str:
     """One line of at most ``limit`` characters; what is folded says how much there is."""
-    text = _text(value)
+    text = public_text(value)
     if "\n" in text:
         lines = text.splitlines()
         text = f"{_cut(lines[0], limit - 14)} … ({plural(len(lines), 'line')})"
     return _cut(text, limit)
 
 
-def _text(value: Value) -> str:
+def public_text(value: Value) -> str:
+    """The whole value, a text with several lines as it is."""
     match value:
         case None:
             return ABSENT
@@ -41,8 +42,8 @@ def _structure(value: dict[str, Value] | list[Value]) -> str:
     if is_wholly_known(value) and not has_sensitive(value):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_text(item)}" for key, item in value.items()) + "}"
-    return "[" + ", ".join(_text(item) for item in value) + "]"
+        return "{" + ", ".join(f"{key}: {public_text(item)}" for key, item in value.items()) + "}"
+    return "[" + ", ".join(public_text(item) for item in value) + "]"
 
 
 def _cut(text: str, limit: int) -> str:

@@ -7,11 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from nexus.executor import ApplyResult, Executor, Limits, Resolved, usual_estimate
+from nexus.executor import ApplyResult, Executor, Limits, Resolved
 from nexus.executor.results import Lookup
 from nexus.kinds.registry import KINDS
 from nexus.model.addresses import Address
-from nexus.model.changes import Operation, Plan, PlanOptions
+from nexus.model.changes import Plan, PlanOptions
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError
 from nexus.model.events import (
     ApplyFinished,
@@ -25,6 +25,7 @@ from nexus.model.events import (
 from nexus.model.state import OutputRecord, State
 from nexus.planning import Evaluation, SavedPlan, refreshed
 from nexus.stores import Durations, commit
+from nexus.workflows.estimating import estimate_from
 from nexus.workflows.limits import pacing
 from nexus.workflows.loading import Project
 from nexus.workflows.locking import locked
@@ -152,7 +153,7 @@ async def carry_out(
         ids=session.ids,
         clock=session.clock,
         limits=limits,
-        estimate=lambda operation: _estimate(learnt, operation),
+        estimate=estimate_from(learnt),
         lock=session.backend.lock,
     )
     bind_interrupt(executor.interrupt)
@@ -180,11 +181,6 @@ async def carry_out(
         outputs=outputs,
         diagnostics=(*result.diagnostics, *notes),
     )
-
-
-def _estimate(learnt: Durations, operation: Operation) -> float:
-    known = learnt.of(operation)
-    return usual_estimate(operation) if known is None else known
 
 
 async def _learn(session: Session, plan: Plan, result: ApplyResult, learnt: Durations) -> None:

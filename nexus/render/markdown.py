@@ -1,0 +1,139 @@
+"""A plan as Markdown for a comment on a pull request: short to look at, whole when unfolded, never too long for one.
+
+Where it would be too long, later changes lose their fields first, then are only counted. What users named stands in
+code or is escaped, so that nobody is notified and nothing is formatted by it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Final
+
+from nexus.model.changes import Change, Plan
+from nexus.model.diagnostics import Diagnostic
+from nexus.render.differences import lines, remark
+from nexus.render.plan import SYMBOLS, Bundle, bundles, nothing, others_line, summary_line
+from nexus.render.values import plural
+
+LIMIT: Final = 65_000
+"""Characters. GitHub takes 65,536 in a comment; a line of one's own above it should fit too."""
+
+_LARGEST_GRAPH: Final = 8_000
+_MOST_NOTES: Final = 10
+_LONGEST_LINE: Final = 200
+_ROOM_FOR_COUNT: Final = 80
+
+
+def plan_markdown(plan: Plan, graph: str = "", *, limit: int = LIMIT) -> str:
+    """The plan in at most ``limit`` characters. ``graph`` is its picture as Mermaid, shown where there is room."""
+    head = _head(plan)
+    tail = _notes(plan.diagnostics) + _graph(plan, graph)
+    if not plan.changes:
+        return _joined([head, _words(nothing(plan)), tail])
+    room = limit - len(head) - len(tail) - _ROOM_FOR_COUNT
+    return _joined([head, *_sections(list(bundles(plan.changes, fold=True)), room), tail])
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return "\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
+
+
+def _head(plan: Plan) -> str:
+    place = f"{_code(plan.project)}, environment {_code(plan.environment)}, target {_code(plan.target.kind)}"
+    lost = [change for change in plan.changes if change.data_loss]
+    warning = f"\n\n**Deletes data that nothing else holds:** {_addresses(lost)}" if lost else ""
+    return f"### nexus plan: {place}\n\n**{summary_line(plan)}**{warning}"
+
+
+def _addresses(changes: Sequence[Change]) -> str:
+    shown = ", ".join(_code(str(change.address)) for change in changes[:_MOST_NOTES])
+    return f"{shown}, …" if len(changes) > _MOST_NOTES else shown
+
+
+def _sections(shown: Sequence[Bundle], room: int) -> list[str]:
+    """Each bundle whole if there is room for it and the heads of all others; then its head; then a count."""
+    heads = [f"- {_heading(bundle)}" for bundle in shown]
+    fitting = 0
+    while fitting < len(heads) and (room := room - len(heads[fitting]) - 2) >= 0:
+        fitting += 1
+    sections: list[str] = []
+    for bundle, head in zip(shown[:fitting], heads, strict=False):
+        whole = _whole(bundle)
+        if fitting == len(heads) and len(whole) - len(head) <= room:
+            room -= len(whole) - len(head)
+            sections.append(whole)
+        else:
+            sections.append(head)
+    if fitting < len(heads):
+        left_out = sum(1 + len(bundle.others) for bundle in shown[fitting:])
+        sections.append(f"*… and {plural(left_out, 'more change')}.*")
+    return sections
+
+
+def _heading(bundle: Bundle) -> str:
+    change = bundle.first
+    count = f" × {1 + len(bundle.others)}" if bundle.others else ""
+    what = f"{SYMBOLS[change.action]} {change.address.group if bundle.others else change.address}{count}"
+    return f"{_code(what)} {change.action}: {_words(change.cause)}"
+
+
+def _whole(bundle: Bundle) -> str:
+    change = bundle.first
+    said = [_words("deletes data that nothing else holds")] if change.data_loss else []
+    said += [_words(others_line(bundle.others))] if bundle.others else []
+    said += [f"at {_code(str(change.source))}"] if change.source else []
+    body = [_fields(change), *said]
+    if not change.fields and not said:
+        return f"- {_heading(bundle)}"
+    return f"<details><summary>{_heading(bundle)}</summary>\n\n{_joined(body)}\n</details>"
+
+
+def _fields(change: Change) -> str:
+    if not change.fields:
+        return ""
+    written: list[str] = []
+    for diff in change.fields:
+        said = remark(diff)
+        written.append(f"  {diff.path}{f'  ({said})' if said else ''}")
+        written += [f"{line.sign}   {line.text}" for line in lines(diff)]
+    return _fenced("diff", "\n".join(written))
+
+
+def _fenced(language: str, text: str) -> str:
+    """A block of code; its fence is longer than any in the text, and no other sign ends one of its lines."""
+    text = "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text)
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _notes(diagnostics: Sequence[Diagnostic]) -> str:
+    notes = [f"- **{item.severity}[{item.code}]** {_words(item.summary)}" for item in diagnostics[:_MOST_NOTES]]
+    if len(diagnostics) > _MOST_NOTES:
+        notes.append(f"- … and {len(diagnostics) - _MOST_NOTES} more")
+    return "\n".join(notes) + "\n\n" if notes else ""
+
+
+def _graph(plan: Plan, graph: str) -> str:
+    if not plan.changes or not graph or len(graph) > _LARGEST_GRAPH:
+        return ""
+    return f"<details><summary>Graph</summary>\n\n{_fenced('mermaid', graph.strip())}\n\n</details>"
+
+
+def _code(text: str) -> str:
+    """As code in HTML, which holds inside of ``<summary>`` too, where Markdown is not read."""
+    return f"<code>{_escaped(text)}</code>"
+
+
+def _words(text: str) -> str:
+    """Plain words. An invisible sign after ``@`` and ``#`` keeps forges from making mentions and references of them."""
+    return re.sub("(@|&#35;)", r"\1&#8203;", _escaped(text))
+
+
+def _escaped(text: str) -> str:
+    """One line, in which no sign means anything to Markdown or HTML."""
+    line = "".join(sign if sign.isprintable() else " " for sign in text)
+    short = line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 1]}…"
+    return re.sub(r"[\\`*_\[\]|~$#]", lambda found: f"&#{ord(found[0])};", escape(short, quote=False))

@@ -1,0 +1,225 @@
+"use strict";
+// All texts come in as data and go out as text nodes: nothing that a user named is ever read as markup.
+const data = JSON.parse(document.getElementById("data").textContent);
+const nodes = new Map(data.nodes.map((node) => [node.id, node]));
+const canvas = document.getElementById("canvas");
+const svg = canvas.querySelector("svg");
+const panel = document.getElementById("panel");
+const search = document.getElementById("search");
+
+function element(name, properties = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (key === "click") made.addEventListener("click", value);
+    else made.setAttribute(key, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+function entry(sign, text, open) {
+  return element("li", {}, element("button", { type: "button", click: open },
+    element("span", { class: "sign" }, sign), text));
+}
+
+function section(heading, items) {
+  return items.length ? [element("h3", {}, heading), element("ul", {}, ...items)] : [];
+}
+
+// ---- the panel
+
+const MANY = 6;
+
+function symbols(members) {
+  return [...new Set(members.flatMap((member) => member.changes.map((change) => change.symbol)))].join(" ");
+}
+
+function overview(found) {
+  const items = [];
+  for (const node of data.nodes) {
+    if (!found && node.members.length > MANY && node.members.some((member) => member.changes.length)) {
+      items.push(entry(symbols(node.members), `${node.address} × ${node.members.length}`, () => show(node, null)));
+      continue;
+    }
+    node.members.forEach((member, index) => {
+      if (found ? found(node, member) : member.changes.length || !data.planned) {
+        items.push(entry(symbols([member]), member.address,
+          () => show(node, index)));
+      }
+    });
+  }
+  const notes = data.diagnostics.map((item) =>
+    element("p", {}, element("b", {}, `${item.severity}[${item.code}]: `), item.summary,
+      ...(item.place ? [element("br"), element("span", { class: "place muted" }, item.place)] : [])));
+  const empty = found ? "Nothing is called that." : "Nothing changes.";
+  panel.replaceChildren(element("h2", {}, found ? "Found" : data.planned ? "Changes" : "Resources"),
+    items.length ? element("ul", {}, ...items) : element("p", { class: "muted" }, empty),
+    ...(notes.length && !found ? [element("h3", {}, "Worth knowing"), ...notes] : []));
+}
+
+function fieldOf(field) {
+  const lines = field.lines.map(([sign, text]) => element("span",
+    { class: sign === "+" ? "plus" : sign === "-" ? "minus" : "same" }, `${sign} ${text}`));
+  return element("div", { class: "field" }, element("b", {}, field.path),
+    ...(field.remark ? [" ", element("span", { class: "muted" }, `(${field.remark})`)] : []),
+    element("pre", {}, ...lines));
+}
+
+function changeOf(change) {
+  return element("div", { class: "change" },
+    element("p", {}, element("span", { class: "sign" }, change.symbol), element("b", {}, change.action),
+      `: ${change.cause}`),
+    ...(change.data_loss ? [element("p", { class: "loss" }, "deletes data that nothing else holds")] : []),
+    ...change.fields.map(fieldOf));
+}
+
+function memberOf(member) {
+  return [element("h2", {}, member.address),
+    ...(member.place ? [element("p", { class: "place muted" }, `at ${member.place}`)] : []),
+    ...(member.changes.length ? member.changes.map(changeOf)
+      : [element("p", { class: "muted" }, data.planned ? "stays as it is" : "")])];
+}
+
+function jumps(ids) {
+  return ids.map((id) => entry("", nodes.get(id).address, () => show(nodes.get(id), null)));
+}
+
+function instances(node, without) {
+  return node.members.map((member, index) => [member, index]).filter(([, index]) => index !== without)
+    .map(([member, index]) => entry(symbols([member]), member.address,
+      () => show(node, index)));
+}
+
+function show(node, index) {
+  const alone = index === null && node.members.length === 1 ? 0 : index;
+  const member = alone === null ? null : node.members[alone];
+  for (const other of svg.querySelectorAll(".node.open")) other.classList.remove("open");
+  svg.querySelector(`[data-node="${node.id}"]`).classList.add("open");
+  panel.replaceChildren(
+    element("p", {}, element("button", { type: "button", click: close }, "← all")),
+    ...(member ? memberOf(member) : [element("h2", {}, node.address)]),
+    ...(node.critical ? [element("p", { class: "muted" }, "On the critical path: no apply is faster than this chain.")] : []),
+    ...section("Needs", jumps(node.needs)), ...section("Needed by", jumps(node.needed_by)),
+    ...(node.members.length > 1 ? section("Instances", instances(node, alone)) : []));
+  panel.scrollTop = 0;
+  history.replaceState(null, "", `#${encodeURIComponent(member ? member.address : node.address)}`);
+}
+
+function close() {
+  for (const other of svg.querySelectorAll(".node.open")) other.classList.remove("open");
+  history.replaceState(null, "", "#");
+  seek();
+}
+
+function openFromAddress() {
+  let wanted;
+  try { wanted = decodeURIComponent(location.hash.slice(1)); } catch { return false; }
+  for (const node of data.nodes) {
+    const index = node.members.findIndex((member) => member.address === wanted);
+    if (index >= 0 || node.address === wanted) {
+      show(node, index >= 0 ? index : null);
+      return true;
+    }
+  }
+  return false;
+}
+
+// ---- search
+
+function textOf(node, member) {
+  const changes = member.changes.flatMap((change) => [change.action, change.cause,
+    ...change.fields.flatMap((field) => [field.path, ...field.lines.map(([, text]) => text)])]);
+  return [node.address, member.address, ...changes].join("\n").toLowerCase();
+}
+
+function seek() {
+  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+  svg.classList.toggle("searching", words.length > 0);
+  const fits = (node, member) => words.every((word) => textOf(node, member).includes(word));
+  for (const node of data.nodes) {
+    svg.querySelector(`[data-node="${node.id}"]`).classList.toggle("match",
+      words.length > 0 && node.members.some((member) => fits(node, member)));
+  }
+  overview(words.length ? fits : null);
+}
+
+search.addEventListener("input", seek);
+search.addEventListener("keydown", (event) => {
+  if (event.key === "Enter") panel.querySelector("li button")?.click();
+  if (event.key === "Escape") { search.value = ""; seek(); }
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "/" && document.activeElement !== search) { event.preventDefault(); search.focus(); }
+  if (event.key === "Escape" && document.activeElement !== search) close();
+});
+
+// ---- the drawing: open a node, move, zoom
+
+const whole = svg.viewBox.baseVal;
+const all = { x: whole.x, y: whole.y, width: whole.width, height: whole.height };
+
+function fit() {
+  const room = canvas.getBoundingClientRect();
+  Object.assign(whole, all);
+  // Small graphs are not blown up.
+  const grown = Math.max(1, Math.min(room.width / all.width, room.height / all.height) / 1.4);
+  zoom(grown, all.x + all.width / 2, all.y + all.height / 2);
+}
+
+function zoom(factor, x, y) {
+  whole.x = x - (x - whole.x) * factor;
+  whole.y = y - (y - whole.y) * factor;
+  whole.width *= factor;
+  whole.height *= factor;
+}
+
+function scale() {
+  const room = canvas.getBoundingClientRect();
+  return Math.max(whole.width / room.width, whole.height / room.height);
+}
+
+canvas.addEventListener("wheel", (event) => {
+  event.preventDefault();
+  const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+  zoom(Math.exp(event.deltaY * 0.0015), point.x, point.y);
+}, { passive: false });
+
+let held = null;
+canvas.addEventListener("pointerdown", (event) => { held = { x: event.clientX, y: event.clientY, moved: false }; });
+window.addEventListener("pointermove", (event) => {
+  if (!held) return;
+  if (Math.abs(event.clientX - held.x) + Math.abs(event.clientY - held.y) < 4 && !held.moved) return;
+  const size = scale();
+  whole.x -= (event.clientX - held.x) * size;
+  whole.y -= (event.clientY - held.y) * size;
+  held = { x: event.clientX, y: event.clientY, moved: true };
+});
+window.addEventListener("pointerup", () => { setTimeout(() => { held = null; }); });
+
+function openAt(target) {
+  const group = target.closest(".node");
+  if (!group) return;
+  const chip = target.closest(".chip");
+  const index = chip && Number(chip.dataset.member) >= 0 ? Number(chip.dataset.member) : null;
+  show(nodes.get(group.dataset.node), index);
+}
+
+svg.addEventListener("click", (event) => { if (!held?.moved) openAt(event.target); });
+svg.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" || event.key === " ") { event.preventDefault(); openAt(event.target); }
+});
+
+// ---- buttons
+
+document.getElementById("fit").addEventListener("click", fit);
+document.getElementById("critical").addEventListener("click", (event) => {
+  event.currentTarget.setAttribute("aria-pressed", String(!svg.classList.toggle("plain")));
+});
+document.getElementById("theme").addEventListener("click", () => {
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const now = document.documentElement.dataset.theme ?? (dark ? "dark" : "light");
+  document.documentElement.dataset.theme = now === "dark" ? "light" : "dark";
+});
+window.addEventListener("hashchange", () => { openFromAddress() || seek(); });
+fit();
+openFromAddress() || overview(null);
