@@ -27,6 +27,7 @@ from nexus.local.envd.access import AccessDeniedError
 
 _IDLE_SECONDS = 120
 _LINGER_SECONDS = 5
+_LONGEST_LINGER_SECONDS = 60
 _HANDSHAKE_SECONDS = 10
 _SMALL_BODY = 1024 * 1024
 _TRAFFIC_HEADER = "e2b-traffic-access-token"
@@ -273,10 +274,13 @@ async def _read_small_body(client: Peer) -> bool:
 
 
 async def _linger(client: Peer) -> None:
-    """Read on for a moment, because closing at once could destroy an answer that is still on its way."""
+    """Read on for a moment, because closing at once could destroy an answer that is still on its way.
+
+    A client that looks at the answer only when it has sent everything is given time, as long as it goes on.
+    """
     with contextlib.suppress(OSError, TimeoutError):
         if client.writer.can_write_eof():
             client.writer.write_eof()
-        async with asyncio.timeout(_LINGER_SECONDS):
-            while await client.reader.read(READ_SIZE):
+        async with asyncio.timeout(_LONGEST_LINGER_SECONDS):
+            while await asyncio.wait_for(client.reader.read(READ_SIZE), _LINGER_SECONDS):
                 pass

@@ -96,7 +96,7 @@ def test_a_refused_large_upload_gets_its_answer(cloud: Cloud) -> None:
             yield b"x" * 65536
 
     headers = {"Content-Type": "application/octet-stream", "X-Access-Token": "wrong"}
-    answer = httpx.post(f"{cloud.url}/files?path=f", headers=cloud.headers() | headers, content=body())
+    answer = httpx.post(f"{cloud.url}/files?path=f", headers=cloud.headers() | headers, content=body(), timeout=60)
     assert answer.status_code == 401
     gone = httpx.post(f"{cloud.url}/files?path=f", headers=cloud.headers("igone"), content=b"x" * 500_000)
     assert gone.status_code == 502
