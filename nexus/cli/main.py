@@ -29,6 +29,8 @@ COMMANDS = {
     "list": ("nexus.cli.list", "List sandboxes"),
     "exec": ("nexus.cli.exec", "Run a command or code in a sandbox"),
     "logs": ("nexus.cli.logs", "Show the logs of a sandbox"),
+    "upload": ("nexus.cli.upload", "Copy files of this machine into a sandbox"),
+    "download": ("nexus.cli.download", "Copy files of a sandbox to this machine"),
     "stop": ("nexus.cli.stop", "Pause a sandbox; its memory and files are kept"),
     "start": ("nexus.cli.start", "Make a paused sandbox run again"),
     "extend": ("nexus.cli.extend", "Set how much longer a sandbox lives"),

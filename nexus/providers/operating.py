@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from nexus.kinds.step_fields import Language
+from nexus.providers.carrying import Carried, Incoming, OnBytes, RemoteFile, RemotePlace, RemoteTree, Shipment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +186,20 @@ class Operator(Protocol):
         mode: int | None = None,
     ) -> Written:
         """Write a file from a stream; missing folders are made and belong to ``user``."""
+
+    async def locate(self, sandbox_id: str, path: str, *, user: str = "user") -> RemotePlace:
+        """``path`` made absolute, from the home of ``user`` where it is relative, and what is there."""
+
+    def put(
+        self, sandbox_id: str, shipment: Shipment, *, user: str = "user", on_bytes: OnBytes
+    ) -> AsyncIterator[Carried]:
+        """Put files, folders and links in their places, belonging to ``user``; tells of each file that has arrived."""
+
+    async def list_tree(self, sandbox_id: str, path: str, *, user: str = "user") -> RemoteTree:
+        """What is at ``path``, with the digests of all files."""
+
+    def fetch(self, sandbox_id: str, files: Sequence[RemoteFile], *, user: str = "user") -> Incoming:
+        """The contents of files of the sandbox."""
 
     async def url(self, sandbox_id: str, port: int) -> str:
         """A URL that answers for this port."""

@@ -18,7 +18,8 @@ from e2b.sandbox.commands.command_handle import CommandExitException
 from e2b.sandbox_async.commands.command_handle import AsyncCommandHandle
 
 from nexus.providers.base import ProviderError
-from nexus.providers.e2b import errors, looking, metadata
+from nexus.providers.carrying import Carried, Incoming, OnBytes, RemoteFile, RemotePlace, RemoteTree, Shipment
+from nexus.providers.e2b import carrying, errors, looking, metadata
 from nexus.providers.e2b.accounts import list_sandboxes
 from nexus.providers.e2b.inside import ROOT, Inside
 from nexus.providers.e2b.jobs import Job, collect, run_job
@@ -178,6 +179,25 @@ class E2BOperator:
         )
         seconds = time.monotonic() - started
         return Written(path=path, size=size, sha256=digest.hexdigest(), mode=int(shown.strip(), 8), seconds=seconds)
+
+    async def locate(self, sandbox_id: str, path: str, *, user: str = "user") -> RemotePlace:
+        return await _told(carrying.locate(await self._open(sandbox_id), path, user), sandbox_id)
+
+    async def put(
+        self, sandbox_id: str, shipment: Shipment, *, user: str = "user", on_bytes: OnBytes
+    ) -> AsyncIterator[Carried]:
+        inside = await self._open(sandbox_id)
+        compress = not self._world.connection.settings.is_local
+        async for item in carrying.put(inside, shipment, user=user, compress=compress, on_bytes=on_bytes):
+            yield item
+
+    async def list_tree(self, sandbox_id: str, path: str, *, user: str = "user") -> RemoteTree:
+        return await _told(carrying.list_tree(await self._open(sandbox_id), path, user), sandbox_id)
+
+    async def fetch(self, sandbox_id: str, files: Sequence[RemoteFile], *, user: str = "user") -> Incoming:
+        inside = await self._open(sandbox_id)
+        async for item in carrying.fetch(inside, files, user=user):
+            yield item
 
     async def url(self, sandbox_id: str, port: int) -> str:
         return await _told(url_of(self._world.connection, sandbox_id, port), sandbox_id)
