@@ -11,10 +11,11 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from typing import Final
 
+from nexus.local.errors import ConflictError
 from nexus.local.isolation.base import NetworkPolicy, RelayAddress
 from nexus.local.isolation.keeper_client import MachineGoneError, fetch_egress
 from nexus.local.isolation.runtime_folder import RuntimeFolder
@@ -22,6 +23,9 @@ from nexus.local.network import EgressHandles, SupervisorClient, SupervisorError
 from nexus.local.network.control import policy_from_json, policy_to_json
 
 _RETRY_SECONDS: Final = 1.0
+_NO_RELAY: Final = "header rules and egress proxies have no effect"
+_NO_EDGE: Final = "sandboxes cannot reach ports by name"
+_NO_STAND_INS: Final = "names cannot be replaced"
 _log = logging.getLogger(__name__)
 
 
@@ -68,15 +72,19 @@ class Outbound:
 
     async def set_relay(self, relay: RelayAddress | None) -> None:
         self._relay = relay
-        await _tell_relay(self._supervisor(), relay)
+        await _tell(self._supervisor().set_relay(relay), _NO_RELAY)
 
     async def set_edge_port(self, port: int | None) -> None:
         self._edge_port = port
-        await _tell_edge_port(self._supervisor(), port)
+        await _tell(self._supervisor().set_edge_port(port), _NO_EDGE)
 
     async def set_stand_ins(self, names: Mapping[str, str]) -> None:
+        """Raises ConflictError when the supervisor is of an earlier version, which cannot do it."""
+        try:
+            await self._supervisor().set_stand_ins(names)
+        except SupervisorError as error:
+            raise ConflictError(f"{_NO_STAND_INS} before all sandboxes of now have ended: {error}") from error
         self._stand_ins = dict(names)
-        await self._supervisor().set_stand_ins(names)
 
     def _supervisor(self) -> SupervisorClient:
         if self._client is None:
@@ -108,11 +116,11 @@ class Outbound:
             if self._forward_port is not None:
                 await client.set_forward_port(self._forward_port)
             if self._edge_port is not None:
-                await _tell_edge_port(client, self._edge_port)
+                await _tell(client.set_edge_port(self._edge_port), _NO_EDGE)
             if self._relay is not None:
-                await _tell_relay(client, self._relay)
+                await _tell(client.set_relay(self._relay), _NO_RELAY)
             if self._stand_ins:
-                await client.set_stand_ins(self._stand_ins)
+                await _tell(client.set_stand_ins(self._stand_ins), _NO_STAND_INS)
             served = set(await client.machines())
             for folder in RuntimeFolder.all(self._runtime):
                 if folder.machine_id not in served:
@@ -136,19 +144,15 @@ class Outbound:
                     handles.close()
 
 
-async def _tell_relay(client: SupervisorClient, relay: RelayAddress | None) -> None:
-    try:
-        await client.set_relay(relay)
-    except SupervisorError as error:
-        # One that an earlier version left behind, which lives as long as its machines: what it can do goes on.
-        _log.warning("header rules and egress proxies have no effect before all sandboxes of now have ended: %s", error)
+async def _tell(order: Awaitable[None], what: str) -> None:
+    """Give an order that a supervisor of an earlier version does not know.
 
-
-async def _tell_edge_port(client: SupervisorClient, port: int | None) -> None:
+    Such a one lives as long as the machines it serves: what it can do goes on.
+    """
     try:
-        await client.set_edge_port(port)
+        await order
     except SupervisorError as error:
-        _log.warning("sandboxes cannot reach ports by name before all sandboxes of now have ended: %s", error)
+        _log.warning("%s before all sandboxes of now have ended: %s", what, error)
 
 
 def _write_rules(folder: RuntimeFolder, policy: NetworkPolicy) -> None:
