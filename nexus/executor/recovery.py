@@ -14,7 +14,7 @@ from typing import Final
 from nexus.executor.calling import double_removed
 from nexus.model.changes import Verb
 from nexus.model.diagnostics import Diagnostic, warning
-from nexus.model.state import Intent, State
+from nexus.model.state import Intent, ResourceRecord, State
 from nexus.providers.base import LEASE_SECONDS, Found, Provider
 from nexus.stores.entries import Done, Entry, Failed
 from nexus.stores.fold import fold
@@ -49,26 +49,47 @@ async def recover(provider: Provider, state: State, now: datetime) -> Recovered:
     diagnostics = [_may_have_run(intent) for intent in state.pending if intent.verb in _MAY_HAVE_RUN]
     entries.extend(_closed(intent) for intent in state.pending if intent.verb != Verb.CREATE)
     for intent in creates:
-        kept, doubles = _sorted_out(intent, found.get(intent.key, ()))
+        made_since = _made_since(intent, state)
+        kept, doubles = _sorted_out(intent, found.get(intent.key, ()), made_since)
         for double in doubles:
             await provider.discard(intent, double)
             diagnostics.append(double_removed(intent, double.id))
-        for entry, diagnostic in _decision(intent, kept, now):
+        for entry, diagnostic in _decision(
+            intent, kept, now, is_over=made_since is not None and bool(found.get(intent.key))
+        ):
             entries.append(entry)
             if diagnostic is not None:
                 diagnostics.append(diagnostic)
     return Recovered(fold(state, entries), tuple(diagnostics))
 
 
-def _sorted_out(intent: Intent, found: Sequence[Found]) -> tuple[Found | None, Sequence[Found]]:
-    """The one to keep (the oldest), and those that are too many."""
+def _made_since(intent: Intent, state: State) -> ResourceRecord | None:
+    """What a later create has made at the same address, because this one had not turned up by then."""
+    current = state.resources.get(intent.address)
+    if current is None or current.uid == intent.uid:
+        return None
+    try:
+        is_later = datetime.fromisoformat(current.created_at) > datetime.fromisoformat(intent.started_at)
+    except ValueError:
+        return None
+    return current if is_later else None
+
+
+def _sorted_out(
+    intent: Intent, found: Sequence[Found], made_since: ResourceRecord | None
+) -> tuple[Found | None, Sequence[Found]]:
+    """The one to keep (the oldest), and those that are too many: all of them, where another one is in their place."""
     if intent.draft is None:
         return None, ()
+    if made_since is not None:
+        return None, [item for item in found if item.id != made_since.id]
     whole = [item for item in found if item.complete]
     return (whole[0], whole[1:]) if whole else (None, ())
 
 
-def _decision(intent: Intent, kept: Found | None, now: datetime) -> Iterator[tuple[Entry, Diagnostic | None]]:
+def _decision(
+    intent: Intent, kept: Found | None, now: datetime, *, is_over: bool
+) -> Iterator[tuple[Entry, Diagnostic | None]]:
     if kept is not None and intent.draft is not None:
         record = replace(
             intent.draft,
@@ -78,7 +99,7 @@ def _decision(intent: Intent, kept: Found | None, now: datetime) -> Iterator[tup
             expires_at=kept.expires_at,
         )
         yield Done(key=intent.key, record=record), _adopted(intent, kept)
-    elif intent.draft is None:  # what is in no state, such as a catalogue template: observing it is enough
+    elif is_over or intent.draft is None:  # of what is in no state, such as a catalogue template, nothing is kept
         yield _closed(intent), None
     elif _is_past(intent, now):
         yield _closed(intent), _forgotten(intent)

@@ -61,15 +61,22 @@ def _without_used_setups(request: PlanRequest, going: list[Decision]) -> list[De
 def leftovers(request: PlanRequest, chosen: Collection[Address] | None) -> list[Decision]:
     """Old incarnations whose replacement exists already."""
     return [
-        _removal(request, record, "left over from a replacement")
+        _removal(request, record, "left over from a replacement", lives_on=_is_current(request, record))
         for record in request.state.deposed
         if chosen is None or record.address in chosen
     ]
 
 
-def _removal(request: PlanRequest, record: ResourceRecord, cause: str) -> Decision:
+def _is_current(request: PlanRequest, record: ResourceRecord) -> bool:
+    """Whether a current record is about the very same object, so that it must not go."""
+    current = request.state.resources.get(record.address)
+    return current is not None and current.id == record.id
+
+
+def _removal(request: PlanRequest, record: ResourceRecord, cause: str, *, lives_on: bool = False) -> Decision:
     situation = situation_of(record, request.observation)
-    forget = record.address.kind in _WITHOUT_OBJECT or (bool(situation.missing) and not situation.remains)
+    is_gone = bool(situation.missing) and not situation.remains
+    forget = record.address.kind in _WITHOUT_OBJECT or is_gone or lives_on
     if not forget and not request.options.destroy and (place := _let_go(request, record.address)):
         return Decision(
             address=record.address,

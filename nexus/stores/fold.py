@@ -99,8 +99,9 @@ class Folding:
             return
         current = self._resources.get(record.address)
         if current is not None and current.uid != record.uid:
-            self._deposed[current.uid] = current
             self._address_of.pop(current.uid, None)
+            if current.id != record.id:  # what has its name from its address is the same object under a new uid
+                self._deposed[current.uid] = current
         self._resources[record.address] = record
         self._address_of[record.uid] = record.address
 

@@ -105,3 +105,30 @@ async def test_when_nothing_can_be_seen_nothing_is_decided() -> None:
 
     with pytest.raises(ProviderError):
         await recover(Blind(FakeCloud(), CLOCK), PENDING, NOW)
+
+
+def made_after(id: str, seconds: int) -> State:
+    current = replace(make_record(WEB, "later"), id=id, created_at=timestamp(NOW + timedelta(seconds=seconds)))
+    return replace(PENDING, resources={WEB: current})
+
+
+async def test_what_turns_up_after_another_was_made_in_its_place_is_removed() -> None:
+    cloud = cloud_with("late")
+    state, codes = await recovered(made_after("sbx", 60), cloud)
+    assert (state.resources[WEB].id, state.deposed, state.pending) == ("sbx", (), ())
+    assert cloud.things == {}
+    assert codes == ["double-removed"]
+
+
+async def test_what_turns_up_in_the_place_of_an_older_one_is_its_replacement() -> None:
+    state, _ = await recovered(made_after("old", -60), cloud_with("sbx"))
+    assert (state.resources[WEB].id, [record.id for record in state.deposed]) == ("sbx", ["old"])
+
+
+async def test_one_object_under_two_creates_is_never_removed() -> None:
+    """A template or a volume has its name from its address, so a later create answers with the same object."""
+    for seconds in (60, -60):
+        cloud = cloud_with("same")
+        state, _ = await recovered(made_after("same", seconds), cloud)
+        assert (state.resources[WEB].id, state.deposed, state.pending) == ("same", (), ())
+        assert list(cloud.things) == ["same"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from nexus.model.observation import Presence
@@ -37,3 +39,10 @@ def test_taking_in_what_is_out_there_does_not_forget_what_is_left(world: World) 
 def test_what_is_wholly_gone_is_only_forgotten(world: World) -> None:
     world.find_as("template.tool", Presence.GONE)
     assert verbs(world.plan("{}")) == ["forget template.tool"]
+
+
+def test_a_leftover_that_is_the_current_object_under_another_uid_is_forgotten(world: World) -> None:
+    world.presences.clear()
+    current = world.record("template.tool")
+    world.state = replace(world.state, deposed=(replace(current, uid="former"),))
+    assert verbs(world.plan(TEMPLATE)) == ["forget template.tool"]
