@@ -15,10 +15,11 @@ from nexus.kinds.shared_setup import SetupSpec
 from nexus.model.changes import Verb
 from nexus.model.state import ResourceRecord
 from nexus.model.values import Value
-from nexus.providers.base import LEASE_SECONDS, Call, Result
+from nexus.providers.base import LEASE_SECONDS, Call, ProviderError, Result
 from nexus.providers.e2b.jobs import new_token
+from nexus.providers.e2b.released import is_in_use, kept_for_released, made_from
 from nexus.providers.e2b.sandbox import SandboxHandler, lifecycle
-from nexus.providers.e2b.template import delete_template
+from nexus.providers.e2b.template import delete_template, find_build
 from nexus.providers.e2b.world import World, record_of, spec_of, unsupported
 from nexus.providers.recording import record_after
 
@@ -39,10 +40,20 @@ class SetupHandler:
             case Verb.RECORD:
                 return Result(record_after(call))
             case Verb.DELETE:
-                deleted = await delete_template(self._world, _whole_template(record_of(call)), str(call.address))
-                return Result(None, unchanged=not deleted)
+                return await self._delete(call)
             case _:
                 raise unsupported(call)
+
+    async def _delete(self, call: Call) -> Result:
+        name = _whole_template(record_of(call))
+        try:
+            deleted = await delete_template(self._world, name, str(call.address))
+        except ProviderError as problem:
+            found = await find_build(self._world, name, "") if is_in_use(problem) else None
+            if found is None:
+                raise
+            return await kept_for_released(self._world, call, made_from(found.template_id), problem)
+        return Result(None, unchanged=not deleted)
 
     async def _make(self, call: Call) -> Result:
         """Once for these inputs: the snapshot that is there already, whoever made it, is as good as a new one."""

@@ -44,6 +44,7 @@ from nexus.providers.base import Call, Certainty, ProviderError, Result
 from nexus.providers.e2b import errors
 from nexus.providers.e2b.inside import ROOT
 from nexus.providers.e2b.output import TAIL_LINES
+from nexus.providers.e2b.released import is_in_use, kept_for_released, made_from
 from nexus.providers.e2b.rest import answer, confirm
 from nexus.providers.e2b.sandbox import packages
 from nexus.providers.e2b.world import World, record_of, spec_of, unsupported
@@ -168,7 +169,13 @@ class TemplateHandler:
         return Result(record_after(call))
 
     async def _delete(self, call: Call) -> Result:
-        deleted = await delete_template(self._world, record_of(call).id, str(call.address))
+        template_id = record_of(call).id
+        try:
+            deleted = await delete_template(self._world, template_id, str(call.address))
+        except ProviderError as problem:
+            if not is_in_use(problem):
+                raise
+            return await kept_for_released(self._world, call, made_from(template_id), problem)
         return Result(None, unchanged=not deleted)
 
 

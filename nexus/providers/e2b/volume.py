@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from e2b.exceptions import VolumeException
 
 from nexus.kinds.volume import VolumeSpec
@@ -9,8 +11,12 @@ from nexus.model.changes import Verb
 from nexus.model.values import Value
 from nexus.providers.base import Call, Result
 from nexus.providers.e2b.errors import status_of
+from nexus.providers.e2b.released import kept_for_released, mounts
 from nexus.providers.e2b.world import World, record_of, spec_of, unsupported
 from nexus.providers.recording import record_after
+
+_IN_USE: Final = (400, 409)
+"""Statuses that may mean that a sandbox mounts it."""
 
 
 class VolumeHandler:
@@ -24,12 +30,21 @@ class VolumeHandler:
             case Verb.CREATE:
                 return await self._create(call)
             case Verb.DELETE:
-                destroyed = await self._world.connection.client.AsyncVolume.destroy(record_of(call).id)
-                return Result(None, unchanged=not destroyed)
+                return await self._delete(call)
             case Verb.RECORD:
                 return Result(record_after(call))
             case _:
                 raise unsupported(call)
+
+    async def _delete(self, call: Call) -> Result:
+        record = record_of(call)
+        try:
+            destroyed = await self._world.connection.client.AsyncVolume.destroy(record.id)
+        except VolumeException as problem:
+            if status_of(problem) not in _IN_USE:
+                raise
+            return await kept_for_released(self._world, call, mounts(str(record.outputs.get("name"))), problem)
+        return Result(None, unchanged=not destroyed)
 
     async def _create(self, call: Call) -> Result:
         """Make a volume. Its name is its only mark, so one of this name is the one that an earlier try made."""
