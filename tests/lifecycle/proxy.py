@@ -34,16 +34,18 @@ class Requests:
         self._known = threading.Event()
         self._pid = 0
         self.seen: list[str] = []
+        self.heads: list[bytes] = []
 
     def aim(self, pid: int) -> None:
         """Say whom to kill."""
         self._pid = pid
         self._known.set()
 
-    def begun(self, line: str) -> bool:
+    def begun(self, head: bytes) -> bool:
         """Note a request; whether it is the chosen one."""
         with self._lock:
-            self.seen.append(line)
+            self.heads.append(head)
+            self.seen.append(head.split(b"\r\n", 1)[0].decode("latin-1"))
             return len(self.seen) == self._count
 
     def is_time(self, moment: Moment) -> bool:
@@ -113,7 +115,7 @@ class _Connection:
 
     def _carry(self, head: bytes, stream: IO[bytes]) -> bool:
         """Carry one request; whether it was the last."""
-        chosen = self._requests.begun(head.split(b"\r\n", 1)[0].decode("latin-1"))
+        chosen = self._requests.begun(head)
         if chosen and self._requests.is_time(Moment.BEFORE):
             return True
         self._is_chosen = chosen
