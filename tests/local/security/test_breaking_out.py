@@ -13,6 +13,7 @@ from tests.local.security.conftest import Scene
 pytestmark = pytest.mark.engine
 
 DENIED = {"EPERM", "EACCES", "ENOSYS", "ENOENT", "EINVAL", "EROFS", "ENODEV", "EOPNOTSUPP", "ENXIO", "ENOTBLK"}
+_LOOPBACKS = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 
 
 def test_no_file_of_the_host_can_be_found(scene: Scene) -> None:
@@ -105,14 +106,33 @@ def test_sockets_of_the_host_are_out_of_reach(scene: Scene) -> None:
     host = scene.host
     assert scene.tries("abstract", host.abstract) == "ECONNREFUSED"
     api, edge = (int(url.rsplit(":", 1)[1]) for url in (scene.endpoint.api_url, scene.endpoint.sandbox_url))
-    addresses = ["127.0.0.1", "127.0.0.2", "::1", "::ffff:127.0.0.1", "0.0.0.0", "127.77.0.1", "169.254.169.254"]
+    addresses = [*_LOOPBACKS, "127.0.0.2", "0.0.0.0", "127.77.0.1", "169.254.169.254"]
     for address in [*addresses, *([host.address] if host.address else [])]:
-        for port in (host.port, api, edge):
+        for port in (host.port, api, *([] if address in _LOOPBACKS else [edge])):
             assert not scene.tries("connect", address, port).startswith("ok"), (address, port)
     for folder in ("/run", "/tmp", "/var/run"):
         assert scene.root(f"find {folder} -type s") == ""
     if scene.tier != "rootless1":
         assert scene.tries("raw") in ("ok None", "EPERM")
+
+
+def test_the_edge_gives_a_sandbox_no_more_than_it_gives_the_world(scene: Scene) -> None:
+    """It is the one thing on the host's loopback that sandboxes reach: for the names of their ports."""
+    edge, victim = scene.endpoint.sandbox_url.rsplit(":", 1)[1], scene.victim.sandbox_id
+
+    def status_of(path: str, *headers: str) -> str:
+        told = " ".join(f"-H '{header}'" for header in headers)
+        return scene.root(f"curl -s -o /dev/null -w '%{{http_code}}' {told} http://127.0.0.1:{edge}{path}")
+
+    envd = f"Host: 49983-{victim}.localhost"
+    for path in ("/envs", "/files?path=/etc/passwd", "/files?path=/etc/passwd&signature=v1_x"):
+        assert status_of(path, envd) == "401"
+    assert status_of("/init", envd) == "404"
+    own_token = f"X-Access-Token: {scene.attacker._envd_access_token}"
+    assert status_of("/envs", envd, own_token) == "401"
+    assert status_of("/envs", f"E2b-Sandbox-Id: {victim}", "E2b-Sandbox-Port: 49983", own_token) == "401"
+    for path in ("/", "/sandboxes", "/nexus/status", "/v2/sandboxes"):
+        assert status_of(path) == "400"
 
 
 def test_another_sandbox_is_only_reached_by_its_forward(scene: Scene) -> None:
