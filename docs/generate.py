@@ -9,6 +9,7 @@ from pathlib import Path
 from nexus.cli.reference import commands_reference
 from nexus.expressions.functions import CEL_FUNCTIONS, FUNCTIONS
 from nexus.kinds.definitions import DEFINITIONS
+from nexus.render.explanations import explanations, introductions
 from nexus.schema import reference
 
 FOLDER = Path(__file__).parent
@@ -30,6 +31,15 @@ def catalogue_table() -> str:
     return "".join(lines)
 
 
+def errors_pages() -> str:
+    parts: list[str] = []
+    for group, words in introductions().items():
+        pages = [item for item in explanations() if item.group == group]
+        listed = ", ".join(f"[`{item.code}`](#{item.code})" for item in pages)
+        parts += [f"## {group}", words, listed, *(f"### {item.code}\n\n{item.text.strip()}" for item in pages)]
+    return "\n\n".join(parts) + "\n"
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "keys": reference.sections_table,
     "import": lambda: reference.list_table("import"),
@@ -47,6 +57,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "catalogue": catalogue_table,
     "functions": functions_table,
     "commands": commands_reference,
+    "errors": errors_pages,
 }
 
 

@@ -69,6 +69,11 @@ def console(look: Look, *, stderr: bool = False, width: int | None = None, file:
     )
 
 
+def wrapping_width(console: Console) -> int | None:
+    """Where lines are broken by us; None where they are left whole, for other programs to read."""
+    return console.width if console.is_terminal else None
+
+
 def print_texts(console: Console, texts: Iterable[Text]) -> None:
     """Prints many texts, each on lines of its own.
 

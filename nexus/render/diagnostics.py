@@ -9,7 +9,11 @@ from rich.console import Console
 from rich.text import Text
 
 from nexus.model.diagnostics import Diagnostic, Severity, SourceRange
+from nexus.render.console import wrapping_width
+from nexus.render.explanations import explanations
 from nexus.render.values import plural
+
+_CODES_NAMED = 3
 
 ReadSource = Callable[[str], Sequence[str] | None]
 """Lines of a file of the project, or None when it can't be read."""
@@ -22,11 +26,16 @@ def print_diagnostics(console: Console, diagnostics: Sequence[Diagnostic], read_
     errors = sum(1 for item in diagnostics if item.severity is Severity.ERROR)
     if errors > 1:
         console.print(Text(f"{plural(errors, 'error')} in all", style="error"))
+    if explained := _explained(diagnostics):
+        console.print(Text(f"More about {'this' if len(explained) == 1 else 'these'}: ", style="faint"), end="")
+        console.print(Text("; ".join(f"nexus explain {code}" for code in explained), style="hint"))
 
 
-def wrapping_width(console: Console) -> int | None:
-    """Where lines are broken by us; None where they are left whole, for other programs to read."""
-    return console.width if console.is_terminal else None
+def _explained(diagnostics: Sequence[Diagnostic]) -> list[str]:
+    """The first codes of these that have a page, errors before warnings."""
+    ordered = sorted(diagnostics, key=lambda item: item.severity is not Severity.ERROR)
+    known = {item.code for item in explanations()}
+    return [code for code in dict.fromkeys(item.code for item in ordered) if code in known][:_CODES_NAMED]
 
 
 def diagnostic_text(diagnostic: Diagnostic, read_source: ReadSource, width: int | None = None) -> Text:

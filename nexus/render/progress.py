@@ -26,7 +26,8 @@ from nexus.model.events import (
     Outcome,
     PlanReady,
 )
-from nexus.render.diagnostics import ReadSource, diagnostic_text, wrapping_width
+from nexus.render.console import wrapping_width
+from nexus.render.diagnostics import ReadSource, diagnostic_text
 from nexus.render.plan import print_plan
 from nexus.render.summary import summary_text
 from nexus.render.tail import Tail

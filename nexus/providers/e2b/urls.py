@@ -30,6 +30,6 @@ async def url_of(connection: Connection, sandbox_id: str, port: int) -> str:
             "no-forward",
             f"The local engine gave no URL for port {port}",
             detail=f"It answered with HTTP {response.status_code}.",
-            hint="«nexus local restart» starts an engine of this version of nexus",
+            hint="«nexus local stop» and «nexus local start» begin an engine of this version of nexus",
         )
     return url
