@@ -94,3 +94,11 @@ def test_instances_that_say_the_same_are_told_once() -> None:
     text = plan_markdown(plan(changes, ()))
     assert "sandbox.worker × 50" in text
     assert text.count("<details>") == 1
+
+
+def test_even_names_of_any_length_leave_it_short_enough() -> None:
+    changes = tuple(
+        change(Address("sandbox", "web", f"{n}{'`' * 5000}"), Action.CREATE, f"cause {n} {'#' * 5000}", data_loss=True)
+        for n in range(400)
+    )
+    assert len(plan_markdown(plan(changes, ()))) <= LIMIT

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections import defaultdict
 from html import escape
 
 from nexus.model.changes import Change
@@ -80,21 +81,26 @@ def _legend(picture: Picture) -> str:
 
 
 def _data(picture: Picture) -> Json:
+    needs: dict[str, list[str]] = defaultdict(list)
+    needed_by: dict[str, list[str]] = defaultdict(list)
+    for edge in picture.edges:
+        needs[edge.dependant].append(edge.needed)
+        needed_by[edge.needed].append(edge.dependant)
     return {
         "planned": picture.plan is not None,
-        "nodes": [_node(node, picture) for node in picture.nodes],
+        "nodes": [_node(node, needs[node.id], needed_by[node.id]) for node in picture.nodes],
         "diagnostics": [_diagnostic(item) for item in picture.diagnostics],
     }
 
 
-def _node(node: Node, picture: Picture) -> Json:
+def _node(node: Node, needs: list[str], needed_by: list[str]) -> Json:
     return {
         "id": node.id,
         "address": str(node.address),
         "critical": node.critical,
         "members": [_member(member) for member in node.members],
-        "needs": [edge.needed for edge in picture.edges if edge.dependant == node.id],
-        "needed_by": [edge.dependant for edge in picture.edges if edge.needed == node.id],
+        "needs": needs,
+        "needed_by": needed_by,
     }
 
 
