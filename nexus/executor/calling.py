@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from nexus.executor.clock import Clock, sleep_unless, within
@@ -12,7 +12,8 @@ from nexus.executor.pacing import Limits, Pace, Random, RetryBudget, backoff, la
 from nexus.kinds.durations import format_duration
 from nexus.model.changes import Operation, Verb
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error, warning
-from nexus.model.state import Intent, State
+from nexus.model.observation import Presence
+from nexus.model.state import Intent, ResourceRecord, State
 from nexus.planning.limits import limit_name
 from nexus.providers.base import Call, Certainty, Gone, LimitReached, Provider, ProviderError, Result, TooFast
 from nexus.providers.recording import record_after
@@ -77,6 +78,15 @@ class Caller:
         except TimeoutError:
             failure = ProviderError(_too_slow(call.operation), Certainty.UNKNOWN)
             raise CallFailedError(failure, in_doubt=True) from None
+
+    async def has_ended(self, record: ResourceRecord, state: State) -> bool:
+        """Whether an object is known to be gone; False where that can't be seen."""
+        alone = replace(state, resources={record.address: record}, deposed=(), pending=())
+        try:
+            seen = (await self.provider.observe(alone, {})).records.get(record.uid)
+        except ProviderError:
+            return False
+        return seen is not None and seen.presence in (Presence.GONE, Presence.EXPIRED)
 
     async def make(self, call: Call, intent: Intent, state: Callable[[], State]) -> Result:
         """Raises CallFailedError when it can't be made. ``state`` tells the provider whose objects to look for."""

@@ -146,7 +146,10 @@ class Performer:
         return await self._effect(call, intent, resolved)
 
     async def _create(self, operation: Operation, resolved: Resolved) -> Ending:
-        """An open create of the same thing is made again with the same key, and so answers with what is there."""
+        """An open create of the same thing is made again with the same key, and so answers with what is there.
+
+        The answer may be what has ended since: then it is made once more, and anew.
+        """
         body = _body(resolved, operation.unit)
         same = (item for item in self._folding.pending(operation.address) if item.verb == Verb.CREATE)
         earlier = next((item for item in same if item.body == body), None)
@@ -154,7 +157,12 @@ class Performer:
         call = self._call(operation, key, uid, None, resolved)
         draft = None if operation.address.kind in UNRECORDED else _owned(record_after(call), resolved)
         intent = Intent(key=key, address=operation.address, verb=Verb.CREATE, uid=uid, body=body, draft=draft)
-        return await self._effect(call, intent, resolved)
+        ending = await self._effect(call, intent, resolved)
+        made = self._folding.incarnation(operation.address, uid)
+        if earlier is None or made is None or not await self._caller.has_ended(made, self._folding.state()):
+            return ending
+        await self._close(Done(key=key, removed=uid))
+        return await self._create(operation, resolved)
 
     async def _take_in(self, call: Call, intent: Intent, resolved: Resolved) -> Ending:
         """What is only to be remembered: it changes nothing out there, and so needs no intent in the journal."""

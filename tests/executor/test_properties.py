@@ -7,17 +7,18 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexus.executor import Limits
 from nexus.model.events import OperationFinished, OperationStarted, Outcome
 from nexus.model.state import State
-from nexus.providers import Certainty
+from nexus.providers import Call, Certainty
 from nexus.stores import Entry, Header, Journal, JournalContents
 from tests.fakes.bench import FRESH, Bench
 from tests.fakes.clock import ManualClock
-from tests.fakes.cloud import Fault, Faults, failing
+from tests.fakes.cloud import FakeProvider, Fault, Faults, Thing, failing
 from tests.fakes.desired import NoFiles, Wanted, World, sandbox
 from tests.fakes.files import Crash
 
@@ -201,6 +202,37 @@ def test_after_any_prefix_of_the_journal_the_next_run_converges(world: World, pr
         assert len(bench.memory.entries) <= prefix
         await bench.apply(world)
         check_converged(bench, world, await bench.state())
+
+    clock = ManualClock()
+    bench = Bench(clock)
+    simulate(story(), clock)
+
+
+def test_a_repeated_create_whose_answer_has_ended_since_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server may answer a key that it knows with what it made then, whatever became of that."""
+    answers: dict[str, Thing] = {}
+    create = FakeProvider._create
+
+    def replaying(provider: FakeProvider, call: Call) -> Thing:
+        if call.key not in answers:
+            answers[call.key] = create(provider, call)
+        return answers[call.key]
+
+    monkeypatch.setattr(FakeProvider, "_create", replaying)
+    world = World([Wanted(sandbox("a"), commands=("x",))])
+
+    async def story() -> None:
+        state = await bench.state()
+        executor = bench.start()
+        executor._journal = LosingJournal(bench.memory.backend().journal, 1)
+        with suppress(Crash, BaseExceptionGroup):
+            await executor.run(world.plan(state), state, world.resolve, NoFiles())
+        assert len(bench.cloud.things) == 1
+        bench.cloud.things.clear()
+        result = await bench.apply(world)
+        assert result.succeeded, result.diagnostics
+        check_converged(bench, world, await bench.state())
+        assert len(answers) == 2
 
     clock = ManualClock()
     bench = Bench(clock)
