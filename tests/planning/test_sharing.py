@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from nexus.model.addresses import Address
 from nexus.model.changes import Plan, Verb
 from nexus.model.observation import Observed, Presence
 from nexus.model.values import Sensitive
+from nexus.planning import moved
 from tests.fakes.applier import World, assert_order
 
 
@@ -97,3 +99,16 @@ def test_secrets_stay_out_of_what_is_shared() -> None:
     assert setup.attributes["env_vars"] == {}
     steering = manifest(3, 'packages: {pip: [six]}, env_vars: {PIP_INDEX_URL: "${{ secrets.KEY }}"}')
     assert verbs(World(secrets={"KEY": Sensitive("geheim")}).apply(steering), "setup.w") == []
+
+
+def test_a_shared_setup_goes_where_its_block_goes() -> None:
+    world = World()
+    world.apply(manifest(3))
+    moves = {Address("sandbox", "w"): Address("sandbox", "v")}
+    world.state = moved(world.state, moves)
+    assert world.record("setup.v").attributes["name"] == "nexus-setup--demo--default--w", "E2B knows it by that"
+    renamed = manifest(3).replace("w:", "v:")
+    assert not any(item.verb is Verb.DELETE for item in world.apply(renamed).operations)
+    assert world.plan(renamed).is_empty
+    world.apply(renamed, destroy=True)
+    assert world.state.is_empty
