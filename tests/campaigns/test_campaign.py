@@ -87,6 +87,7 @@ class Campaign:
             self.counts["failed"] += 1
             story = "\n  ".join(player.story)
             self.failures.append(f"seed {seed}, {player.scenario.folder}:\n  {story}\n{failure}\n{player.draft.text()}")
+            sys.stderr.write(f"{self.failures[-1]}\n")
             player.scenario.clean_up()
             return False
         finally:
