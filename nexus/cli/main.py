@@ -30,6 +30,7 @@ COMMANDS = {
     "list": ("nexus.cli.list", "List sandboxes"),
     "exec": ("nexus.cli.exec", "Run a command or code in a sandbox"),
     "logs": ("nexus.cli.logs", "Show the logs of a sandbox"),
+    "shell": ("nexus.cli.shell", "Open a terminal in a sandbox"),
     "upload": ("nexus.cli.upload", "Copy files of this machine into a sandbox"),
     "download": ("nexus.cli.download", "Copy files of a sandbox to this machine"),
     "stop": ("nexus.cli.stop", "Pause a sandbox; its memory and files are kept"),

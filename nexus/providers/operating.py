@@ -213,5 +213,6 @@ class Operator(Protocol):
         rows: int,
         user: str = "user",
         working_dir: str | None = None,
+        env_vars: Mapping[str, str] | None = None,
     ) -> Terminal:
         """Open an interactive shell; what it writes is handed to ``on_data``."""

@@ -211,12 +211,14 @@ class E2BOperator:
         rows: int,
         user: str = "user",
         working_dir: str | None = None,
+        env_vars: Mapping[str, str] | None = None,
     ) -> _Terminal:
         inside = await self._open(sandbox_id)
+        await _told(inside.receipt(), sandbox_id)
         size = PtySize(rows=rows, cols=columns)
-        handle = await _told(
-            inside.sandbox.pty.create(size, on_data, user=user, cwd=working_dir, timeout=0), sandbox_id
-        )
+        variables = dict(env_vars or {})
+        opening = inside.sandbox.pty.create(size, on_data, user=user, cwd=working_dir, envs=variables, timeout=0)
+        handle = await _told(opening, sandbox_id)
         return _Terminal(inside, handle)
 
     @property
