@@ -28,6 +28,8 @@ COMMANDS = {
     "state": ("nexus.cli.state", "Look into the state, or mend it"),
     "import": ("nexus.cli.importing", "Take over a live sandbox that nexus did not make"),
     "list": ("nexus.cli.list", "List sandboxes"),
+    "status": ("nexus.cli.status", "Show one sandbox in detail"),
+    "top": ("nexus.cli.top", "Show what sandboxes use, as it goes"),
     "exec": ("nexus.cli.exec", "Run a command or code in a sandbox"),
     "logs": ("nexus.cli.logs", "Show the logs of a sandbox"),
     "shell": ("nexus.cli.shell", "Open a terminal in a sandbox"),

@@ -108,6 +108,32 @@ class Contents:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a look into a running sandbox tells. Versions and counts are None where there is no such thing.
+
+    ``env_names`` are the variables that its commands see, without those of every shell; never their values.
+    """
+
+    executions: Executions
+    bytes_sent: int
+    bytes_received: int
+    home: str
+    python_version: str | None
+    pip_packages: int | None
+    node_version: str | None
+    env_names: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkRules:
+    """Which destinations a sandbox may reach; ``internet`` is false where everything else is denied."""
+
+    internet: bool
+    allow: Sequence[str]
+    deny: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
     """A file that was written; ``mode`` holds its permissions."""
 
@@ -155,11 +181,20 @@ class Operator(Protocol):
 
     async def usage(self, sandbox_id: str, *, since: datetime | None = None) -> Sequence[Usage]: ...
 
+    async def measure(self, sandbox_ids: Sequence[str]) -> Mapping[str, Usage]:
+        """The newest usage of many at once, by id; those of which nothing is known yet are left out."""
+
     async def executions(self, sandbox_id: str) -> Executions:
         """What nexus ran in a running sandbox so far."""
 
     async def contents(self, sandbox_id: str) -> Contents:
         """What is lost when a running sandbox is deleted. Counts every file on its disk, which may take a moment."""
+
+    async def surroundings(self, sandbox_id: str, *, user: str = "user") -> Surroundings:
+        """What commands of ``user`` find in a running sandbox, and what nexus ran in it."""
+
+    async def network(self, sandbox_id: str) -> NetworkRules:
+        """The rules of its network as they are now."""
 
     async def pause(self, sandbox_id: str) -> bool:
         """Stop it, keeping memory and disk. False when it was paused already."""

@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import select
 import signal
-import struct
-import subprocess
-import termios
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -21,79 +11,12 @@ from e2b import Sandbox
 
 from nexus.cli.terminal import Escape
 from tests.cli.conftest import Nexus
-
-
-@dataclass
-class Seat:
-    """A terminal, and the process that runs on it."""
-
-    master: int
-    slave: int
-    process: subprocess.Popen[bytes]
-    before: list[Any]
-    seen: bytearray = field(default_factory=bytearray)
-
-    def type(self, text: str) -> None:
-        os.write(self.master, text.encode())
-
-    def resize(self, columns: int, rows: int) -> None:
-        _set_size(self.master, columns, rows)
-        self.process.send_signal(signal.SIGWINCH)
-
-    def until(self, text: str, seconds: float = 40) -> None:
-        """Read until ``text`` is on the screen. What was read before does not count again."""
-        deadline = time.monotonic() + seconds
-        while text.encode() not in self.seen:
-            assert time.monotonic() < deadline, f"{text!r} did not come: {bytes(self.seen)!r}"
-            if select.select([self.master], [], [], 0.2)[0]:
-                self.seen += os.read(self.master, 65_536)
-        del self.seen[: self.seen.index(text.encode()) + len(text)]
-
-    def ended(self) -> int:
-        """Its exit code, and the terminal has to be as it was before."""
-        deadline = time.monotonic() + 60
-        while self.process.poll() is None:
-            assert time.monotonic() < deadline, bytes(self.seen)
-            if select.select([self.master], [], [], 0.1)[0]:
-                self.seen += os.read(self.master, 65_536)
-        while select.select([self.master], [], [], 0)[0]:
-            self.seen += os.read(self.master, 65_536)
-        assert termios.tcgetattr(self.slave) == self.before
-        return self.process.returncode
-
-
-@contextmanager
-def seated(nexus: Nexus, *arguments: str) -> Iterator[Seat]:
-    master, slave = pty.openpty()
-    _set_size(master, 100, 30)
-    process = subprocess.Popen(
-        nexus.command("shell", *arguments),
-        cwd=nexus.folder,
-        env=nexus.environment({"TERM": "no-such-terminal"}),
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    )
-    seat = Seat(master, slave, process, termios.tcgetattr(slave))
-    try:
-        yield seat
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        os.close(master)
-        os.close(slave)
-
-
-def _set_size(descriptor: int, columns: int, rows: int) -> None:
-    fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+from tests.cli.seats import seated
 
 
 @pytest.mark.engine
 def test_a_shell_has_a_real_terminal_of_the_size_of_this_one(shared: Nexus) -> None:
-    with seated(shared, "web") as seat:
+    with seated(shared, "shell", "web") as seat:
         seat.type("echo size=$(stty size) term=$TERM stage=$STAGE in=$PWD\n")
         seat.until("size=30 100 term=xterm-256color stage=test in=/home/user")
         seat.resize(90, 20)
@@ -105,7 +28,7 @@ def test_a_shell_has_a_real_terminal_of_the_size_of_this_one(shared: Nexus) -> N
 
 @pytest.mark.engine
 def test_keys_go_to_the_shell_and_not_to_nexus(shared: Nexus) -> None:
-    with seated(shared, "web", "--user", "root", "--workdir", "/tmp") as seat:
+    with seated(shared, "shell", "web", "--user", "root", "--workdir", "/tmp") as seat:
         seat.type("echo me=$(id -un) in=$PWD; sleep 1000\n")
         seat.until("me=root in=/tmp")
         seat.type("\x03")
@@ -123,7 +46,7 @@ def test_keys_go_to_the_shell_and_not_to_nexus(shared: Nexus) -> None:
 @pytest.mark.engine
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 130), (signal.SIGINT, 130), (signal.SIGHUP, 255)])
 def test_a_signal_gives_the_terminal_back_and_ends_the_shell(number: signal.Signals, code: int, shared: Nexus) -> None:
-    with seated(shared, "web") as seat:
+    with seated(shared, "shell", "web") as seat:
         seat.type(f"exec -a marked-{number} sleep 16180\n")
         deadline = time.monotonic() + 60
         while not shared("exec", "web", "--", f"pgrep -f '[m]arked-{int(number)}'").out:
@@ -135,7 +58,7 @@ def test_a_signal_gives_the_terminal_back_and_ends_the_shell(number: signal.Sign
 
 @pytest.mark.engine
 def test_a_shell_that_does_not_answer_can_be_left(shared: Nexus) -> None:
-    with seated(shared, "web") as seat:
+    with seated(shared, "shell", "web") as seat:
         seat.type("stty -echo; echo de''af; sleep 1000\n")
         seat.until("deaf")
         seat.type("\r~.")
@@ -147,7 +70,7 @@ def test_a_shell_that_does_not_answer_can_be_left(shared: Nexus) -> None:
 def test_a_sandbox_that_goes_gives_the_terminal_back(nexus: Nexus, sdk_options: dict[str, Any]) -> None:
     nexus.write("sandboxes: {web: {template: base}}\noutputs: {id: {value: '${{ sandbox.web.id }}'}}\n")
     nexus.ok("apply", "-y")
-    with seated(nexus, "web") as seat:
+    with seated(nexus, "shell", "web") as seat:
         seat.type("echo he''re\n")
         seat.until("here")
         Sandbox.kill(nexus.ok("output", "--raw", "id").out.strip(), **sdk_options)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from nexus.providers.e2b import executions as counting
 from nexus.providers.e2b.inside import ROOT, Inside
-from nexus.providers.operating import Contents, Executions
+from nexus.providers.operating import Contents, Executions, Surroundings
 
 _CONTENTS: Final = r"""
 find / -xdev -type f 2>/dev/null | wc -l
@@ -34,3 +35,47 @@ async def contents(inside: Inside) -> Contents:
     text = await inside.check(command, user=ROOT, summary="The sandbox could not be looked into")
     count, files, disk, processes = text.strip().splitlines()
     return Contents(files=int(files), disk_used=int(disk), processes=int(processes), executions=counting.parse(count))
+
+
+_ABOUT: Final = r"""
+sed 's/:/ /' /proc/net/dev |
+  awk 'NR > 2 && $1 != "lo" { received += $2; sent += $10 } END { printf "%.0f %.0f\n", sent, received }'
+"""
+"""Bytes sent and received, without what the sandbox sent to itself."""
+
+_AS_USER: Final = r"""
+echo "$HOME"
+python3 -I -c 'import sys; print(".".join(map(str, sys.version_info[:3])))' 2>/dev/null || echo
+python3 -c 'from importlib.metadata import distributions; print(len({item.name for item in distributions()}))' \
+  2>/dev/null || echo
+node --version 2>/dev/null | sed s/^v// | grep . || echo
+compgen -e
+"""
+"""The home, versions of the languages, how many Python packages, and names of variables; never a value."""
+
+_OF_EVERY_SHELL: Final = frozenset(
+    {"_", "HOME", "HOSTNAME", "LANG", "LC_ALL", "LOGNAME", "MAIL", "OLDPWD", "PATH", "PWD", "SHELL", "SHLVL", "TERM"}
+    | {"USER"}
+)
+
+
+async def surroundings(inside: Inside, user: str) -> Surroundings:
+    """See :meth:`nexus.providers.operating.Operator.surroundings`."""
+    summary = "The sandbox could not be looked into"
+    command = f"{counting.count_command(inside.id)}\n{_ABOUT}"
+    outer, own = await asyncio.gather(
+        inside.check(command, user=ROOT, summary=summary), inside.check(_AS_USER, user=user, summary=summary)
+    )
+    count, traffic = outer.splitlines()
+    home, python, packages, node, *names = own.splitlines()
+    sent, received = traffic.split()
+    return Surroundings(
+        executions=counting.parse(count),
+        bytes_sent=int(sent),
+        bytes_received=int(received),
+        home=home,
+        python_version=python or None,
+        pip_packages=int(packages) if packages else None,
+        node_version=node or None,
+        env_names=tuple(sorted(name for name in names if name not in _OF_EVERY_SHELL)),
+    )

@@ -17,18 +17,31 @@ from e2b.exceptions import SandboxNotFoundException
 from e2b.sandbox.commands.command_handle import CommandExitException
 from e2b.sandbox_async.commands.command_handle import AsyncCommandHandle
 
+from nexus.model.values import Value
 from nexus.providers.base import ProviderError
 from nexus.providers.carrying import Carried, Incoming, OnBytes, RemoteFile, RemotePlace, RemoteTree, Shipment
-from nexus.providers.e2b import carrying, errors, looking, metadata
+from nexus.providers.e2b import carrying, errors, inspection, looking, metadata
 from nexus.providers.e2b.accounts import list_sandboxes
 from nexus.providers.e2b.inside import ROOT, Inside
 from nexus.providers.e2b.jobs import Job, collect, run_job
+from nexus.providers.e2b.network_rules import network_of
 from nexus.providers.e2b.redaction import Redactor
 from nexus.providers.e2b.rest import answer
 from nexus.providers.e2b.step import RUNNERS
 from nexus.providers.e2b.urls import url_of
 from nexus.providers.e2b.world import World
-from nexus.providers.operating import Contents, Executed, Execution, Executions, LiveSandbox, LogEntry, Usage, Written
+from nexus.providers.operating import (
+    Contents,
+    Executed,
+    Execution,
+    Executions,
+    LiveSandbox,
+    LogEntry,
+    NetworkRules,
+    Surroundings,
+    Usage,
+    Written,
+)
 
 T = TypeVar("T")
 
@@ -117,11 +130,21 @@ class E2BOperator:
             for item in found
         ]
 
+    async def measure(self, sandbox_ids: Sequence[str]) -> Mapping[str, Usage]:
+        return await _told(inspection.measure(self._world, sandbox_ids))
+
     async def executions(self, sandbox_id: str) -> Executions:
         return await _told(looking.executions(await self._open(sandbox_id)), sandbox_id)
 
     async def contents(self, sandbox_id: str) -> Contents:
         return await _told(looking.contents(await self._open(sandbox_id)), sandbox_id)
+
+    async def surroundings(self, sandbox_id: str, *, user: str = "user") -> Surroundings:
+        return await _told(looking.surroundings(await self._open(sandbox_id), user), sandbox_id)
+
+    async def network(self, sandbox_id: str) -> NetworkRules:
+        rules = network_of(await _told(self._class.get_info(sandbox_id), sandbox_id))
+        return NetworkRules(internet=bool(rules["internet"]), allow=_texts(rules["allow"]), deny=_texts(rules["deny"]))
 
     async def pause(self, sandbox_id: str) -> bool:
         self._world.sandboxes.forget(sandbox_id)
@@ -285,6 +308,10 @@ async def _told(awaited: Awaitable[T], sandbox_id: str = "") -> T:
         raise
     except Exception as problem:
         raise errors.translate(problem, sandbox_id) from problem
+
+
+def _texts(value: Value) -> Sequence[str]:
+    return [str(item) for item in value] if isinstance(value, list) else []
 
 
 def _live(info: SandboxInfo) -> LiveSandbox:
