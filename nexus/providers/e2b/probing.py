@@ -106,7 +106,7 @@ def findings(
 def _by_receipt(record: ResourceRecord, receipt: Receipt, answers: Answers) -> Iterator[tuple[str, str]]:
     if receipt.env_names and not answers.env:
         yield "env", "the file of variables was removed"
-    elif answers.env and not receipt.env_names:
+    elif answers.env and not receipt.env_names and not receipt.restored:
         yield "env", "a file of variables was put there"
     elif len(answers.env) > 1 and len(set(answers.env)) > 1:
         yield "env", "the file of variables was edited"

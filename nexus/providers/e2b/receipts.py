@@ -30,7 +30,8 @@ class Entry:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """``env_names`` are all variables ever set; those not wanted any more have to be unset. ``boot`` is the boot in
-    which the processes and the environment of ``units`` were made.
+    which the processes and the environment of ``units`` were made. ``restored``: there was none any more, and what it
+    tells was believed of the state, which does not know whether variables were set.
     """
 
     uid: str = ""
@@ -38,10 +39,18 @@ class Receipt:
     units: Mapping[str, Entry] = field(default_factory=dict)
     env_names: tuple[str, ...] = ()
     boot: str = ""
+    restored: bool = False
 
     def for_call(self, call: Call) -> Receipt:
-        """This receipt where it is about the sandbox that ``call`` means, else an empty one for it."""
-        return self if self.uid == call.uid else Receipt(uid=call.uid, address=str(call.address))
+        """This receipt where it is about the sandbox that ``call`` means, else one for it with what the state tells.
+
+        With nothing in it, the next deep look would find undone whatever else had been done.
+        """
+        if self.uid == call.uid:
+            return self
+        known = {} if call.record is None else call.record.setup
+        units = {name: Entry(digest, "") for name, digest in known.items() if digest != LOST}
+        return Receipt(uid=call.uid, address=str(call.address), units=units, restored=bool(units))
 
     def tells_done(self, call: Call) -> bool:
         """Whether the unit of ``call`` has been done already, although the record does not say so.
@@ -65,7 +74,7 @@ class Receipt:
 
     def with_units(self, units: Mapping[str, Entry]) -> Receipt:
         """The same, telling these units done."""
-        return replace(self, units=dict(units))
+        return replace(self, units=dict(units), restored=False)
 
     def to_json(self) -> str:
         return json.dumps(
@@ -76,6 +85,7 @@ class Receipt:
                 "units": {name: {"digest": entry.digest, "key": entry.key} for name, entry in self.units.items()},
                 "env_names": sorted(self.env_names),
                 "boot": self.boot,
+                **({"restored": True} if self.restored else {}),
             },
             sort_keys=True,
         )
@@ -92,6 +102,7 @@ class Receipt:
                         units={str(name): _entry(entry) for name, entry in units.items()},
                         env_names=tuple(str(name) for name in _list(rest.get("env_names"))),
                         boot=str(rest.get("boot", "")),
+                        restored=rest.get("restored") is True,
                     )
         except (ValueError, TypeError, KeyError):
             pass

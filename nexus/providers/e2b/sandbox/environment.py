@@ -29,7 +29,7 @@ async def set_env(inside: Inside, call: Call, spec: SandboxSpec, receipt: Receip
     """Make the variables of ``spec`` those of the sandbox; what it was given before and is not wanted, is unset."""
     before = call.record.attributes.get("env_vars") if call.record is not None else None
     named = {*receipt.env_names, *(before if isinstance(before, dict) else ()), *spec.env_vars}
-    after = replace(receipt.after(call, boot=inside.boot), env_names=tuple(sorted(named)))
+    after = replace(receipt.after(call, boot=inside.boot), env_names=tuple(sorted(named)), restored=False)
     await _write(inside, spec, after)
 
 
