@@ -11,7 +11,7 @@ import random
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from nexus.local.daemon import Endpoint
 from nexus.local.settings import runtime_folder
 from tests.campaigns.chaos import chaos
 from tests.campaigns.player import ROTATED, SECRET, Player
-from tests.conftest import session_engine
 from tests.lifecycle.test_secrets import forms, where
 from tests.local.engine_client import advance
 
@@ -33,13 +32,6 @@ AT_ONCE = int(os.environ.get("NEXUS_CAMPAIGN_PROJECTS", "4"))
 AFTER_ALL_LEASES = 150
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(max(300, KILLS * 30))]
-
-
-@pytest.fixture(scope="module")
-def own_engine(request: pytest.FixtureRequest) -> Iterator[Endpoint]:
-    """Its failures and its clock are not for other tests."""
-    with session_engine(request) as endpoint:
-        yield endpoint
 
 
 class Campaign:
