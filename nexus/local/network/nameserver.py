@@ -115,13 +115,15 @@ class Nameserver:
         if task is not None:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        with suppress(OSError, ValueError, TimeoutError, asyncio.IncompleteReadError):
-            while True:
-                async with asyncio.timeout(_IDLE):
-                    query = await _read_framed(reader)
-                writer.write(_framed(await self._resolve(query, _ask_by_stream)))
-                await writer.drain()
-        writer.close()
+        try:
+            with suppress(OSError, ValueError, TimeoutError, asyncio.IncompleteReadError):
+                while True:
+                    async with asyncio.timeout(_IDLE):
+                        query = await _read_framed(reader)
+                    writer.write(_framed(await self._resolve(query, _ask_by_stream)))
+                    await writer.drain()
+        finally:
+            writer.close()
 
     async def _resolve(self, query: bytes, ask: Callable[[bytes, str, int], Coroutine[None, None, bytes]]) -> bytes:
         """The answer to give. Raises ValueError for what is no query."""
