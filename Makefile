@@ -4,8 +4,9 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 NEXUS := $(BIN)/nexus
 TESTS ?= tests
+KILLS ?= 500
 
-.PHONY: fuzz quickstart check lint test schemas docs destroy-quickstart catalogue
+.PHONY: campaign fuzz quickstart check lint test schemas docs destroy-quickstart catalogue
 
 quickstart: $(BIN)/nexus ## install nexus and apply the first example on the local engine
 	$(NEXUS) -C examples/quickstart apply --local --auto-approve
@@ -28,6 +29,10 @@ test:
 
 catalogue: $(BIN)/pytest ## build every template of the catalogue, the large ones too, and use each
 	$(BIN)/pytest -m "catalogue or not catalogue" tests/catalogue
+
+campaign: $(BIN)/pytest ## play random projects against failures and kill -9, for as long as it takes to kill KILLS runs
+	NEXUS_CAMPAIGN_KILLS=$(KILLS) NEXUS_CAMPAIGN_EXAMPLES=400 NEXUS_CAMPAIGN_STEPS=50 NEXUS_CAMPAIGN_ENGINE_EXAMPLES=20 \
+	NEXUS_CAMPAIGN_ENGINE_STEPS=15 $(BIN)/pytest --capture no --timeout 7200 tests/campaigns
 
 fuzz: $(BIN)/pytest ## hold the local engine against E2B's OpenAPI documents
 	$(BIN)/python -m pip install --quiet --editable '.[dev,fuzz]'

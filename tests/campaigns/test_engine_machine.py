@@ -24,8 +24,8 @@ from tests.campaigns.player import ROTATED, SECRET, Player
 from tests.lifecycle.test_secrets import forms, where
 from tests.local.engine_client import advance
 
-EXAMPLES = int(os.environ.get("NEXUS_CAMPAIGN_ENGINE_EXAMPLES", "3"))
-STEPS = int(os.environ.get("NEXUS_CAMPAIGN_ENGINE_STEPS", "8"))
+EXAMPLES = int(os.environ.get("NEXUS_CAMPAIGN_ENGINE_EXAMPLES", "2"))
+STEPS = int(os.environ.get("NEXUS_CAMPAIGN_ENGINE_STEPS", "6"))
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(max(300, EXAMPLES * STEPS * 20))]
 
