@@ -39,6 +39,8 @@ COMMANDS = {
     "start": ("nexus.cli.start", "Make a paused sandbox run again"),
     "extend": ("nexus.cli.extend", "Set how much longer a sandbox lives"),
     "delete": ("nexus.cli.delete", "Remove sandboxes for good"),
+    "snapshot": ("nexus.cli.snapshot", "Keep what is in a sandbox, to make others from"),
+    "fork": ("nexus.cli.fork", "Make more sandboxes like one that runs"),
     "doctor": ("nexus.cli.doctor", "Say what this machine and account can do, and what mends what they can't"),
     "local": ("nexus.cli.local", "Start, stop and look after the local engine"),
 }

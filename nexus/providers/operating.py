@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from nexus.kinds.step_fields import Language
+from nexus.model.diagnostics import Diagnostic
 from nexus.providers.carrying import Carried, Incoming, OnBytes, RemoteFile, RemotePlace, RemoteTree, Shipment
 
 
@@ -134,6 +135,22 @@ class NetworkRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What sandboxes can be made from: ``id`` is what ``template:`` of a sandbox takes; ``names`` are full names."""
+
+    id: str
+    names: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forks:
+    """Ids of the new sandboxes, and why others could not be made."""
+
+    ids: Sequence[str]
+    problems: Sequence[Diagnostic]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
     """A file that was written; ``mode`` holds its permissions."""
 
@@ -195,6 +212,12 @@ class Operator(Protocol):
 
     async def network(self, sandbox_id: str) -> NetworkRules:
         """The rules of its network as they are now."""
+
+    async def snapshot(self, sandbox_id: str, name: str | None = None) -> Snapshot:
+        """Keep what is in a running sandbox, under ``name`` where one is given. The sandbox goes on."""
+
+    async def fork(self, sandbox_id: str, count: int, lifetime: int) -> Forks:
+        """Make ``count`` sandboxes of what is in a running one; each lives for so many seconds, or fails on its own."""
 
     async def pause(self, sandbox_id: str) -> bool:
         """Stop it, keeping memory and disk. False when it was paused already."""

@@ -35,9 +35,11 @@ from nexus.providers.operating import (
     Executed,
     Execution,
     Executions,
+    Forks,
     LiveSandbox,
     LogEntry,
     NetworkRules,
+    Snapshot,
     Surroundings,
     Usage,
     Written,
@@ -145,6 +147,24 @@ class E2BOperator:
     async def network(self, sandbox_id: str) -> NetworkRules:
         rules = network_of(await _told(self._class.get_info(sandbox_id), sandbox_id))
         return NetworkRules(internet=bool(rules["internet"]), allow=_texts(rules["allow"]), deny=_texts(rules["deny"]))
+
+    async def snapshot(self, sandbox_id: str, name: str | None = None) -> Snapshot:
+        await self._running(sandbox_id)
+        made = await _told(self._class.create_snapshot(sandbox_id, name=name), sandbox_id)
+        return Snapshot(id=made.snapshot_id, names=tuple(made.names))
+
+    async def fork(self, sandbox_id: str, count: int, lifetime: int) -> Forks:
+        await self._running(sandbox_id)
+        made = await _told(self._class.fork(sandbox_id, timeout=lifetime, count=count), sandbox_id)
+        return Forks(
+            ids=[item.sandbox_id for item in made if not isinstance(item, Exception)],
+            problems=[errors.translate(item, sandbox_id).diagnostic for item in made if isinstance(item, Exception)],
+        )
+
+    async def _running(self, sandbox_id: str) -> None:
+        """Raises ProviderError for a paused sandbox: what the API says of it does not tell what to do."""
+        if (await self.look(sandbox_id)).status != "running":
+            raise errors.not_running(sandbox_id)
 
     async def pause(self, sandbox_id: str) -> bool:
         self._world.sandboxes.forget(sandbox_id)
