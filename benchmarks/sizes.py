@@ -89,14 +89,25 @@ def remembering(scratch: Path) -> Iterator[dict[str, str]]:
 
 
 def measure_plans(scratch: Path, sizes: tuple[int, ...] = PLANS) -> None:
-    """With nothing made, and, where ``apply`` is not too long to wait for, with everything made."""
+    """With nothing made. What each more costs tells whether growth is linear: the program's start is no part of it."""
+    smaller: tuple[int, Measured] | None = None
     with remembering(scratch) as environment:
         for size in sizes:
             folder = scratch / f"plan-{size}"
             folder.mkdir()
             nexus_project(folder, size)
             run(["plan"], folder, environment)  # compiles what was never compiled
-            row(f"plan of {size:,} new sandboxes", run(["plan"], folder, environment), count=size)
+            found = run(["plan"], folder, environment)
+            row(f"plan of {size:,} new sandboxes", found, count=size, beside=_each_more(smaller, size, found))
+            smaller = (size, found)
+
+
+def _each_more(smaller: tuple[int, Measured] | None, size: int, found: Measured) -> str:
+    if smaller is None:
+        return ""
+    more, before = size - smaller[0], smaller[1]
+    cpu, memory = (found.cpu - before.cpu) / more * 1000, (found.peak - before.peak) / more / 1024
+    return f"each more: {cpu:.2f} ms, {memory:.0f} KiB"
 
 
 def measure_apply(scratch: Path, size: int = 1_000) -> None:
