@@ -76,9 +76,10 @@ class DriftReport:
 def drift_of(
     state: State, observation: Observation, *, graph: DesiredGraph, kinds: Kinds, now: datetime
 ) -> tuple[Drift, ...]:
-    """All drift of what the state knows, in its order."""
+    """All drift of what the state knows, by address: the order of the state is that in which an apply was done."""
     found = _Finding(state, observation, graph, kinds, now)
-    return tuple(drift for record in state.resources.values() for drift in found.of(record))
+    records = sorted(state.resources.values(), key=lambda record: (record.address.group, record.address.key or ""))
+    return tuple(drift for record in records for drift in found.of(record))
 
 
 @dataclass(frozen=True, slots=True)

@@ -299,4 +299,4 @@ def test_what_expired_is_told_from_what_was_killed(scenario: Scenario) -> None:
     scenario.apply().expect(0)
     scenario.kill("sandbox.long")
     wait_until(lambda: not scenario.live(), "the short one is over")
-    assert causes(scenario) == [("sandbox.short", "expired"), ("sandbox.long", "gone")]
+    assert causes(scenario) == [("sandbox.long", "gone"), ("sandbox.short", "expired")]

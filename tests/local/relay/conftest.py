@@ -98,7 +98,7 @@ def world() -> Iterator[World]:
         outside.files.write("/home/user/secure.pem", secure.decode())
         outside.files.write("/home/user/foreign.pem", foreign.decode())
         for arguments in ("8000", "8443 secure.pem", "8444 foreign.pem"):
-            outside.commands.run(f"python3 echo.py {arguments}", background=True)
+            outside.commands.run(f"python3 echo.py {arguments}", background=True, timeout=0)
         outside.commands.run("until curl -s localhost:8000 && curl -sk https://localhost:8444 && "
                              "curl -sk https://localhost:8443; do sleep 0.05; done")  # fmt: skip
         urls, addresses = _announce(endpoint, outside)
