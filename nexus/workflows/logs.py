@@ -57,9 +57,13 @@ async def follow_logs(
     shown: Sequence[LogEntry],
     now: datetime,
 ) -> AsyncIterator[LogEntry]:
-    """What is written after ``shown``, as it comes, until the sandbox is gone."""
+    """What is written after ``shown``, as it comes, until the sandbox is gone.
+
+    Logs outlive their sandbox, so it is asked for itself when they bring nothing new; then they are read once more.
+    """
     news = _News(shown[-1].time if shown else now)
     news.of(shown)
+    ended = False
     while True:
         try:
             with about(sandbox):
@@ -70,8 +74,24 @@ async def follow_logs(
             raise
         for entry in page:
             yield entry
-        if not page:
+        if page:
+            continue
+        if ended:
+            return
+        ended = await _is_gone(operator, sandbox)
+        if not ended:
             await asyncio.sleep(_BETWEEN_LOOKS)
+
+
+async def _is_gone(operator: Operator, sandbox: Sandbox) -> bool:
+    try:
+        with about(sandbox):
+            await operator.look(sandbox.id)
+    except DiagnosticsError as problem:
+        if problem.diagnostics[0].code == SANDBOX_NOT_FOUND:
+            return True
+        raise
+    return False
 
 
 class _News:

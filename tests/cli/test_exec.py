@@ -205,7 +205,10 @@ def test_followed_logs_go_on_until_the_sandbox_is_gone(nexus: Nexus, sdk_options
         while json.loads(process.stdout.readline())["message"].strip() != "something new":
             assert time.monotonic() < deadline
         Sandbox.kill(nexus.ok("output", "--raw", "id").out.strip(), **sdk_options)
-        process.stdout.read()
+        try:
+            process.wait(60)
+        finally:
+            process.kill()
     assert process.returncode == 0
 
 
