@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 
 from nexus.local.edge.peers import READ_SIZE
+from nexus.local.waiting import readable
 
 _BACKLOG = 1024
 _FIRST_BYTE_SECONDS = 120
@@ -116,19 +117,4 @@ async def _first_byte(connection: socket.socket) -> bytes:
         try:
             return connection.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
-            await _readable(connection)
-
-
-async def _readable(connection: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(connection, _settle, ready)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(connection)
-
-
-def _settle(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)
+            await readable(connection)

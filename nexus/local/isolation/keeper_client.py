@@ -9,8 +9,8 @@ import socket
 from collections.abc import Mapping
 
 from nexus.local.isolation.runtime_folder import RuntimeFolder
-from nexus.local.isolation.waiting import readable
 from nexus.local.network import EgressHandles
+from nexus.local.waiting import readable
 
 _ANSWER = 64
 

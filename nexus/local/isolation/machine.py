@@ -14,10 +14,10 @@ from nexus.local.isolation.base import Limits, NetworkPolicy, Usage
 from nexus.local.isolation.keeper_client import MachineError, MachineGoneError, ask_keeper
 from nexus.local.isolation.outbound import Outbound
 from nexus.local.isolation.runtime_folder import RuntimeFolder
-from nexus.local.isolation.waiting import readable
 from nexus.local.network import SupervisorError
 from nexus.local.storage.layers import disk_usage
 from nexus.local.storage.layout import Store
+from nexus.local.waiting import readable
 
 _DISK_SAMPLE_SECONDS: Final = 5.0
 _DIAL_LIMIT: Final = 10.0

@@ -13,8 +13,8 @@ from typing import Final
 from nexus.local.isolation.base import NetworkPolicy
 from nexus.local.isolation.launch_request import LaunchRequest
 from nexus.local.isolation.outbound import Outbound
-from nexus.local.isolation.waiting import readable
 from nexus.local.network import EgressHandles
+from nexus.local.waiting import readable
 
 START_LIMIT: Final = 60.0
 _LARGEST_MESSAGE: Final = 1 << 16

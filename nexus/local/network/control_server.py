@@ -16,6 +16,7 @@ from nexus.local.network import control
 from nexus.local.network.control import Packet
 from nexus.local.network.namespace import EgressHandles
 from nexus.local.network.served_machines import Supervisor
+from nexus.local.waiting import readable
 
 _LINGER: Final = 10.0
 
@@ -87,7 +88,7 @@ class ControlServer:
     async def _converse(self, connection: socket.socket) -> None:
         try:
             while True:
-                await _readable(connection)
+                await readable(connection)
                 data, fds = control.receive(connection)
                 if not data:
                     return
@@ -162,18 +163,3 @@ def _is_owner(connection: socket.socket) -> bool:
     size = struct.calcsize("=iII")
     _pid, uid, _gid = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     return uid in (0, os.getuid())
-
-
-async def _readable(sock: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-
-    def settle() -> None:
-        if not ready.done():
-            ready.set_result(None)
-
-    loop.add_reader(sock, settle)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(sock)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from nexus.local.waiting import readable
+
 _LARGEST: Final = 64 * 1024
 _REQUEST: Final = re.compile(rb"[A-Z]{1,20} [^\r\n]* HTTP/1\.[01]\r?\n")
 _BEGINNING: Final = re.compile(rb"[A-Z]{1,20}( [^\r\n]*)?")
@@ -78,21 +80,6 @@ def opening_of(data: bytes) -> Opening:
     if _BEGINNING.fullmatch(data):
         raise _NeedMoreError
     return Opening(Speech.OTHER)
-
-
-async def readable(sock: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-
-    def settle() -> None:
-        if not ready.done():
-            ready.set_result(None)
-
-    loop.add_reader(sock, settle)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(sock)
 
 
 def without_port(host: str) -> str:

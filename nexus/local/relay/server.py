@@ -23,9 +23,10 @@ from nexus.local.network.verdicts import FORWARD_NETWORK
 from nexus.local.relay.authority import Authority
 from nexus.local.relay.model import HostRule
 from nexus.local.relay.outgoing import Outgoing
-from nexus.local.relay.peeking import Opening, Speech, peek, readable, without_port
+from nexus.local.relay.peeking import Opening, Speech, peek, without_port
 from nexus.local.relay.requests import RequestCarrier
 from nexus.local.relay.socks import Streams, connect_through
+from nexus.local.waiting import readable
 
 _BACKLOG: Final = 1024
 _PREAMBLE_SECONDS: Final = 5.0
