@@ -6,7 +6,6 @@ import pytest
 
 from nexus.local.daemon import Endpoint
 from tests.conftest import session_engine
-from tests.local.engine_client import kill_all
 
 
 @pytest.fixture(scope="session")
@@ -14,11 +13,3 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Endpoint]:
     """An engine of this folder's own: its tests move the clock, and end whatever runs."""
     with session_engine(request) as endpoint:
         yield endpoint
-
-
-@pytest.fixture
-def clean_engine(engine: Endpoint) -> Iterator[Endpoint]:
-    """The session's engine without any sandboxes, before and after."""
-    kill_all(engine)
-    yield engine
-    kill_all(engine)
