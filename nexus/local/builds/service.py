@@ -22,6 +22,7 @@ from nexus.local.storage.space import DiskSpace
 PARALLEL_BUILDS = 2
 DEFAULT_CPU, DEFAULT_MEMORY = 2, 1024
 _MAX_CPU, _MIN_MEMORY = 32, 128
+_CANCELLED = FailureReason(message="the build was cancelled")
 _log = logging.getLogger(__name__)
 
 
@@ -52,6 +53,7 @@ class BuildService:
         self._space = space
         self._quotas = quotas
         self._turns = asyncio.Semaphore(PARALLEL_BUILDS)
+        self._replacing = asyncio.Lock()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._logs: dict[str, BuildLog] = {}
 
@@ -62,10 +64,8 @@ class BuildService:
                 await self._fail(build, FailureReason(message="the engine was restarted during the build"))
 
     async def close(self) -> None:
-        """Stop the builds that are under way; the next daemon will find them failed."""
-        for task in list(self._running.values()):
-            task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        """Stop the builds that are under way; they have failed."""
+        await asyncio.gather(*map(self._cancel, self._registry.all_builds()))
 
     async def register(self, request: BuildRequest) -> tuple[Template, Build]:
         """A new build of the template of that name, which is made when it is new. Raises EngineError."""
@@ -100,12 +100,13 @@ class BuildService:
         self._check_room()
         building = replace(build, status=BuildStatus.BUILDING, updated_at=self._clock.now())
         await self._registry.save_build(building)
-        for other in self._registry.builds_of(template.id):
-            if other.id != build.id and set(other.tags) == set(build.tags):
-                await self._cancel(other.id)
-        log = BuildLog(self._records.log_file(build.id), self._clock)
-        self._logs[build.id] = log
-        self._running[build.id] = asyncio.create_task(self._run(building, spec, log), name=f"build-{build.id}")
+        async with self._replacing:
+            for other in self._registry.builds_of(template.id):
+                if other.id != build.id and set(other.tags) == set(build.tags):
+                    await self._cancel(other)
+            log = BuildLog(self._records.log_file(build.id), self._clock)
+            self._logs[build.id] = log
+            self._running[build.id] = asyncio.create_task(self._run(building, spec, log), name=f"build-{build.id}")
 
     async def refuse(self, template: Template, build_id: str, message: str) -> None:
         """Let a registered build fail instead of starting it."""
@@ -116,7 +117,7 @@ class BuildService:
 
     async def cancel_all_of(self, template: Template) -> None:
         for build in self._registry.builds_of(template.id):
-            await self._cancel(build.id)
+            await self._cancel(build)
 
     def log_entries(self, build: Build) -> Sequence[BuildLogEntry]:
         if build.status is BuildStatus.WAITING:
@@ -141,7 +142,7 @@ class BuildService:
             await self._fail(build, error.reason)
         except asyncio.CancelledError:
             log.add("Build cancelled", level="error")
-            await self._fail(build, FailureReason(message="the build was cancelled"))
+            await self._fail(build, _CANCELLED)
             raise
         except Exception as error:
             _log.exception("build %s failed", build.id)
@@ -156,10 +157,17 @@ class BuildService:
         failed = replace(build, status=BuildStatus.ERROR, reason=reason, updated_at=now, finished_at=now)
         await self._registry.finish(failed, now)
 
-    async def _cancel(self, build_id: str) -> None:
-        if (task := self._running.get(build_id)) is not None:
+    async def _cancel(self, build: Build) -> None:
+        """End a build that is under way. The first of several callers cancels: twice would cut off its clean-up."""
+        task = self._running.get(build.id)
+        if task is None:
+            return
+        if not task.cancelling():
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await asyncio.wait({task})
+        if self._running.pop(build.id, None) is not None:
+            # A task that is cancelled before its first step does nothing at all, not even this.
+            await self._fail(build, _CANCELLED)
 
     async def _supersede_waiting(self, template: Template, tags: Sequence[str]) -> None:
         for build in self._registry.builds_of(template.id):

@@ -1,0 +1,114 @@
+"""Builds that are started and superseded at the same moment."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from nexus.local.builds.build_log import BuildLog
+from nexus.local.builds.builder import Builder
+from nexus.local.builds.model import Build, BuildResult, BuildSpec, BuildStatus, Surroundings
+from nexus.local.builds.records import TemplateRecords
+from nexus.local.builds.registry import TemplateRegistry
+from nexus.local.builds.service import BuildRequest, BuildService
+from nexus.local.clock import SystemClock
+from nexus.local.limits.model import Limits
+from nexus.local.limits.quotas import Quotas
+from nexus.local.storage.space import DiskLimits, DiskSpace
+
+
+class _Work:
+    """Stands in for the machines of a build: it takes as long as it is told, and a moment to clean up."""
+
+    def __init__(self) -> None:
+        self.may_end = asyncio.Event()
+        self.has_begun = asyncio.Event()
+        self.begun = self.cleaned_up = 0
+
+    async def run(self, _build: Build, _spec: BuildSpec, _log: BuildLog, _pins: contextlib.ExitStack) -> BuildResult:
+        self.begun += 1
+        self.has_begun.set()
+        try:
+            await self.may_end.wait()
+        finally:
+            for _ in range(10):
+                await asyncio.sleep(0)
+            self.cleaned_up += 1
+        return BuildResult(layers=(), surroundings=Surroundings(), start_cmd=None, ready_cmd=None, checked="")
+
+
+class _InStep(TemplateRecords):
+    """Every write takes one turn of the loop, so that requests of the same moment go on in the same moment."""
+
+    async def _write(self, path: Path, document: object) -> None:
+        await asyncio.sleep(0)
+
+
+class _Bench:
+    def __init__(self, folder: Path) -> None:
+        records = _InStep(folder)
+        records.open()
+        self.registry, self.work = TemplateRegistry(records), _Work()
+        clock = SystemClock()
+        space, quotas = DiskSpace(folder, [], DiskLimits(min_free_mb=0)), Quotas(Limits(), clock)
+        self.service = BuildService(self.registry, records, cast("Builder", self.work), clock, space, quotas)
+
+    async def start(self, *tags: str) -> None:
+        template, build = await self.service.register(BuildRequest(name="app", tags=tags))
+        await self.service.start(template, build.id, BuildSpec())
+
+    async def start_together(self, number: int) -> None:
+        """``number`` builds of the same tags, all of them registered before the first is started."""
+        registered = [await self.service.register(BuildRequest(name="app", tags=(f"t{n}",))) for n in range(number)]
+        for _, build in registered:
+            await self.registry.save_build(replace(build, tags=("same",)))
+        await asyncio.gather(*(self.service.start(template, build.id, BuildSpec()) for template, build in registered))
+
+    @property
+    def statuses(self) -> list[BuildStatus]:
+        return sorted(build.status for build in self.registry.all_builds())
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> _Bench:
+    return _Bench(tmp_path)
+
+
+@pytest.mark.parametrize("number", [2, 3, 5])
+def test_of_builds_started_at_the_same_moment_one_goes_on_and_the_others_have_failed(
+    bench: _Bench, number: int
+) -> None:
+    async def scenario() -> None:
+        await bench.start_together(number)
+        assert bench.statuses == [BuildStatus.BUILDING, *[BuildStatus.ERROR] * (number - 1)]
+        await bench.service.close()
+        assert bench.statuses == [BuildStatus.ERROR] * number
+        assert bench.work.cleaned_up == bench.work.begun
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
+
+
+def test_two_that_end_a_build_at_once_leave_it_to_clean_up(bench: _Bench) -> None:
+    async def scenario() -> None:
+        await bench.start("v1")
+        await bench.work.has_begun.wait()
+        template = bench.registry.find("app")
+        await asyncio.gather(*(bench.service.cancel_all_of(template) for _ in range(3)))
+        assert bench.statuses == [BuildStatus.ERROR]
+        assert bench.work.cleaned_up == 1
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
+
+
+def test_builds_that_never_got_to_begin_have_failed_when_the_engine_stops(bench: _Bench) -> None:
+    async def scenario() -> None:
+        await bench.start("v1")
+        await bench.service.close()
+        assert bench.statuses == [BuildStatus.ERROR]
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
