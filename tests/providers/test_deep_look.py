@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
+from nexus.local.daemon import Endpoint
 from nexus.model.changes import Verb
+from nexus.model.observation import Observed
 from nexus.model.state import State
-from nexus.providers.e2b import E2BProvider
-from tests.providers.conftest import Make
+from nexus.providers.e2b import E2BProvider, probe
+from tests.lifecycle.proxy import Requests, proxy
+from tests.providers.conftest import Make, settings_of
 from tests.providers.subject import MemoryFiles, Subject, secret
 
 pytestmark = pytest.mark.engine
@@ -30,13 +34,17 @@ async def web(make: Make) -> Subject:
     return subject
 
 
-async def lost(provider: E2BProvider, subject: Subject) -> set[str]:
+async def looked(provider: E2BProvider, subject: Subject) -> Observed:
     state = State(
         lineage="l", project=subject.project, resources={subject.address: subject.record}, trees=subject.trees
     )
     observation = await provider.look_inside(state, await provider.observe(state, {}))
     assert observation.diagnostics == ()
-    return set(subject.record.setup) - set(observation.records[subject.uid].facts["setup"])
+    return observation.records[subject.uid]
+
+
+async def lost(provider: E2BProvider, subject: Subject) -> set[str]:
+    return set(subject.record.setup) - set((await looked(provider, subject)).facts["setup"])
 
 
 @pytest.mark.slow
@@ -80,3 +88,80 @@ async def test_a_sandbox_that_does_not_answer_is_left_as_it_was_seen(make: Make,
     after = await provider.look_inside(state, seen)
     assert after.records == seen.records
     assert [item.address for item in after.diagnostics] == ["sandbox.web"]
+
+
+ODD_NAMES = (
+    "two\nlines.txt",
+    "back\\slash",
+    "-n",
+    " spaces ",
+    "ünïcode \u202e.txt",
+    "'quotes\"$(x)`y`",
+)
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        ("printf other > $'two\\nlines.txt'", r"'/app/src/two\nlines.txt' was edited"),
+        ("rm 'back\\slash'", r"/app/src/back\slash was deleted"),
+        ("chmod 600 ' spaces '", "/app/src/ spaces  has mode 600 instead of 644"),
+        ("ln -sf ./-n 'ünïcode \u202e.txt'", r"'/app/src/\xfcn\xefcode \u202e.txt' was replaced by a link"),
+        ("rm -- -n; mkdir -- -n", "/app/src/-n is not a file any more"),
+    ],
+)
+async def test_files_are_told_apart_whatever_their_names(
+    make: Make, provider: E2BProvider, inside: Inside, damage: str, sentence: str
+) -> None:
+    web = make("sandbox.web", MemoryFiles(folders={"src": {name: name.encode() for name in ODD_NAMES}}))
+    await web.declare(uploads=[{"path": "/app/src", "source": "src"}]).bring_up()
+    assert await lost(provider, web) == set()
+    assert await inside(web, f"cd /app/src && {damage}") == ""
+    assert (await looked(provider, web)).facts["findings"] == {"uploads": [sentence]}
+
+
+async def test_a_deep_look_makes_two_requests_for_a_sandbox_however_much_was_done_in_it(
+    make: Make, provider: E2BProvider, engine: Endpoint
+) -> None:
+    files = MemoryFiles(folders={"src": {f"module_{i % 50}/part_{i}.py": b"x = 1\n" for i in range(4000)}})
+    full = make("sandbox.full", files).declare(
+        env_vars={"A": "b"},
+        uploads=[{"path": "/app/src", "source": "src"}],
+        run_commands=["true"],
+        startup_script="true",
+    )
+    bare = make("sandbox.bare", files)
+    for subject in (full, bare.declare()):
+        await subject.bring_up()
+    state = State(
+        lineage="l",
+        project=full.project,
+        resources={item.address: item.record for item in (full, bare)},
+        trees=full.trees,
+    )
+    requests = Requests()
+    with proxy(engine.api_url, requests) as api, proxy(engine.sandbox_url, requests) as inside:
+        counted = E2BProvider(replace(settings_of(engine), api_url=api, sandbox_url=inside))
+        try:
+            seen = await counted.observe(state, {})
+            listing = len(requests.seen)
+            deep = await counted.look_inside(state, seen)
+        finally:
+            await counted.aclose()
+    assert deep.diagnostics == ()
+    assert set(deep.records[full.uid].facts["setup"]) == set(full.record.setup)
+    assert (listing, len(requests.seen) - listing) == (1, 2 + 1), requests.seen
+
+
+async def test_a_list_of_files_that_no_variable_takes_travels_as_a_file(
+    make: Make, provider: E2BProvider, inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "_PIECE", 60)
+    monkeypatch.setattr(probe, "_PIECES", 1)
+    files = MemoryFiles(folders={"src": {f"{name}.txt": name.encode() for name in ("one", "two", "three", "four")}})
+    web = make("sandbox.web", files).declare(uploads=[{"path": "/app/src", "source": "src"}])
+    await web.bring_up()
+    assert await lost(provider, web) == set()
+    await inside(web, "rm /app/src/four.txt")
+    assert (await looked(provider, web)).facts["findings"] == {"uploads": ["/app/src/four.txt was deleted"]}
+    assert await inside(web, "ls /run/nexus/jobs", user="root") == ""

@@ -211,7 +211,22 @@ class Sandboxes:
     async def open(self, sandbox_id: str, address: str) -> Inside:
         """The inside of a running sandbox. Raises Gone, or ProviderError where it is paused."""
         known = self._known.get(sandbox_id)
-        return known if known is not None else self.adopt(await self._look_up(sandbox_id, address), address)
+        return known if known is not None else self.enter(await self.look_up(sandbox_id, address), address)
+
+    async def look_up(self, sandbox_id: str, address: str) -> SandboxDetail:
+        """What E2B tells of a running sandbox now. Raises as :meth:`open` does."""
+        response = await get_sandboxes_sandbox_id.asyncio_detailed(sandbox_id, client=self._connection.api)
+        if response.status_code == 404:
+            raise errors.gone(address)
+        detail = answer(response, SandboxDetail, address)
+        if detail.state is not SandboxState.RUNNING:
+            raise errors.not_running(address)
+        return detail
+
+    def enter(self, detail: SandboxDetail, address: str) -> Inside:
+        """The inside of a sandbox that was looked up."""
+        known = self._known.get(detail.sandbox_id)
+        return known if known is not None else self.adopt(self._opened(detail), address)
 
     async def explain(self, sandbox_id: str, address: str) -> ProviderError:
         """Why a sandbox does not answer that should: E2B says the same of those that are gone and of paused ones."""
@@ -219,13 +234,7 @@ class Sandboxes:
         response = await get_sandboxes_sandbox_id.asyncio_detailed(sandbox_id, client=self._connection.api)
         return errors.gone(address) if response.status_code == 404 else errors.not_running(address)
 
-    async def _look_up(self, sandbox_id: str, address: str) -> AsyncSandbox:
-        response = await get_sandboxes_sandbox_id.asyncio_detailed(sandbox_id, client=self._connection.api)
-        if response.status_code == 404:
-            raise errors.gone(address)
-        detail = answer(response, SandboxDetail, address)
-        if detail.state is not SandboxState.RUNNING:
-            raise errors.not_running(address)
+    def _opened(self, detail: SandboxDetail) -> AsyncSandbox:
         token = detail.envd_access_token
         domain = detail.domain
         return self._connection.client.AsyncSandbox(

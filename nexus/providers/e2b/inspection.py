@@ -1,6 +1,7 @@
 """The deep look: whether what was set up inside a sandbox is still there, asked in one command for each sandbox.
 
-What the list of sandboxes does not tell, such as the rules of their networks, is looked at on the way.
+Who wants to enter a sandbox has to ask E2B for the token to it. The answer also holds what the list of sandboxes does
+not tell, such as the rules of its network.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from e2b.api.client.api.sandboxes import get_sandboxes_metrics
-from e2b.api.client.models import SandboxesWithMetrics, SandboxMetric
+from e2b.api.client.models import SandboxDetail, SandboxesWithMetrics, SandboxMetric
 
 from nexus.model.diagnostics import Diagnostic, Severity
 from nexus.model.observation import Observation, Observed, Presence
@@ -19,7 +20,7 @@ from nexus.model.state import ResourceRecord, State, Tree
 from nexus.model.values import Value
 from nexus.providers.base import ProviderError
 from nexus.providers.e2b import errors
-from nexus.providers.e2b.network_rules import network_of
+from nexus.providers.e2b.network_rules import network_of_detail
 from nexus.providers.e2b.probing import UNRECEIPTED, ask, findings
 from nexus.providers.e2b.rest import answer
 from nexus.providers.e2b.world import World
@@ -56,37 +57,26 @@ class _Looker:
     async def look(self, record: ResourceRecord, seen: Observed) -> None:
         async with self._slots:
             try:
-                network = await self._network(record)
-                facts: dict[str, object] = {**seen.facts, **({} if network is None else {"network": network})}
+                detail = await self._world.sandboxes.look_up(record.id, str(record.address))
+                facts: dict[str, object] = {**seen.facts, **_network(detail, record)}
                 if record.setup:
-                    facts.update(await self._inside(record))
-            except ProviderError as problem:
-                self._note(problem, record)
+                    facts.update(await self._inside(detail, record))
+            except Exception as problem:
+                self._note(errors.translate(problem, str(record.address)), record)
                 return
         self.found[record.uid] = replace(seen, facts=facts)
 
-    async def _inside(self, record: ResourceRecord) -> dict[str, object]:
-        inside = await self._world.sandboxes.open(record.id, str(record.address))
+    async def _inside(self, detail: SandboxDetail, record: ResourceRecord) -> dict[str, object]:
+        inside = self._world.sandboxes.enter(detail, str(record.address))
         answers = await ask(inside, record, self._trees)
-        receipt = await inside.receipt()
         found: dict[str, list[str]] = {}
-        for unit, sentence in findings(record, self._trees, receipt, answers):
+        for unit, sentence in findings(record, self._trees, answers):
             if unit in record.setup:
                 found.setdefault(unit, []).append(sentence)
-        if receipt.uid != record.uid and any(unit not in UNRECEIPTED for unit in record.setup):
+        if answers.receipt.uid != record.uid and any(unit not in UNRECEIPTED for unit in record.setup):
             self.diagnostics.append(_no_receipt(record))
         setup = {unit: digest for unit, digest in record.setup.items() if unit not in found}
         return {"setup": setup, "findings": found}
-
-    async def _network(self, record: ResourceRecord) -> Value:
-        """The rules of its network where they are others than recorded; None where they are the same."""
-        try:
-            info = await self._world.connection.client.AsyncSandbox.get_info(record.id)
-        except Exception as problem:
-            raise errors.translate(problem, str(record.address)) from problem
-        seen, recorded = network_of(info), record.attributes.get("network")
-        same = isinstance(recorded, dict) and all(recorded.get(name) == seen[name] for name in ("allow", "deny"))
-        return None if same else seen
 
     def _note(self, problem: ProviderError, record: ResourceRecord) -> None:
         self.diagnostics.append(
@@ -99,6 +89,13 @@ class _Looker:
                 address=str(record.address),
             )
         )
+
+
+def _network(detail: SandboxDetail, record: ResourceRecord) -> dict[str, Value]:
+    """The rules of its network where they are others than recorded."""
+    seen, recorded = network_of_detail(detail), record.attributes.get("network")
+    same = isinstance(recorded, dict) and all(recorded.get(name) == seen[name] for name in ("allow", "deny"))
+    return {} if same else {"network": seen}
 
 
 def _no_receipt(record: ResourceRecord) -> Diagnostic:
