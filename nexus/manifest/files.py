@@ -152,8 +152,11 @@ class ProjectFiles:
                 relative = prefix + item.name
                 path = Path(item.path)
                 is_folder = path.is_dir()  # unlike the entry's own, False for a link that leads nowhere
-                if excluded.match_file(f"{relative}/" if is_folder else relative) or path == self.root / OWN_FOLDER:
+                as_text = relative.encode(errors="replace").decode()
+                if excluded.match_file(f"{as_text}/" if is_folder else as_text) or path == self.root / OWN_FOLDER:
                     continue
+                if as_text != relative:
+                    _not_text(relative)
                 resolved = Path(os.path.realpath(path)) if item.is_symlink() else path
                 if item.is_symlink():
                     self._confine(resolved, f"{shown.rstrip('/')}/{relative}")
@@ -198,6 +201,14 @@ def _patterns(exclude: Sequence[str]) -> pathspec.GitIgnoreSpec:
         return pathspec.GitIgnoreSpec.from_lines(exclude)
     except ValueError as problem:
         _fail("invalid-value", f"exclude holds something that is not a pattern: {problem}")
+
+
+def _not_text(relative: str) -> NoReturn:
+    _fail(
+        "not-text",
+        f"A file has a name that is not UTF-8: {relative!a}",
+        hint="rename it, or leave it out with «exclude»",
+    )
 
 
 def _fail(code: str, summary: str, *, detail: str = "", hint: str = "") -> NoReturn:

@@ -98,6 +98,15 @@ def test_links_that_lead_back_or_nowhere_are_refused(root: Path):
     assert code(ProjectFiles(root), "src") == "unreadable-file"
 
 
+def test_a_name_that_is_not_text_is_refused_unless_it_is_left_out(root: Path):
+    (Path(os.fsdecode(bytes(root / "src") + b"/\xff.bin"))).write_bytes(b"")
+    with pytest.raises(DiagnosticsError) as raised:
+        ProjectFiles(root).tree("src")
+    (problem,) = raised.value.diagnostics
+    assert (problem.code, problem.summary) == ("not-text", r"A file has a name that is not UTF-8: '\udcff.bin'")
+    ProjectFiles(root).tree("src", ["*.bin"])
+
+
 def test_a_file_that_changed_in_between_is_noticed(root: Path):
     files = ProjectFiles(root)
     digest, _ = files.tree("src")
