@@ -9,6 +9,7 @@ from pathlib import Path
 from nexus.cli.reference import commands_reference
 from nexus.expressions.functions import CEL_FUNCTIONS, FUNCTIONS
 from nexus.kinds.definitions import DEFINITIONS
+from nexus.model.error_codes import PUBLISHED, ErrorCode
 from nexus.render.explanations import explanations, introductions
 from nexus.schema import reference
 
@@ -40,6 +41,14 @@ def errors_pages() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def error_codes_table() -> str:
+    rows = ["| published code | stands for |\n| --- | --- |\n"]
+    for published in ErrorCode:
+        own = ", ".join(f"[`{code}`](#{code})" for code, found in PUBLISHED.items() if found is published)
+        rows.append(f"| `{published}` | {own} |\n")
+    return "".join(rows)
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "keys": reference.sections_table,
     "import": lambda: reference.list_table("import"),
@@ -58,6 +67,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "functions": functions_table,
     "commands": commands_reference,
     "errors": errors_pages,
+    "error-codes": error_codes_table,
 }
 
 

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nexus.cli.failures import guarded
+from nexus.cli.failures import guarded, show_diagnostics
 from nexus.cli.live import on_live
 from nexus.cli.options import environment_option, json_option, target_options
 from nexus.cli.piped import piped_input
 from nexus.cli.running import duration_of
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import DiagnosticsError, error
+from nexus.providers.failures import EXECUTION_ERROR
 
 if TYPE_CHECKING:
+    from nexus.model.diagnostics import Diagnostic
     from nexus.providers.operating import Executed, Execution, Operator
     from nexus.workflows.operating import Place, Sandbox
 
@@ -90,10 +92,13 @@ def command(
         return found, execution, await execute(operator, found, execution, _discard if as_json else _pass_on)
 
     found, execution, executed = on_live(settings, environment, local=local, work=work)
+    from nexus.workflows.operating import problem_of
+
+    problem = problem_of(executed, found)
     if as_json:
-        _print_document(found, execution, executed)
-    elif executed.timed_out:
-        click.echo(f"error[execution-timeout]: The time was up after {executed.seconds:.1f}s", err=True)
+        _print_document(found, execution, executed, problem)
+    elif problem is not None and problem.code != EXECUTION_ERROR:  # what merely failed has said so itself
+        show_diagnostics(settings, [problem])
     return executed.exit_code
 
 
@@ -170,11 +175,16 @@ def _discard(stream: str, text: str) -> None:
     """The document has it all."""
 
 
-def _print_document(sandbox: Sandbox, execution: Execution, executed: Executed) -> None:
+def _print_document(sandbox: Sandbox, execution: Execution, executed: Executed, problem: Diagnostic | None) -> None:
     from nexus.render.operating import execution_to_json
     from nexus.wiring import new_id
 
     document = execution_to_json(
-        executed, execution, execution_id=f"exec_{new_id()[:12]}", sandbox_id=sandbox.id, address=sandbox.address
+        executed,
+        execution,
+        problem,
+        execution_id=f"exec_{new_id()[:12]}",
+        sandbox_id=sandbox.id,
+        address=sandbox.address,
     )
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))

@@ -1,10 +1,12 @@
-"""Errors and warnings as data with a place. The lowest floor: every other room may raise or collect these."""
+"""Errors and warnings as data with a place. Every other room may raise or collect these."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+from nexus.model.error_codes import PUBLISHED, ErrorCode
 
 
 class Severity(StrEnum):
@@ -51,6 +53,11 @@ class Diagnostic:
     def __str__(self) -> str:
         place = f"{self.range}: " if self.range else ""
         return f"{place}{self.severity}[{self.code}]: {self.summary}"
+
+    @property
+    def error_code(self) -> ErrorCode | None:
+        """The published code that this is a case of; None for what has none."""
+        return PUBLISHED.get(self.code)
 
     def at(self, range_: SourceRange | None, address: str = "") -> Diagnostic:
         """The same diagnostic with a place, where it has none yet."""
@@ -123,3 +130,14 @@ class DiagnosticsError(Exception):
         items = (diagnostics,) if isinstance(diagnostics, Diagnostic) else tuple(diagnostics)
         self.diagnostics: tuple[Diagnostic, ...] = items
         super().__init__("; ".join(str(item) for item in items))
+
+    @property
+    def error_code(self) -> ErrorCode | None:
+        """The published code of the first error that has one."""
+        return published_code(self.diagnostics)
+
+
+def published_code(diagnostics: Iterable[Diagnostic]) -> ErrorCode | None:
+    """The published code of the first error that has one; None where none has."""
+    errors = (item for item in diagnostics if item.severity is Severity.ERROR)
+    return next((item.error_code for item in errors if item.error_code is not None), None)

@@ -120,6 +120,7 @@ def diagnostic_to_json(item: Diagnostic) -> Json:
     return {
         "severity": item.severity.value,
         "code": item.code,
+        "error_code": item.error_code,
         "summary": item.summary,
         "detail": item.detail,
         "hint": item.hint,

@@ -12,7 +12,7 @@ from typing import Final, assert_never
 from nexus import planning
 from nexus.model.addresses import Address
 from nexus.model.changes import Operation, Plan
-from nexus.model.diagnostics import Diagnostic, Severity
+from nexus.model.diagnostics import Diagnostic, Severity, published_code
 from nexus.model.events import (
     ApplyFinished,
     ApplyStarted,
@@ -29,7 +29,6 @@ from nexus.model.events import (
 from nexus.model.state import OutputRecord, ResourceRecord, State
 from nexus.model.values import Fingerprint, Sensitive, Unknown, Value
 from nexus.planning import diagnostic_to_json
-from nexus.providers.failures import error_code
 from nexus.render.values import SENSITIVE
 
 FORMAT_VERSION: Final = 1
@@ -62,7 +61,7 @@ def failure_to_json(diagnostics: Sequence[Diagnostic]) -> Json:
     return {
         "format_version": FORMAT_VERSION,
         "success": False,
-        "code": next((code for item in errors if (code := error_code(item)) is not None), None),
+        "code": published_code(diagnostics),
         "error": errors[0].summary if errors else "",
         "diagnostics": diagnostics_to_json(diagnostics),
     }

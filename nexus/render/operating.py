@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nexus.model.addresses import Address, AddressError
+from nexus.model.diagnostics import Diagnostic
 from nexus.providers.operating import Executed, Execution, LiveSandbox, LogEntry, Usage
 from nexus.render.documents import FORMAT_VERSION, Json
 from nexus.render.values import duration, size
@@ -24,13 +25,21 @@ LEVEL_STYLES = {"error": "error", "warn": "warning", "debug": "faint"}
 
 
 def execution_to_json(
-    executed: Executed, execution: Execution, *, execution_id: str, sandbox_id: str, address: str
+    executed: Executed,
+    execution: Execution,
+    problem: Diagnostic | None,
+    *,
+    execution_id: str,
+    sandbox_id: str,
+    address: str,
 ) -> Json:
-    """How code ended. ``status`` is completed, failed or timeout."""
+    """How code ended, and what is wrong if it did not end well. ``status`` is completed, failed or timeout."""
     status = "timeout" if executed.timed_out else "completed" if executed.exit_code == 0 else "failed"
     return {
         "format_version": FORMAT_VERSION,
         "success": status == "completed",
+        "code": None if problem is None else problem.error_code,
+        "hint": None if problem is None else problem.hint,
         "execution_id": execution_id,
         "sandbox_id": sandbox_id,
         "address": address or None,

@@ -19,7 +19,14 @@ from nexus.model.state import ResourceRecord, State
 from nexus.model.suggestions import did_you_mean
 from nexus.model.values import Value
 from nexus.providers.base import Gone, ProviderError
-from nexus.providers.failures import SANDBOX_NOT_FOUND
+from nexus.providers.failures import (
+    EXECUTION_ERROR,
+    EXECUTION_TIMEOUT,
+    INSUFFICIENT_RESOURCES,
+    SANDBOX_NOT_FOUND,
+    shortage,
+    shortage_hint,
+)
 from nexus.providers.operating import Executed, Execution, Operator
 from nexus.stores import local_backend
 from nexus.workflows.outputs import read_state, sandbox_named
@@ -146,6 +153,34 @@ async def execute(
     """Run code to its end. Being cancelled ends it in the sandbox too."""
     with about(sandbox):
         return await operator.execute(sandbox.id, execution, on_output)
+
+
+def problem_of(executed: Executed, sandbox: Sandbox) -> Diagnostic | None:
+    """What is wrong with code that did not end well; None where it did."""
+    if executed.timed_out:
+        return error(
+            EXECUTION_TIMEOUT,
+            f"The time was up after {executed.seconds:.1f}s",
+            detail="Every process that the code had started was ended.",
+            hint="allow more time, or see with «nexus logs» what it waited for",
+            address=sandbox.address,
+        )
+    if executed.exit_code == 0:
+        return None
+    short_of = shortage(executed.exit_code, executed.stderr or executed.stdout)
+    if short_of is not None:
+        return error(
+            INSUFFICIENT_RESOURCES,
+            f"The code ran out of {short_of}, as it seems (exit code {executed.exit_code})",
+            hint=shortage_hint(short_of),
+            address=sandbox.address,
+        )
+    return error(
+        EXECUTION_ERROR,
+        f"The code ended with exit code {executed.exit_code}",
+        hint="its output on stderr says why",
+        address=sandbox.address,
+    )
 
 
 @contextmanager

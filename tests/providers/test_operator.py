@@ -14,7 +14,7 @@ from nexus.local import daemon
 from nexus.local.daemon import Endpoint
 from nexus.model.changes import Verb
 from nexus.providers.base import Gone, ProviderError
-from nexus.providers.e2b import E2BProvider, error_code
+from nexus.providers.e2b import E2BProvider
 from nexus.providers.operating import Execution, Operator
 from tests.providers.conftest import Make
 from tests.providers.subject import Subject
@@ -88,10 +88,10 @@ async def test_pause_resume_extend_and_kill(operator: Operator, web: Subject, en
     assert not await operator.pause(web.record.id)
     with pytest.raises(ProviderError) as caught:
         await operator.set_timeout(web.record.id, 60)
-    assert error_code(caught.value.diagnostic) == "SANDBOX_NOT_RUNNING"
+    assert caught.value.diagnostic.error_code == "SANDBOX_NOT_RUNNING"
     with pytest.raises(ProviderError) as caught:
         await operator.execute(web.record.id, Execution(code="true"))
-    assert error_code(caught.value.diagnostic) == "SANDBOX_NOT_RUNNING"
+    assert caught.value.diagnostic.error_code == "SANDBOX_NOT_RUNNING"
     await operator.resume(web.record.id, 600)
     await operator.set_timeout(web.record.id, 3000)
     # The engine's own time: other tests may have moved it.

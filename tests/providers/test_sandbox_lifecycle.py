@@ -12,7 +12,7 @@ from nexus.local.daemon import Endpoint
 from nexus.model.changes import Verb
 from nexus.model.state import Intent, State
 from nexus.providers.base import Certainty, Gone, ProviderError
-from nexus.providers.e2b import E2BProvider, error_code
+from nexus.providers.e2b import E2BProvider
 from tests.providers.conftest import Make, settings_of
 
 pytestmark = pytest.mark.engine
@@ -123,7 +123,7 @@ async def test_extending_a_paused_sandbox_does_not_say_gone(make: Make, provider
     with pytest.raises(ProviderError) as caught:
         await web.do(Verb.EXTEND)
     assert not isinstance(caught.value, Gone)
-    assert error_code(caught.value.diagnostic) == "SANDBOX_NOT_RUNNING"
+    assert caught.value.diagnostic.error_code == "SANDBOX_NOT_RUNNING"
 
 
 async def test_a_delete_of_what_is_gone_succeeds(make: Make, provider: E2BProvider) -> None:
@@ -154,7 +154,7 @@ async def test_a_wrong_key_is_an_error_that_says_so(engine: Endpoint) -> None:
     try:
         with pytest.raises(ProviderError) as caught:
             await provider.identity()
-        assert error_code(caught.value.diagnostic) == "PERMISSION_DENIED"
+        assert caught.value.diagnostic.error_code == "PERMISSION_DENIED"
         assert caught.value.certainty is Certainty.PERMANENT
     finally:
         await provider.aclose()

@@ -10,7 +10,7 @@ import pytest
 
 from nexus.model.changes import Verb
 from nexus.providers.base import Certainty, ProviderError
-from nexus.providers.e2b import E2BProvider, error_code
+from nexus.providers.e2b import E2BProvider
 from tests.providers.conftest import Make, settings_of
 from tests.providers.subject import MemoryFiles, Subject, secret
 
@@ -192,7 +192,7 @@ class TestCommands:
         web = await up(make("sandbox.web").declare(run_commands=[script]))
         with pytest.raises(ProviderError) as caught:
             await web.do(Verb.RUN_COMMAND, "run_commands[0]")
-        assert error_code(caught.value.diagnostic) == "EXECUTION_ERROR"
+        assert caught.value.diagnostic.error_code == "EXECUTION_ERROR"
         assert "/does/not/exist" in caught.value.diagnostic.detail
         assert await inside(web, "cat /tmp/who; ls /tmp/reached") != "root\n/tmp/reached\n"
         assert "run_commands[0]" not in web.record.setup

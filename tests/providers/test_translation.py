@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 from e2b import exceptions as sdk
+from e2b.sandbox.commands.command_handle import CommandExitException
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,16 +21,50 @@ from nexus.model.state import ResourceRecord
 from nexus.providers.base import Certainty, Gone, LimitReached, ProviderError
 from nexus.providers.e2b.archive import Member, tar_stream
 from nexus.providers.e2b.connection import Connection, Settings
-from nexus.providers.e2b.errors import error_code, translate
+from nexus.providers.e2b.errors import execution_failed, translate
 from nexus.providers.e2b.jobs import Job, Runner, script_name
 from nexus.providers.e2b.probing import is_installed
 from nexus.providers.e2b.receipts import Entry, Receipt
 from nexus.providers.e2b.redaction import MASK, Redactor
 from nexus.providers.e2b.sandbox.packages import compare
 from nexus.providers.e2b.secrets import secrets_of
+from nexus.render.explanations import explanations
 from tests.providers.subject import Subject, secret
 
 NOT_DONE, UNKNOWN, PERMANENT = Certainty.NOT_DONE, Certainty.UNKNOWN, Certainty.PERMANENT
+
+
+EXCEPTIONS = [
+    kind
+    for kind in (*vars(sdk).values(), CommandExitException)
+    if isinstance(kind, type) and issubclass(kind, Exception)
+]
+CODES: dict[str, str | None] = {
+    "SandboxException": None,
+    "TimeoutException": "EXECUTION_TIMEOUT",
+    "InvalidArgumentException": None,
+    "NotEnoughSpaceException": "INSUFFICIENT_RESOURCES",
+    "NotFoundException": None,
+    "FileNotFoundException": None,
+    "SandboxNotFoundException": "SANDBOX_NOT_FOUND",
+    "SandboxNotRunningException": "SANDBOX_NOT_RUNNING",
+    "SandboxUnreachableException": "SANDBOX_NOT_RUNNING",
+    "AuthenticationException": "PERMISSION_DENIED",
+    "GitAuthException": "PERMISSION_DENIED",
+    "GitUpstreamException": "EXECUTION_ERROR",
+    "TemplateException": None,
+    "RateLimitException": "QUOTA_EXCEEDED",
+    "GuestUnresponsiveException": "SANDBOX_NOT_RUNNING",
+    "ServiceBusyException": "INSUFFICIENT_RESOURCES",
+    "BuildException": "EXECUTION_ERROR",
+    "FileUploadException": None,
+    "VolumeException": None,
+    "VolumeNotFoundException": None,
+    "VolumePathNotFoundException": None,
+    "SecretException": None,
+    "SecretNotFoundException": None,
+    "CommandExitException": "EXECUTION_ERROR",
+}
 
 
 class TestErrors:
@@ -37,19 +72,19 @@ class TestErrors:
         ("raised", "certainty", "code"),
         [
             (sdk.AuthenticationException("401: Unauthorized"), PERMANENT, "PERMISSION_DENIED"),
-            (sdk.RateLimitException("429: Rate limit exceeded"), NOT_DONE, None),
+            (sdk.RateLimitException("429: Rate limit exceeded"), NOT_DONE, "QUOTA_EXCEEDED"),
             (sdk.ServiceBusyException("503: no capacity"), NOT_DONE, "INSUFFICIENT_RESOURCES"),
             (sdk.SandboxNotFoundException("Sandbox x not found"), PERMANENT, "SANDBOX_NOT_FOUND"),
             (sdk.SandboxNotRunningException("was not found"), PERMANENT, "SANDBOX_NOT_RUNNING"),
-            (sdk.SandboxUnreachableException("port is not open"), UNKNOWN, None),
-            (sdk.TimeoutException("Request timed out"), UNKNOWN, None),
+            (sdk.SandboxUnreachableException("port is not open"), UNKNOWN, "SANDBOX_NOT_RUNNING"),
+            (sdk.TimeoutException("Request timed out"), UNKNOWN, "EXECUTION_TIMEOUT"),
             (sdk.NotEnoughSpaceException("disk full"), PERMANENT, "INSUFFICIENT_RESOURCES"),
             (sdk.InvalidArgumentException("bad"), PERMANENT, None),
             (sdk.SandboxException("500: boom", status_code=500), UNKNOWN, None),
             (sdk.SandboxException("403: no", status_code=403), PERMANENT, "PERMISSION_DENIED"),
             (sdk.SandboxException("409: busy", status_code=409), NOT_DONE, None),
             (sdk.SandboxException("409: idempotency key in progress", status_code=409), UNKNOWN, None),
-            (sdk.BuildException("failed to run command"), PERMANENT, None),
+            (sdk.BuildException("failed to run command"), PERMANENT, "EXECUTION_ERROR"),
             (sdk.BuildException("500: boom"), UNKNOWN, None),
             (sdk.FileUploadException("Failed to upload file"), NOT_DONE, None),
             (sdk.VolumeException("400: name is taken"), PERMANENT, None),
@@ -65,16 +100,43 @@ class TestErrors:
     ) -> None:
         failed = translate(raised, "sandbox.web")
         assert failed.certainty is certainty
-        assert error_code(failed.diagnostic) == code
+        assert failed.diagnostic.error_code == code
         assert failed.diagnostic.address == "sandbox.web"
         assert failed.diagnostic.summary
+
+    @pytest.mark.parametrize("kind", EXCEPTIONS, ids=lambda kind: kind.__name__)
+    def test_every_class_of_the_sdk_gets_a_code_and_says_what_to_do(self, kind: type[Exception]) -> None:
+        """A class that the SDK brings anew fails here, and has to be thought about."""
+        raised = kind("out", "err", 3, None) if kind is CommandExitException else kind("what E2B said")
+        found = translate(raised, "sandbox.web").diagnostic
+        assert found.error_code == CODES[kind.__name__]
+        assert found.hint, "an error says what to do"
+        assert found.code != "unexpected-failure", "and is an expected one"
+        assert found.address == "sandbox.web"
+        assert found.code in {item.code for item in explanations()}
+
+    @pytest.mark.parametrize(
+        ("exit_code", "output", "code"),
+        [
+            (1, "cp: error writing 'x': No space left on device", "INSUFFICIENT_RESOURCES"),
+            (1, "Traceback …\nMemoryError", "INSUFFICIENT_RESOURCES"),
+            (134, "FATAL ERROR: JavaScript heap out of memory", "INSUFFICIENT_RESOURCES"),
+            (137, "Killed", "INSUFFICIENT_RESOURCES"),
+            (1, "ENOENT: no such file", "EXECUTION_ERROR"),
+            (2, "", "EXECUTION_ERROR"),
+        ],
+    )
+    def test_a_command_that_ran_out_of_something_is_told_apart(self, exit_code: int, output: str, code: str) -> None:
+        found = execution_failed("it failed", exit_code=exit_code, output=output).diagnostic
+        assert found.error_code == code
+        assert found.hint
 
     def test_a_full_account_stops_and_says_so(self) -> None:
         failed = translate(
             sdk.RateLimitException("429: - you have reached the maximum number of concurrent E2B sandboxes")
         )
         assert isinstance(failed, LimitReached)
-        assert error_code(failed.diagnostic) == "QUOTA_EXCEEDED"
+        assert failed.diagnostic.error_code == "QUOTA_EXCEEDED"
 
     def test_a_lost_sandbox_is_gone(self) -> None:
         assert isinstance(translate(sdk.SandboxNotFoundException("x")), Gone)

@@ -80,10 +80,10 @@ class Inside:
         if self._receipt is None:
             finished = await self.run(_PREPARE, user=ROOT, cwd="/")
             if finished.exit_code != 0:
-                raise errors.failure(
-                    errors.EXECUTION_ERROR,
+                raise errors.execution_failed(
                     "The sandbox could not be prepared",
-                    detail=finished.stderr or finished.error,
+                    exit_code=finished.exit_code,
+                    output=finished.stderr or finished.error,
                     address=self.address,
                 )
             first, _, rest = finished.stdout.partition("\n")
@@ -149,10 +149,10 @@ class Inside:
         finished = await self.run(command, user=user, output=output)
         if finished.exit_code != 0:
             detail = output.tail if output is not None else finished.stderr or finished.stdout or finished.error
-            raise errors.failure(
-                errors.EXECUTION_ERROR,
+            raise errors.execution_failed(
                 f"{summary} (exit code {finished.exit_code})",
-                detail=detail.strip(),
+                exit_code=finished.exit_code,
+                output=detail,
                 address=self.address,
             )
         return finished.stdout

@@ -42,11 +42,8 @@ async def _copy(inside: Inside, part: str, artefact: Artefact, user: str, addres
     if finished.exit_code == 3:
         raise _lost(artefact, address, "The file is not there any more.")
     if finished.exit_code != 0:
-        raise errors.failure(
-            errors.EXECUTION_ERROR,
-            "An input could not be copied",
-            detail=finished.stderr.strip(),
-            address=address,
+        raise errors.execution_failed(
+            "An input could not be copied", exit_code=finished.exit_code, output=finished.stderr, address=address
         )
     if finished.stdout.strip() != artefact.sha256:
         await inside.run(f"rm -f -- {target}", user=ROOT, cwd="/")

@@ -30,10 +30,10 @@ async def run_command(inside: Inside, call: Call, spec: SandboxSpec, receipt: Re
     )
     ran = await run_job(inside, job, output)
     if ran.finished.exit_code != 0:
-        raise errors.failure(
-            errors.EXECUTION_ERROR,
+        raise errors.execution_failed(
             f"{call.operation.unit} failed with exit code {ran.finished.exit_code}",
-            detail=output.tail or ran.finished.error,
+            exit_code=ran.finished.exit_code,
+            output=output.tail or ran.finished.error,
             address=str(call.address),
         )
     inside.remember(after)

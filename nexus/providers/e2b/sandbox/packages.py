@@ -53,10 +53,10 @@ async def install(inside: Inside, call: Call, spec: SandboxSpec, receipt: Receip
     )
     ran = await run_job(inside, job, output)
     if ran.finished.exit_code != 0:
-        raise errors.failure(
-            errors.EXECUTION_ERROR,
+        raise errors.execution_failed(
             f"{manager} failed with exit code {ran.finished.exit_code}",
-            detail=output.tail,
+            exit_code=ran.finished.exit_code,
+            output=output.tail,
             hint="check the names and versions, and that the sandbox may reach the registry",
             address=str(call.address),
         )

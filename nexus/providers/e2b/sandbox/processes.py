@@ -70,10 +70,10 @@ async def _launch(inside: Inside, user: str, command: str) -> str:
         user=user,
     )
     if finished.exit_code != 0:
-        raise errors.failure(
-            errors.EXECUTION_ERROR,
+        raise errors.execution_failed(
             f"start_command ended at once with exit code {finished.exit_code}",
-            detail=finished.stderr.strip(),
+            exit_code=finished.exit_code,
+            output=finished.stderr,
             hint="it has to keep running; what runs to its end belongs into startup_script",
             address=inside.address,
         )
