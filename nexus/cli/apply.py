@@ -8,7 +8,7 @@ import click
 
 from nexus.cli.applying import run_apply
 from nexus.cli.failures import guarded_stream
-from nexus.cli.options import RunOptions, run_options, selection_options
+from nexus.cli.options import RunOptions, junit_option, run_options, selection_options
 from nexus.cli.plan import plan_options
 from nexus.cli.settings import Settings
 from nexus.model.addresses import Address
@@ -17,6 +17,7 @@ from nexus.model.addresses import Address
 @click.command("apply")
 @click.argument("planfile", required=False, type=click.Path(path_type=Path))
 @selection_options
+@junit_option
 @click.pass_obj
 @guarded_stream
 @run_options
@@ -31,6 +32,7 @@ def command(
     deep: bool,
     refresh_only: bool,
     allow_missing: bool,
+    junit: Path | None,
 ) -> int:
     """Plan, ask, and do it. With PLANFILE, do exactly what was saved, or refuse when it is not what would be done now.
 
@@ -47,4 +49,4 @@ def command(
         refresh_only=refresh_only,
         allow_missing=allow_missing,
     )
-    return run_apply(settings, run, options, planfile=planfile)
+    return run_apply(settings, run, options, planfile=planfile, junit=junit)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +25,7 @@ from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
 if TYPE_CHECKING:
     from nexus.model.changes import Plan, PlanOptions
     from nexus.model.events import Event, Sink
+    from nexus.model.runs import Run
     from nexus.workflows.applying import Applied
     from nexus.workflows.loading import Project
     from nexus.workflows.session import Session
@@ -37,10 +40,11 @@ def run_apply(
     options: PlanOptions | Callable[[Project], PlanOptions],
     *,
     planfile: Path | None = None,
+    junit: Path | None = None,
 ) -> int:
     """Load, plan under the lock, ask, do, and say how it ended. Returns the exit code.
 
-    ``options`` may depend on the project.
+    ``options`` may depend on the project. ``junit`` is where a report of the steps goes.
     """
     from nexus.workflows.applying import ApplyRequest, apply
     from nexus.workflows.planning import read_saved
@@ -70,7 +74,24 @@ def run_apply(
             )
 
     applied = in_session(settings, project, local=run.local, quiet=run.as_json, work=work)
-    return _close(settings, applied, as_json=run.as_json)
+    problems = () if junit is None or applied.run is None else _report_steps(applied.run, _absolute(junit))
+    applied = replace(applied, diagnostics=(*applied.diagnostics, *problems))
+    code = _close(settings, applied, as_json=run.as_json)
+    return 1 if problems and not code else code
+
+
+def _report_steps(run: Run, path: Path) -> Sequence[Diagnostic]:
+    """Write the report, whole or not at all; what is wrong when that can't be done."""
+    from nexus.render.junit import junit
+
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(junit(run), encoding="utf-8")
+        draft.replace(path)
+    except OSError as problem:
+        draft.unlink(missing_ok=True)
+        return (error("report-unwritable", f"The report can't be written to {path}", detail=problem.strerror or ""),)
+    return ()
 
 
 def require_a_person(*, as_json: bool, instead: str = "") -> None:

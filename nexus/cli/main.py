@@ -23,6 +23,7 @@ COMMANDS = {
     "destroy": ("nexus.cli.destroy", "Delete everything the manifest made"),
     "output": ("nexus.cli.output", "Show the project's outputs"),
     "graph": ("nexus.cli.graph", "Draw the graph of the project, with what a plan does to it"),
+    "runs": ("nexus.cli.runs", "List what was done when, and show one run in detail"),
     "explain": ("nexus.cli.explain", "Explain the code of an error or a warning"),
     "show": ("nexus.cli.show", "Show the state, or a saved plan"),
     "state": ("nexus.cli.state", "Look into the state, or mend it"),

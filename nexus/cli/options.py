@@ -158,6 +158,15 @@ def run_options(function: Callable[..., int]) -> Callable[..., int]:
     return project_options(target_options(apply_options(json_option("events, one a line,")(gathered))))
 
 
+def junit_option(function: F) -> F:
+    return click.option(
+        "--junit",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Write a JUnit report with a test case for each step, also when steps fail.",
+    )(function)
+
+
 def lock_timeout_option(function: F) -> F:
     return click.option(
         "--lock-timeout",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from nexus.cli.applying import run_apply
 from nexus.cli.failures import guarded_stream
-from nexus.cli.options import RunOptions, run_options
+from nexus.cli.options import RunOptions, junit_option, run_options
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
 @click.argument("pipeline")
 @click.argument("step", required=False)
 @click.option("--force", is_flag=True, help="Run them even if nothing that they are made of has changed.")
+@junit_option
 @click.pass_obj
 @guarded_stream
 @run_options
-def command(settings: Settings, run: RunOptions, pipeline: str, step: str | None, force: bool) -> int:
+def command(
+    settings: Settings, run: RunOptions, pipeline: str, step: str | None, force: bool, junit: Path | None
+) -> int:
     """Run the steps of PIPELINE that are due, or its one STEP, and first what they need.
 
     Steps with «on: manual» run only here. The plan, the question and the exit codes are those of apply.
@@ -36,4 +40,4 @@ def command(settings: Settings, run: RunOptions, pipeline: str, step: str | None
         steps = steps_of(project, pipeline, step)
         return PlanOptions(targets=steps, run=steps, replace=steps if force else ())
 
-    return run_apply(settings, run, options)
+    return run_apply(settings, run, options, junit=junit)

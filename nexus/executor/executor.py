@@ -272,6 +272,7 @@ class _Walk:
                 diagnostic=next(iter(ending.diagnostics), None),
                 note=ending.note,
                 remaining_seconds=self._seconds_left(),
+                record=ending.record,
             )
         )
         for extra in ending.diagnostics[1:]:

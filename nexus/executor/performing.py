@@ -32,7 +32,10 @@ JOURNAL_BROKEN: Final = "the journal can't be written"
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an operation ended. ``limit``: the account is full; ``halt`` says why nothing new may be begun."""
+    """How an operation ended. ``limit``: the account is full; ``halt`` says why nothing new may be begun.
+
+    ``record`` is what is remembered of the resource from now on, where the operation says it.
+    """
 
     outcome: Outcome
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -40,6 +43,7 @@ class Ending:
     halt: str = ""
     bug: Exception | None = None
     note: str = ""
+    record: ResourceRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +181,9 @@ class Performer:
     async def _remember(self, call: Call, record: ResourceRecord, resolved: Resolved) -> Ending:
         record = _owned(record, resolved)
         if record == call.record:
-            return Ending(Outcome.UNCHANGED)
-        return await self._close(Done(key=call.key, record=record, trees=self._new_trees(resolved)))
+            return Ending(Outcome.UNCHANGED, record=record)
+        ending = Ending(Outcome.SUCCEEDED, record=record)
+        return await self._close(Done(key=call.key, record=record, trees=self._new_trees(resolved)), ending)
 
     # ---- the effect, between two entries of the journal
 
@@ -211,7 +216,7 @@ class Performer:
             removed = ""
         done = Done(key=call.key, record=record, removed=removed, trees=self._new_trees(resolved))
         outcome = Outcome.UNCHANGED if result.unchanged else Outcome.SUCCEEDED
-        return await self._close(done, Ending(outcome, note=result.note))
+        return await self._close(done, Ending(outcome, note=result.note, record=record))
 
     async def _failure(self, call: Call, failed: CallFailedError, resolved: Resolved | None) -> Ending:
         failure, record = failed.failure, failed.failure.record
@@ -219,15 +224,17 @@ class Performer:
         if gone and call.operation.verb is Verb.DELETE:
             return await self._success(call, Result(None), None)
         diagnostic = failure.diagnostic.at(None, str(call.address))
+        left = None if record is None or resolved is None else _owned(_checked(call, record), resolved)
         entry = _failed(
             call,
             diagnostic,
-            record=None if record is None or resolved is None else _owned(_checked(call, record), resolved),
+            record=left,
             removed=call.uid if gone and call.record is not None else "",
             unresolved=failed.in_doubt and call.operation.verb is Verb.CREATE,
         )
         limit = isinstance(failure, LimitReached)
-        return await self._close(entry, Ending(Outcome.FAILED, (diagnostic,), limit=limit, halt=failed.halt))
+        ending = Ending(Outcome.FAILED, (diagnostic,), limit=limit, halt=failed.halt, record=left)
+        return await self._close(entry, ending)
 
     async def _close(self, entry: Done | Failed, ending: Ending | None = None) -> Ending:
         """Remember an effect: at once in this process, and durably. When the latter fails, nothing new is begun."""

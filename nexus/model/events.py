@@ -10,6 +10,7 @@ from typing import Protocol, TypeAlias
 from nexus.model.addresses import Address
 from nexus.model.changes import Operation, Plan
 from nexus.model.diagnostics import Diagnostic
+from nexus.model.state import ResourceRecord
 
 
 class Outcome(StrEnum):
@@ -61,7 +62,8 @@ class OperationFinished:
     """``seconds`` is wall time. ``diagnostic`` says why it failed; ``reason`` why it was skipped.
 
     ``note`` tells what it left behind that a person has to know of, such as the id of a snapshot.
-    ``remaining_seconds`` is how long the rest of the apply will take, roughly.
+    ``remaining_seconds`` is how long the rest of the apply will take, roughly. ``record`` is what is remembered of the
+    resource from now on, where the operation says it.
     """
 
     operation: Operation
@@ -71,6 +73,7 @@ class OperationFinished:
     reason: str = ""
     note: str = ""
     remaining_seconds: float | None = None
+    record: ResourceRecord | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Final, assert_never
 
 from nexus import planning
 from nexus.model.addresses import Address
-from nexus.model.changes import Operation, Plan
+from nexus.model.changes import Operation, Plan, Verb
 from nexus.model.diagnostics import Diagnostic, Severity, published_code
 from nexus.model.events import (
     ApplyFinished,
@@ -26,6 +26,7 @@ from nexus.model.events import (
     Outcome,
     PlanReady,
 )
+from nexus.model.runs import StepResult, step_result
 from nexus.model.state import OutputRecord, ResourceRecord, State
 from nexus.model.values import Fingerprint, Sensitive, Unknown, Value
 from nexus.planning import diagnostic_to_json
@@ -155,6 +156,7 @@ def _event(event: Event) -> Json:
                 "note": event.note,
                 "diagnostic": None if event.diagnostic is None else diagnostic_to_json(event.diagnostic),
                 "remaining_seconds": _rounded(event.remaining_seconds),
+                "step": _step(event.operation, event.record),
             }
         case DiagnosticRaised(diagnostic=diagnostic):
             return {"type": "diagnostic", "diagnostic": diagnostic_to_json(diagnostic)}
@@ -170,6 +172,29 @@ def _event(event: Event) -> Json:
             }
         case _:
             assert_never(event)
+
+
+def step_to_json(result: StepResult) -> Json:
+    """What a step's run left, as records of runs and finished events tell it."""
+    return {
+        "sandbox": result.sandbox or None,
+        "sandbox_id": result.sandbox_id or None,
+        "attempts": result.attempts,
+        "exit_code": result.exit_code,
+        "cpu_seconds": None if result.cpu_seconds is None else round(result.cpu_seconds, 3),
+        "peak_memory": result.peak_memory,
+        "cached": result.cached,
+        "artefacts": {
+            name: {"path": item.path, "size": item.size, "sha256": item.sha256}
+            for name, item in result.artefacts.items()
+        },
+    }
+
+
+def _step(operation: Operation, record: ResourceRecord | None) -> Json | None:
+    if operation.verb is not Verb.RUN_STEP or record is None:
+        return None
+    return step_to_json(step_result(record.attributes, record.outputs, record.created_at))
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from nexus.model.addresses import Address
-from nexus.model.changes import Action, Operation, Verb
+from nexus.model.changes import Action, Operation, PlanOptions, Verb
 from nexus.model.diagnostics import Diagnostic, SourceRange
 from nexus.model.events import (
     ApplyFinished,
@@ -58,7 +58,7 @@ class Progress:
     verbose: bool = False
     _actions: Mapping[Address, Action] = field(default_factory=dict)
     _places: Mapping[Address, SourceRange | None] = field(default_factory=dict)
-    _destroying: bool = False
+    _command: str = "apply"
     _ended_badly: list[OperationFinished] = field(default_factory=list)
     _kept_back: dict[str, deque[str]] = field(default_factory=dict)
 
@@ -69,7 +69,7 @@ class Progress:
             case PlanReady(plan=plan):
                 self._actions = {change.address: change.action for change in plan.changes}
                 self._places = {change.address: change.source for change in plan.changes}
-                self._destroying = plan.options.destroy
+                self._command = _command(plan.options)
                 for diagnostic in plan.diagnostics:
                     self._diagnostic(diagnostic)
                 print_plan(self.console, plan, verbose=self.verbose)
@@ -88,7 +88,7 @@ class Progress:
                 self.console.print(Text(_interrupted(count), style="warning"))
             case ApplyFinished():
                 self.console.print()
-                self.console.print(summary_text(event, self._actions, self._ended_badly, destroying=self._destroying))
+                self.console.print(summary_text(event, self._actions, self._ended_badly, command=self._command))
             case OperationProgress():
                 pass
             case _:
@@ -140,6 +140,13 @@ class Progress:
     def _line(self, mark: str, style: str, operation: Operation, words: str, took: str = "") -> None:
         text = Text.assemble((f"  {mark} ", style), (str(operation.address), "address"), f": {words}")
         self.console.print(text.append(f"  {took}", style="faint") if took else text)
+
+
+def _command(options: PlanOptions) -> str:
+    """The command that makes such a plan."""
+    if options.run:
+        return " ".join(["run", *dict.fromkeys(step.name.partition(".")[0] for step in options.run)])
+    return "destroy" if options.destroy else "apply"
 
 
 def _is_chatter(operation: Operation) -> bool:

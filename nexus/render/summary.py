@@ -21,11 +21,14 @@ def summary_text(
     actions: Mapping[Address, Action],
     ended_badly: Sequence[OperationFinished],
     *,
-    destroying: bool,
+    command: str,
 ) -> Text:
-    """``actions`` are those that were planned; ``ended_badly`` the operations that failed or did not come about."""
+    """``actions`` are those that were planned; ``ended_badly`` the operations that failed or did not come about.
+
+    ``command`` is what continues it, such as ``destroy``.
+    """
     whole = not event.interrupted and all(outcome in _WELL for outcome in event.changes.values())
-    word = "Destroy" if destroying else "Apply"
+    word = command.partition(" ")[0].capitalize()
     ending = "complete" if whole else "interrupted" if event.interrupted else "incomplete"
     text = Text.assemble((f"{word} {ending} in {duration(event.seconds)}: ", "ok" if whole else "error"))
     text.append(_counts(event, actions) or "nothing was done").append(".")
@@ -33,9 +36,8 @@ def summary_text(
         return text
     for line in _account(ended_badly):
         text.append("\n").append_text(line)
-    command = "nexus destroy" if destroying else "nexus apply"
     first = "" if event.interrupted else "Mend what failed, then run"
-    text.append(f"\n{first or 'Run'} «{command}» again to continue: what was done is recorded.", style="hint")
+    text.append(f"\n{first or 'Run'} «nexus {command}» again to continue: what was done is recorded.", style="hint")
     return text
 
 

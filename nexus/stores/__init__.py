@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nexus.stores.base import Backend, Header, Journal, JournalContents, Lock, LockInfo, StateStore
+from nexus.stores.base import Backend, Header, Journal, JournalContents, Lock, LockInfo, RunLog, RunStore, StateStore
 from nexus.stores.durations import Durations
 from nexus.stores.entries import Begin, Done, Entry, Failed
 from nexus.stores.fold import Folding, fold
@@ -27,6 +27,8 @@ __all__ = [
     "Lock",
     "LockInfo",
     "Memory",
+    "RunLog",
+    "RunStore",
     "StateStore",
     "commit",
     "decode_state",

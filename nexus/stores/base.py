@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from nexus.model.runs import Run, RunEntry, RunHead, RunSummary
 from nexus.model.state import State, Target
 from nexus.stores.durations import Durations
 from nexus.stores.entries import Entry
@@ -129,14 +131,50 @@ class DurationStore(Protocol):
         """Raises DiagnosticsError when they can't be kept."""
 
 
+class RunLog(Protocol):
+    """Takes down one run while it goes on. Nothing here waits for the disk, and what was noted outlives this process.
+
+    Every method raises DiagnosticsError when it can't.
+    """
+
+    def note(self, entry: RunEntry) -> None:
+        """An operation as it starts, the same again as it ends, or the end of the run."""
+
+    def write(self, operation_id: str, text: str) -> None:
+        """One line that an operation wrote. Of very much only the beginning and the end are kept.
+
+        MUST hold no secret.
+        """
+
+    def close(self) -> None:
+        """Nothing more comes. Safe to call twice."""
+
+
+class RunStore(Protocol):
+    """Keeps the records of a bounded number of runs, the oldest go. Nothing is ever decided by what they say."""
+
+    async def begin(self, head: RunHead) -> RunLog:
+        """Raises DiagnosticsError when the run can't be recorded."""
+
+    async def list(self) -> Sequence[RunSummary]:
+        """What is kept, newest first. What can't be read is left out."""
+
+    async def read(self, run_id: str) -> Run | None:
+        """One run; None where there is no such one, or it can't be read."""
+
+    async def log(self, run_id: str, operation_id: str) -> str:
+        """What an operation of a run wrote, as far as it is kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """The stores of one environment. The first three belong together: a journal continues one state.
 
-    ``durations`` are those of the whole project.
+    ``durations`` are those of the whole project; ``runs`` tell what was done when.
     """
 
     states: StateStore
     journal: Journal
     lock: Lock
     durations: DurationStore
+    runs: RunStore

@@ -6,6 +6,7 @@ Kept apart so that tests can make every single one of them fail, or the machine 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -59,6 +60,12 @@ class Files:
             rest = rest[os.write(descriptor, rest) :]
         _sync_data(descriptor)
 
+    def note(self, descriptor: int, content: bytes) -> None:
+        """Write all of it, without waiting for the disk: it outlives this process, not a power cut."""
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+
     def rename(self, source: Path, destination: Path) -> None:
         source.replace(destination)
 
@@ -72,6 +79,10 @@ class Files:
         """Nothing happens when there is no such file."""
         path.unlink(missing_ok=True)
         self.sync_folder(path.parent)
+
+    def remove_folder(self, path: Path) -> None:
+        """The folder and all that is in it; what can't be removed stays."""
+        shutil.rmtree(path, ignore_errors=True)
 
     def sync_folder(self, path: Path) -> None:
         """See on the disk which files are in the folder."""

@@ -2,7 +2,8 @@
 
 ``state.json`` is the state, ``state.json.backup`` the one before it, ``journal.jsonl`` what has happened since, and
 ``lock`` the lock; ``journal.jsonl.aside`` is a journal that could not be used. The folder is the user's alone, and
-keeps itself out of git. Beside the environments' folders lies ``durations.json``: what operations took.
+keeps itself out of git. ``runs/`` tells what was done when. Beside the environments' folders lies ``durations.json``:
+what operations took.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from nexus.stores.entries import Entry
 from nexus.stores.failures import explained
 from nexus.stores.files import Files
 from nexus.stores.journalfile import header_line, parse
+from nexus.stores.localruns import LocalRuns
 from nexus.stores.locking import LocalLock
 from nexus.stores.statefile import decode, encode, read_version
 
@@ -37,6 +39,7 @@ def local_backend(project: Path, environment: str, files: Files | None = None) -
         LocalJournal(place),
         LocalLock(place.folder / "lock", place.prepare),
         LocalDurations(place),
+        LocalRuns(place.folder / "runs", place.files, place.prepare),
     )
 
 

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nexus.model.diagnostics import DiagnosticsError
+from nexus.model.runs import Run, RunEntry, RunHead, RunSummary, run_of
 from nexus.model.state import State
 from nexus.stores.base import Backend, Header, JournalContents, LockInfo
 from nexus.stores.checks import Version, check_start, check_write
 from nexus.stores.durations import Durations
 from nexus.stores.entries import Entry
 from nexus.stores.locking import locked, lost, not_that_lock
+
+
+@dataclass(slots=True)
+class MemoryRun:
+    """One run as it is taken down."""
+
+    head: RunHead
+    entries: list[RunEntry] = field(default_factory=list)
+    logs: dict[str, list[str]] = field(default_factory=dict)
+
+    def note(self, entry: RunEntry) -> None:
+        self.entries.append(entry)
+
+    def write(self, operation_id: str, text: str) -> None:
+        self.logs.setdefault(operation_id, []).append(text)
+
+    def close(self) -> None:
+        """There is nothing to give back."""
 
 
 @dataclass(slots=True)
@@ -24,10 +44,13 @@ class Memory:
     lock: LockInfo | None = None
     aside: JournalContents | None = None
     durations: Durations = field(default_factory=Durations)
+    runs: dict[str, MemoryRun] = field(default_factory=dict)
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
     def backend(self) -> Backend:
-        return Backend(MemoryStateStore(self), MemoryJournal(self), MemoryLock(self), MemoryDurations(self))
+        return Backend(
+            MemoryStateStore(self), MemoryJournal(self), MemoryLock(self), MemoryDurations(self), MemoryRuns(self)
+        )
 
 
 def memory_backend() -> Backend:
@@ -88,6 +111,28 @@ class MemoryDurations:
 
     async def write(self, durations: Durations) -> None:
         self._memory.durations = durations
+
+
+class MemoryRuns:
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def begin(self, head: RunHead) -> MemoryRun:
+        found = self._memory.runs[head.id] = MemoryRun(head)
+        return found
+
+    async def list(self) -> Sequence[RunSummary]:
+        found = [run_of(item.head, tuple(item.entries)).summary for item in self._memory.runs.values()]
+        return sorted(found, key=lambda item: (item.head.started_at, item.head.id), reverse=True)
+
+    async def read(self, run_id: str) -> Run | None:
+        found = self._memory.runs.get(run_id)
+        return None if found is None else run_of(found.head, tuple(found.entries))
+
+    async def log(self, run_id: str, operation_id: str) -> str:
+        found = self._memory.runs.get(run_id)
+        lines = [] if found is None else found.logs.get(operation_id, [])
+        return "".join(f"{line}\n" for line in lines)
 
 
 class MemoryLock:

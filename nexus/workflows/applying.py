@@ -22,9 +22,11 @@ from nexus.model.events import (
     PlanReady,
     Sink,
 )
+from nexus.model.runs import Run, RunHead, run_of
 from nexus.model.state import OutputRecord, State
 from nexus.planning import Evaluation, SavedPlan, refreshed
 from nexus.stores import Durations, commit
+from nexus.workflows import runs
 from nexus.workflows.estimating import estimate_from
 from nexus.workflows.limits import pacing
 from nexus.workflows.loading import Project
@@ -58,10 +60,14 @@ class ApplyRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """How it ended. ``result`` is None when nothing was done: an empty plan, or one that was not approved."""
+    """How it ended. ``result`` is None when nothing was done: an empty plan, or one that was not approved.
+
+    ``run`` tells it operation by operation, and which steps had nothing to do.
+    """
 
     plan: Plan
     approved: bool
+    run: Run | None = None
     result: ApplyResult | None = None
     outputs: Mapping[str, OutputRecord] = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -89,14 +95,34 @@ async def apply(
             refuse_stale(request.saved, draft.plan)
         sink(PlanReady(plan=draft.plan))
         if draft.plan.is_empty:
-            return await _settle(session, draft)
+            head = await _head(project, session, draft)
+            return replace(await _settle(session, draft), run=run_of(head, ()))
         if not approve(draft.plan):
             return Applied(plan=draft.plan, approved=False)
         await session.backend.lock.verify()  # a person may take long to answer
         if options.refresh_only:
             return await _take_in(session, draft, sink)
         limits = pacing(project, request.parallelism)
-        return await carry_out(session, await grounded(session, draft), limits, sink, bind_interrupt)
+        return await _recorded(project, session, await grounded(session, draft), limits, sink, bind_interrupt)
+
+
+async def _recorded(
+    project: Project, session: Session, draft: Draft, limits: Limits, sink: Sink, bind_interrupt: BindInterrupt
+) -> Applied:
+    """Carry it out, and leave a record of the run, whatever becomes of it."""
+    head = await _head(project, session, draft)
+    recorder = await runs.begin(session.backend, head, sink, session.clock)
+    try:
+        applied = await carry_out(session, draft, limits, recorder, bind_interrupt)
+    finally:
+        recorder.close()
+    notes = () if recorder.problem is None else (recorder.problem,)
+    return replace(applied, run=recorder.run(), diagnostics=(*applied.diagnostics, *notes))
+
+
+async def _head(project: Project, session: Session, draft: Draft) -> RunHead:
+    holder = await session.backend.lock.holder() or session.holder("apply")
+    return runs.head_of(project, draft.plan, holder, draft.survey.state, session.clock.now(), session.ids())
 
 
 async def _take_in(session: Session, draft: Draft, sink: Sink) -> Applied:

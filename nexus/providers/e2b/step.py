@@ -68,7 +68,7 @@ class StepHandler:
                 pause = min(_LONGEST_PAUSE, 2.0 ** (attempt - 1))
                 call.report.progress(f"failed; try {attempt + 1} of {spec.retries + 1} in {pause:g} s")
                 await asyncio.sleep(pause)
-            attempted = await self._attempt(inside, call, spec)
+            attempted = replace(await self._attempt(inside, call, spec), number=attempt + 1)
             if attempted.problem is None:
                 break
         if attempted.problem is not None:
@@ -115,6 +115,7 @@ class _Attempt:
     usage: Usage
     artefacts: Mapping[str, Value]
     problem: ProviderError | None
+    number: int = 1
 
 
 def _job(spec: StepSpec) -> Job:
@@ -135,6 +136,7 @@ def _outputs(call: Call, attempted: _Attempt) -> dict[str, Value]:
         "address": str(call.address),
         "outputs": dict(attempted.artefacts),
         "exit_code": attempted.ran.finished.exit_code,
+        "attempts": attempted.number,
         "seconds": round(attempted.ran.seconds, 3),
         "cpu_seconds": attempted.usage.cpu_seconds,
         "peak_memory": attempted.usage.peak_memory,

@@ -1,0 +1,86 @@
+"""``nexus runs …``: what was done when, run by run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from nexus.cli.failures import guarded
+from nexus.cli.options import environment_option, json_option
+from nexus.cli.settings import Settings
+
+if TYPE_CHECKING:
+    from nexus.stores import Backend
+
+
+@click.group("runs", invoke_without_command=True)
+@click.option("-n", "limit", type=click.IntRange(1), metavar="N", help="At most so many, the newest.")
+@environment_option
+@json_option("the runs")
+@click.pass_context
+def command(context: click.Context, limit: int | None, environment: str, as_json: bool) -> int:
+    """List the runs of this project's environment that did something: applies, destroys, and runs of pipelines.
+
+    The newest comes first. The last 50 are kept, beside the state; one that was killed is shown as interrupted.
+    """
+    if context.invoked_subcommand is not None:
+        return 0
+    settings = context.find_object(Settings)
+    assert settings is not None
+    return _list(settings, limit=limit, environment=environment, as_json=as_json)
+
+
+@guarded
+def _list(settings: Settings, *, limit: int | None, environment: str, as_json: bool) -> int:
+    from nexus.render.runs import print_runs, runs_to_json
+    from nexus.workflows.runs import list_runs
+
+    found = asyncio.run(list_runs(_backend(settings, environment)))
+    listed = [(item.summary, item.status) for item in found][:limit]
+    if as_json:
+        click.echo(json.dumps(runs_to_json(listed), indent=2, ensure_ascii=False))
+    elif listed:
+        print_runs(settings.console(), listed)
+    else:
+        click.echo("No run was recorded yet.", err=True)
+    return 0
+
+
+@command.command("show")
+@click.argument("run_id", required=False, metavar="[ID]")
+@click.option("--log", "logged", metavar="STEP", help="Print what one step (or operation) wrote, and nothing else.")
+@environment_option
+@json_option("the run")
+@click.pass_obj
+@guarded
+def show(settings: Settings, run_id: str | None, logged: str | None, environment: str, as_json: bool) -> int:
+    """Show one run: ID or the beginning of it; the newest if not said.
+
+    Each step with how it ended, its attempts, exit code, time, CPU time, memory and files; then all other operations.
+    """
+    if logged is not None and as_json:
+        raise click.UsageError("--log prints a log as it is: it does not go together with --json.")
+    from nexus.render.runs import print_run, run_to_json
+    from nexus.workflows.runs import find_run
+
+    backend = _backend(settings, environment)
+    run, status = asyncio.run(find_run(backend, run_id))
+    if logged is not None:
+        from nexus.workflows.runs import operations_named
+
+        for operation in operations_named(run, logged):
+            click.echo(asyncio.run(backend.runs.log(run.head.id, operation.id)), nl=False)
+    elif as_json:
+        click.echo(json.dumps(run_to_json(run, status), indent=2, ensure_ascii=False))
+    else:
+        print_run(settings.console(), run, status)
+    return 0
+
+
+def _backend(settings: Settings, environment: str) -> Backend:
+    from nexus.workflows.outputs import backend_of
+
+    return backend_of(settings.folder, environment)
