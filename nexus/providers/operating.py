@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nexus.kinds.step_fields import Language
 from nexus.model.diagnostics import Diagnostic
 from nexus.providers.carrying import Carried, Incoming, OnBytes, RemoteFile, RemotePlace, RemoteTree, Shipment
+from nexus.providers.configuring import Configuration, Reached
+
+if TYPE_CHECKING:
+    from nexus.providers.base import Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +222,9 @@ class Operator(Protocol):
 
     async def fork(self, sandbox_id: str, count: int, lifetime: int) -> Forks:
         """Make ``count`` sandboxes of what is in a running one; each lives for so many seconds, or fails on its own."""
+
+    async def configure(self, sandbox_id: str, wanted: Configuration, report: Report) -> Reached:
+        """Change a running sandbox. Nothing of it is noted as applied; what was changed before a failure stays."""
 
     async def pause(self, sandbox_id: str) -> bool:
         """Stop it, keeping memory and disk. False when it was paused already."""

@@ -17,15 +17,16 @@ from e2b.exceptions import SandboxNotFoundException
 from e2b.sandbox.commands.command_handle import CommandExitException
 from e2b.sandbox_async.commands.command_handle import AsyncCommandHandle
 
-from nexus.model.values import Value
-from nexus.providers.base import ProviderError
+from nexus.model.values import Value, has_sensitive, reveal
+from nexus.providers.base import ProviderError, Report
 from nexus.providers.carrying import Carried, Incoming, OnBytes, RemoteFile, RemotePlace, RemoteTree, Shipment
-from nexus.providers.e2b import carrying, errors, inspection, looking, metadata
+from nexus.providers.configuring import Configuration, Reached
+from nexus.providers.e2b import carrying, configuring, errors, inspection, looking, metadata
 from nexus.providers.e2b.accounts import list_sandboxes
 from nexus.providers.e2b.inside import ROOT, Inside
 from nexus.providers.e2b.jobs import Job, collect, run_job
 from nexus.providers.e2b.network_rules import network_of
-from nexus.providers.e2b.redaction import Redactor
+from nexus.providers.e2b.redaction import RedactedReport, Redactor
 from nexus.providers.e2b.rest import answer
 from nexus.providers.e2b.step import RUNNERS
 from nexus.providers.e2b.urls import url_of
@@ -165,6 +166,18 @@ class E2BOperator:
         """Raises ProviderError for a paused sandbox: what the API says of it does not tell what to do."""
         if (await self.look(sandbox_id)).status != "running":
             raise errors.not_running(sandbox_id)
+
+    async def configure(self, sandbox_id: str, wanted: Configuration, report: Report) -> Reached:
+        secrets = [str(reveal(value)) for value in wanted.env_vars.values() if has_sensitive(value)]
+        redactor = Redactor((*secrets, *self._secrets()))
+        guarded = RedactedReport(report, redactor)
+        inside = await self._open(sandbox_id)
+        try:
+            return await _told(configuring.configure(self._world, inside, wanted, guarded), sandbox_id)
+        except ProviderError as problem:
+            problem.diagnostic = redactor.diagnostic(problem.diagnostic)
+            problem.args = (str(problem.diagnostic),)
+            raise
 
     async def pause(self, sandbox_id: str) -> bool:
         self._world.sandboxes.forget(sandbox_id)

@@ -7,10 +7,11 @@ holds digests and names, never a value. It belongs to one incarnation: one that 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from nexus.kinds.packages import package_name
 from nexus.model.state import LOST
 from nexus.providers.base import Call
 
@@ -31,7 +32,8 @@ class Entry:
 class Receipt:
     """``env_names`` are all variables ever set; those not wanted any more have to be unset. ``boot`` is the boot in
     which the processes and the environment of ``units`` were made. ``restored``: there was none any more, and what it
-    tells was believed of the state, which does not know whether variables were set.
+    tells was believed of the state, which does not know whether variables were set. ``extras`` are packages, by
+    manager, that were installed without being declared.
     """
 
     uid: str = ""
@@ -40,6 +42,7 @@ class Receipt:
     env_names: tuple[str, ...] = ()
     boot: str = ""
     restored: bool = False
+    extras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def for_call(self, call: Call) -> Receipt:
         """This receipt where it is about the sandbox that ``call`` means, else one for it with what the state tells.
@@ -70,7 +73,18 @@ class Receipt:
         unit = call.unit
         if unit is not None and unit.digest is not None:
             units[unit.name] = Entry(unit.digest, call.key)
-        return replace(self, units=units, boot=boot or self.boot)
+        extras = {manager: names for manager, names in self.extras.items() if manager != call.operation.unit}
+        return replace(self, units=units, boot=boot or self.boot, extras=extras)
+
+    def after_change(self, manager: str, added: Sequence[str], removed: Sequence[str]) -> Receipt:
+        """The receipt once packages were installed or removed that nobody declared so.
+
+        The manager's unit is not as it was done any more.
+        """
+        gone = {*removed, *(package_name(manager, name) for name in added)}
+        kept = [name for name in self.extras.get(manager, ()) if package_name(manager, name) not in gone]
+        units = {name: entry for name, entry in self.units.items() if name != manager}
+        return replace(self, units=units, extras={**self.extras, manager: (*kept, *added)})
 
     def with_units(self, units: Mapping[str, Entry]) -> Receipt:
         """The same, telling these units done."""
@@ -86,6 +100,7 @@ class Receipt:
                 "env_names": sorted(self.env_names),
                 "boot": self.boot,
                 **({"restored": True} if self.restored else {}),
+                **({"extras": {name: list(item) for name, item in self.extras.items()}} if self.extras else {}),
             },
             sort_keys=True,
         )
@@ -103,6 +118,7 @@ class Receipt:
                         env_names=tuple(str(name) for name in _list(rest.get("env_names"))),
                         boot=str(rest.get("boot", "")),
                         restored=rest.get("restored") is True,
+                        extras=_extras(rest.get("extras")),
                     )
         except (ValueError, TypeError, KeyError):
             pass
@@ -114,6 +130,11 @@ def _entry(data: object) -> Entry:
         case {"digest": str(digest), "key": str(key)}:
             return Entry(digest, key)
     raise ValueError("not an entry of a receipt")
+
+
+def _extras(data: object) -> dict[str, tuple[str, ...]]:
+    items = data.items() if isinstance(data, dict) else ()
+    return {str(manager): tuple(str(name) for name in _list(names)) for manager, names in items}
 
 
 def _list(data: object) -> list[object]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
 from nexus.kinds.sandbox import SandboxSpec
+from nexus.model.values import Value, reveal
 from nexus.providers.base import Call
 from nexus.providers.e2b.inside import ENV_FILE, JOBS_FOLDER, ROOT, Inside
 from nexus.providers.e2b.jobs import export_lines, new_token
@@ -31,6 +32,21 @@ async def set_env(inside: Inside, call: Call, spec: SandboxSpec, receipt: Receip
     named = {*receipt.env_names, *(before if isinstance(before, dict) else ()), *spec.env_vars}
     after = replace(receipt.after(call, boot=inside.boot), env_names=tuple(sorted(named)), restored=False)
     await _write(inside, spec, after)
+
+
+async def change(inside: Inside, env_vars: Mapping[str, Value], unset: Iterable[str], user: str) -> None:
+    """Set and unset variables beside those that are there. Not noted down: a deep look finds the file edited."""
+    await inside.receipt()
+    folder = f"{JOBS_FOLDER}/{new_token()}"
+    revealed = {name: str(reveal(value)) for name, value in env_vars.items()}
+    await inside.write({f"{folder}/more": (_unset_lines(unset) + export_lines(revealed)).encode()}, user=ROOT)
+    await inside.check(
+        f"trap 'rm -rf {folder}' EXIT; chmod 700 {folder}\n"
+        f"{{ cat {ENV_FILE} 2>/dev/null; cat {folder}/more; }} > {folder}/env && {_put_in_place(folder, user)}",
+        user=ROOT,
+        summary="The environment could not be set",
+    )
+    inside.has_env_file = True
 
 
 async def restore(inside: Inside, spec: SandboxSpec, receipt: Receipt) -> None:
@@ -55,13 +71,20 @@ async def _write(inside: Inside, spec: SandboxSpec, receipt: Receipt) -> None:
     await inside.write(files, user=ROOT)
     await inside.check(
         f"trap 'rm -rf {folder}' EXIT; chmod 700 {folder}\n"
-        f'group=$(id -gn {quoted(spec.user)}) && chgrp "$group" {folder}/env && chmod 640 {folder}/env '
-        f"&& mv -f {folder}/env {ENV_FILE} && (umask 077; sha256sum < {ENV_FILE} > {ENV_SUM}) "
+        f"{_put_in_place(folder, spec.user)} && (umask 077; sha256sum < {ENV_FILE} > {ENV_SUM}) "
         f"&& {commit_command(f'{folder}/receipt')}",
         user=ROOT,
         summary="The environment could not be set",
     )
     inside.remember(receipt)
+
+
+def _put_in_place(folder: str, user: str) -> str:
+    """A command that makes ``env`` in ``folder`` the file of variables, for root and ``user`` to read."""
+    return (
+        f'group=$(id -gn {quoted(user)}) && chgrp "$group" {folder}/env && chmod 640 {folder}/env '
+        f"&& mv -f {folder}/env {ENV_FILE}"
+    )
 
 
 def _unset_lines(names: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from nexus.kinds.packages import package_name
 from nexus.kinds.sandbox import SandboxSpec
-from nexus.providers.base import Call
+from nexus.providers.base import Call, Report
 from nexus.providers.e2b import errors
 from nexus.providers.e2b.inside import ROOT, Inside
 from nexus.providers.e2b.jobs import Job, run_job
@@ -37,13 +37,23 @@ async def install(inside: Inside, call: Call, spec: SandboxSpec, receipt: Receip
     """Bring the packages of the manager that the unit is named after to what ``spec`` says."""
     manager = call.operation.unit
     wanted = spec.packages.of(manager) if call.unit is not None else ()
-    delta = compare(manager, wanted, _before(call, manager))
+    delta = compare(manager, wanted, (*_before(call, manager), *receipt.extras.get(manager, ())))
     if not (delta.added or delta.changed or delta.removed):
         # Nothing was declared anew, so something that was installed is not there any more.
         delta = Delta(added=tuple(wanted))
-    after = receipt.after(call)
-    output = Output(call.report)
-    call.report.progress(f"{manager}: {delta.describe() or 'nothing to do'}")
+    await _do(inside, manager, delta, receipt.after(call), call.report)
+
+
+async def change(inside: Inside, manager: str, delta: Delta, report: Report) -> None:
+    """Install and remove what nobody declared. The receipt tells of it: a later install takes it back."""
+    receipt = await inside.receipt()
+    await _do(inside, manager, delta, receipt.after_change(manager, delta.added, delta.removed), report)
+
+
+async def _do(inside: Inside, manager: str, delta: Delta, after: Receipt, report: Report) -> None:
+    """Do what ``delta`` says. The same shell puts the receipt ``after`` in its place."""
+    output = Output(report)
+    report.progress(f"{manager}: {delta.describe() or 'nothing to do'}")
     job = Job(
         script=script(manager, delta),
         user=ROOT,
@@ -58,7 +68,7 @@ async def install(inside: Inside, call: Call, spec: SandboxSpec, receipt: Receip
             exit_code=ran.finished.exit_code,
             output=output.tail,
             hint="check the names and versions, and that the sandbox may reach the registry",
-            address=str(call.address),
+            address=inside.address,
         )
     inside.remember(after)
 

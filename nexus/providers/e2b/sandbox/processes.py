@@ -10,9 +10,9 @@ import shlex
 from dataclasses import replace
 from typing import Final
 
-from nexus.kinds.readiness import START_LOG
+from nexus.kinds.readiness import START_LOG, ReadySpec
 from nexus.kinds.sandbox import SandboxSpec
-from nexus.providers.base import Call
+from nexus.providers.base import Call, Report
 from nexus.providers.e2b import errors
 from nexus.providers.e2b.inside import JOBS_FOLDER, ROOT, RUN_FOLDER, Inside
 from nexus.providers.e2b.jobs import STRICT_BASH, Job, new_token, run_job
@@ -30,18 +30,41 @@ async def start(inside: Inside, call: Call, spec: SandboxSpec, receipt: Receipt)
     after = receipt.after(call, boot=inside.boot)
     command = spec.start_command if call.unit is not None else None
     call.report.progress("stopping the old process" if command is None else "starting")
-    await _restart(inside, spec, command, after)
+    await _restart(inside, spec.user, command, after)
+
+
+async def start_again(inside: Inside, user: str, command: str | None) -> bool:
+    """Start what was started last, as who it ran as; ``command`` where that is not known here. False without either."""
+    receipt = await inside.receipt()
+    last = await inside.check(
+        f"ls -t {JOBS_FOLDER}/*/start_command 2>/dev/null | head -n 1 | xargs -r stat -c '%U %n'",
+        summary="What was started could not be looked up",
+    )
+    owner, _, path = last.strip().partition(" ")
+    if path:
+        content = b"".join([chunk async for chunk in inside.receive(path, user=ROOT)])
+        user, command = owner, content.decode()
+    if command is None:
+        return False
+    await _restart(inside, user, command, replace(receipt, boot=inside.boot))
+    return True
+
+
+async def is_running(inside: Inside) -> bool:
+    """Whether a process runs that was started here."""
+    finished = await inside.run(f"{END_MARKED}\nmarked {MARK}", user=ROOT, cwd="/")
+    return bool(finished.stdout.strip())
 
 
 async def restore(inside: Inside, spec: SandboxSpec, receipt: Receipt) -> None:
     """Start the command again after a reboot, where it was started before."""
     if "start" in receipt.units and spec.start_command is not None:
-        await _restart(inside, spec, spec.start_command, replace(receipt, boot=inside.boot))
+        await _restart(inside, spec.user, spec.start_command, replace(receipt, boot=inside.boot))
 
 
-async def _restart(inside: Inside, spec: SandboxSpec, command: str | None, receipt: Receipt) -> None:
-    await _stop(inside, spec.user)
-    pid = "" if command is None else await _launch(inside, spec.user, command)
+async def _restart(inside: Inside, user: str, command: str | None, receipt: Receipt) -> None:
+    await _stop(inside, user)
+    pid = "" if command is None else await _launch(inside, user, command)
     await _commit(inside, pid, receipt)
 
 
@@ -93,14 +116,17 @@ async def _commit(inside: Inside, pid: str, receipt: Receipt) -> None:
 
 async def await_ready(inside: Inside, call: Call, spec: SandboxSpec) -> None:
     """Wait, inside, until the check of ``ready`` succeeds. Raises ProviderError when its time is up."""
-    ready = spec.ready
-    if call.unit is None or ready is None:
-        return
-    call.report.progress(f"waiting for {ready.check} {ready.value}")
-    output = Output(call.report)
+    if call.unit is not None and spec.ready is not None:
+        await wait_until_ready(inside, spec.user, spec.ready, call.report)
+
+
+async def wait_until_ready(inside: Inside, user: str, ready: ReadySpec, report: Report) -> None:
+    """Raises ProviderError when its time is up."""
+    report.progress(f"waiting for {ready.check} {ready.value}")
+    output = Output(report)
     job = Job(
         script=f"until (set +e; {ready.command}\n) >/dev/null 2>&1; do sleep 0.2; done",
-        user=spec.user,
+        user=user,
         timeout=ready.timeout,
     )
     ran = await run_job(inside, job, output)
@@ -111,5 +137,5 @@ async def await_ready(inside: Inside, call: Call, spec: SandboxSpec) -> None:
             f"The sandbox was not ready after {ready.timeout} s",
             detail=f"Waited for {ready.check} {ready.value}. Last output of start_command:\n{log.stdout}".strip(),
             hint="see whether start_command works, or allow more time with ready.timeout",
-            address=str(call.address),
+            address=inside.address,
         )
