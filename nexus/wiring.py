@@ -5,6 +5,7 @@ Nothing below this floor reads the environment, and nothing but this module know
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import os
 import socket
@@ -20,7 +21,7 @@ from nexus.executor import SystemClock
 from nexus.model.diagnostics import DiagnosticsError, error
 from nexus.model.values import Value, reveal
 from nexus.providers.operating import Operator
-from nexus.stores import LockInfo, local_backend
+from nexus.stores import Backend, LockInfo, local_backend
 from nexus.workflows.loading import Project
 from nexus.workflows.outputs import backend_of
 from nexus.workflows.session import Session, Stores
@@ -75,16 +76,19 @@ def home(environment: Mapping[str, str]) -> Path:
 
 @asynccontextmanager
 async def open_session(
-    project: Project, environment: Mapping[str, str], *, local: bool = False
+    project: Project, environment: Mapping[str, str], *, local: bool = False, backend: Backend | None = None
 ) -> AsyncIterator[Session]:
-    """Everything a workflow works with, for one project. Starts the local engine when it is the target."""
+    """Everything a workflow works with, for one project. Starts the local engine when it is the target.
+
+    What is remembered lies in the project's folder, unless ``backend`` is somewhere else.
+    """
     choice = choose_target(environment, project.provider_settings, local=local)
     secrets: list[str] = []
-    provider = open_provider(choice, environment, secrets=lambda: secrets)
+    provider = await connect(choice, environment, secrets=lambda: secrets)
     try:
         yield Session(
             provider=provider,
-            backend=local_backend(project.root, project.environment),
+            backend=backend or local_backend(project.root, project.environment),
             clock=SystemClock(),
             ids=new_id,
             holder=_holder,
@@ -106,11 +110,18 @@ async def open_operator(
 ) -> AsyncIterator[Operator]:
     """Commands on live sandboxes of what was chosen. Starts the local engine when it is that."""
     texts = [str(reveal(value)) for value in secrets]
-    provider = open_provider(choice, environment, secrets=lambda: texts)
+    provider = await connect(choice, environment, secrets=lambda: texts)
     try:
         yield provider.operator
     finally:
         await provider.aclose()
+
+
+async def connect(
+    choice: Choice, environment: Mapping[str, str], *, secrets: Callable[[], Iterable[str]] = tuple
+) -> E2BProvider:
+    """As :func:`open_provider`, without keeping an event loop from other work while the local engine starts."""
+    return await asyncio.to_thread(open_provider, choice, environment, secrets=secrets)
 
 
 def open_provider(

@@ -18,11 +18,13 @@ from nexus.model.values import Value
 class LoadRequest:
     """What to load: a folder (or the path of a nexus.yaml), an environment, and where variables get their values.
 
-    ``settled`` are values that are fixed already, those of a saved plan: then nothing else is asked for them.
+    ``settled`` are values that are fixed already, those of a saved plan: then nothing else is asked for them. An
+    ``instance`` is a second life of the environment: the same values, with objects, names and a state of its own.
     """
 
     path: Path
     environment: str = manifest.DEFAULT_ENVIRONMENT
+    instance: str = ""
     process: Mapping[str, str] = field(default_factory=dict)
     variable_files: tuple[Path, ...] = ()
     assignments: tuple[str, ...] = ()
@@ -78,7 +80,7 @@ def load(request: LoadRequest) -> Project:
     return Project(
         root=read.root,
         name=read.project,
-        environment=request.environment,
+        environment=f"{request.environment}-{request.instance}" if request.instance else request.environment,
         manifest=read,
         variables=variables,
         process=request.process,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -9,38 +10,15 @@ from pathlib import Path
 import pytest
 
 import nexus
-from nexus.local.daemon import Endpoint
-
-MANIFEST = """\
-apiVersion: nexus/v1
-project: api
-variables:
-  code: {type: integer, default: 0}
-  words: {type: list, default: []}
-sandboxes:
-  web:
-    template: base
-    run_commands: ["exit ${{ vars.code }}"]
-outputs:
-  id: {value: "${{ sandbox.web.id }}"}
-  words: {value: "${{ vars.words }}"}
-"""
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "nexus.yaml").write_text(MANIFEST)
-    return tmp_path
-
-
-@pytest.fixture
-def on_engine(engine: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEXUS_HOME", str(engine.home))
+import nexus.api
+from nexus.api.outputs import typed_output
+from nexus.model.state import OutputRecord, State
 
 
 def test_every_name_that_is_offered_is_there() -> None:
     for name in nexus.__all__:
         assert getattr(nexus, name) is not None
+    assert set(nexus.__all__) == {*nexus.api.__all__, "__version__"}
     with pytest.raises(AttributeError):
         nexus.nothing  # noqa: B018
 
@@ -53,25 +31,109 @@ def test_importing_nexus_imports_nothing_else() -> None:
 @pytest.mark.parametrize("path", ["", "nexus.yaml"])
 def test_a_folder_or_its_manifest_is_loaded(path: str, folder: Path) -> None:
     project = nexus.load(folder / path)
-    assert (project.name, project.environment, project.folder) == ("api", "default", folder)
+    assert project.name.startswith("api-")
+    assert (project.environment, project.folder) == ("default", folder)
+    assert project.addresses == ("sandbox.web", "step.checks.hostname")
     assert project.warnings == ()
 
 
 def test_a_wrong_manifest_raises_with_all_that_is_wrong(folder: Path) -> None:
-    (folder / "nexus.yaml").write_text(MANIFEST.replace("template:", "tempalte:").replace("run_commands", "runs"))
+    path = folder / "nexus.yaml"
+    path.write_text(path.read_text().replace("template:", "tempalte:").replace("run_commands", "runs"))
     with pytest.raises(nexus.ManifestError) as caught:
         nexus.load(folder)
     places = [(item.code, str(item.range)) for item in caught.value.diagnostics]
     assert ("unknown-field", "nexus.yaml:8:5") in places
     assert ("unknown-field", "nexus.yaml:9:5") in places
     assert isinstance(caught.value, nexus.NexusError)
+    assert nexus.validate(folder) == caught.value.diagnostics
 
 
-def test_variables_keep_their_types(folder: Path) -> None:
+def test_a_loaded_project_validates_what_is_on_disk_by_now(folder: Path) -> None:
+    project = nexus.load(folder)
+    assert project.validate() == ()
+    (folder / "nexus.yaml").write_text("apiVersion: nexus/v1\n")
+    assert "missing-field" in {item.code for item in project.validate()}
+
+
+def test_variables_keep_their_types(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(nexus.ManifestError, match="integer"):
         nexus.load(folder, variables={"code": "many"})
     with pytest.raises(nexus.ManifestError, match="nope"):
         nexus.load(folder, variables={"nope": 1})
+    (tmp_path / "vars.yaml").write_text("code: many")
+    with pytest.raises(nexus.ManifestError, match="integer"):
+        nexus.load(folder, variable_files=[tmp_path / "vars.yaml"])
+
+
+def test_there_are_two_targets(folder: Path) -> None:
+    with pytest.raises(nexus.NexusError, match="no target «mars»"):
+        nexus.load(folder, target="mars")  # type: ignore[arg-type]
+
+
+def test_an_instance_has_a_state_of_its_own(folder: Path, tmp_path: Path) -> None:
+    project = nexus.load(folder, instance="one", state_folder=tmp_path / "elsewhere")
+    assert project.environment == "default-one"
+    assert project.outputs() == {}
+    assert not (folder / ".nexus").exists()
+
+
+async def test_waiting_in_an_event_loop_is_refused_and_names_the_other_face(folder: Path) -> None:
+    project = nexus.load(folder)
+    with pytest.raises(RuntimeError, match=r"Project.plan .* project\.asynchronous\.plan"):
+        project.plan()
+    with pytest.raises(RuntimeError, match=r"SandboxHandle.follow_logs "):
+        next(project.sandbox("web").follow_logs())
+    assert await project.asynchronous.outputs() == {}
+
+
+def test_both_faces_offer_the_same() -> None:
+    def public(kind: type) -> set[str]:
+        return {name for name in dir(kind) if not name.startswith("_")}
+
+    streams = {"applying", "destroying", "running"}
+    assert public(nexus.AsyncProject) - streams - {"load"} == public(nexus.Project) - {"asynchronous"}
+    assert public(nexus.AsyncSandboxHandle) - {"sync_e2b"} == public(nexus.SandboxHandle) - {"asynchronous"}
+    assert public(nexus.AsyncAccount) == public(nexus.Account) - {"asynchronous"}
+
+
+def test_a_program_under_strict_type_checks_gets_full_types(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(
+        "import e2b\n"
+        "import nexus\n"
+        "project = nexus.load('.')\n"
+        "plan: nexus.Plan = project.plan(targets=['sandbox.web'])\n"
+        "applied: nexus.Applied = project.apply(plan, on_event=lambda event: None)\n"
+        "ran: nexus.Executed = project.sandbox('web').exec('print(1)', language='python')\n"
+        "sandbox: e2b.Sandbox = project.sandbox('web').e2b()\n"
+        "url: str = project.output('url', str)\n"
+        "project.plan(nope=1)\n"
+        "project.sandbox('web').extend('1h')\n"
+    )
+    root = Path(nexus.__file__).parents[1]
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", root / ".mypy_cache", tmp_path / "program.py"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    errors = [line.partition(": ")[0].rpartition(":")[2] for line in checked.stdout.splitlines() if ": error: " in line]
+    assert errors == ["9", "10"], checked.stdout
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"), [("a", str), (True, bool), (3, int), (3, float), ([1], list), ({"a": 1}, dict)]
+)
+def test_an_output_has_the_type_that_it_is_asked_for(value: nexus.Json, kind: type) -> None:
+    state = State(lineage="", outputs={"it": OutputRecord(value)})  # type: ignore[arg-type]
+    assert typed_output(state, "it", kind) == value
+
+
+@pytest.mark.parametrize(("value", "kind"), [("3", int), (True, int), (3, bool), (None, str)])
+def test_an_output_of_another_type_is_an_error(value: nexus.Json, kind: type) -> None:
+    with pytest.raises(nexus.NexusError, match="output-type"):
+        typed_output(State(lineage="", outputs={"it": OutputRecord(value)}), "it", kind)
 
 
 @pytest.mark.engine
@@ -82,15 +144,21 @@ def test_plan_apply_outputs_and_destroy(folder: Path) -> None:
     assert [str(change.address) for change in plan.changes if change.address.kind == "sandbox"] == ["sandbox.web"]
     refused = project.apply(approve=lambda plan: False)
     assert (refused.approved, project.outputs()) == (False, {})
-    seen: list[object] = []
-    project.apply(on_event=seen.append)
+    seen: list[nexus.Event] = []
+    project.apply(plan, on_event=seen.append)
     try:
-        assert seen
-        assert project.outputs()["words"] == ["a", "b"]
+        assert isinstance(seen[-1], nexus.ApplyFinished)
+        assert project.outputs()["words"] == project.output("words", list) == ["a", "b"]
         assert project.plan().is_empty
         assert project.plan(replace=["sandbox.web"]).summary == {"replace": 1}
+        with pytest.raises(nexus.StalePlanError) as caught:
+            project.apply(plan)
+        assert any("sandbox.web: create" in text for text in caught.value.differences)
+        with pytest.raises(ValueError, match="applied as it is"):
+            project.apply(plan, targets=["sandbox.web"])
+        nexus.save_plan(project.plan(destroy=True), folder / "down.plan")
     finally:
-        project.destroy()
+        project.apply(nexus.read_plan(folder / "down.plan"))
     assert project.outputs() == {}
 
 
@@ -106,3 +174,20 @@ def test_a_failed_apply_raises_and_can_be_continued(folder: Path) -> None:
         mended.apply()
     finally:
         mended.destroy()
+
+
+@pytest.mark.engine
+@pytest.mark.usefixtures("on_engine")
+async def test_two_instances_are_applied_at_once_in_one_event_loop(folder: Path, tmp_path: Path) -> None:
+    projects = [
+        nexus.AsyncProject.load(folder, target="local", instance=name, state_folder=tmp_path / "states")
+        for name in ("one", "two")
+    ]
+    try:
+        await asyncio.gather(*(project.apply() for project in projects))
+        ids = [await project.output("id", str) for project in projects]
+        assert len(set(ids)) == 2
+        assert [item.id for item in (await projects[0].list()).sandboxes] == [ids[0]]
+    finally:
+        await asyncio.gather(*(project.destroy() for project in projects))
+    assert not (folder / ".nexus").exists()

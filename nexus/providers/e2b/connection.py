@@ -13,9 +13,12 @@ from typing import Final
 
 from e2b import E2B
 from e2b.api import AsyncApiClient
+from e2b.api.client.models import SandboxDetail
 from e2b.api.client_async import get_api_client
 from e2b.connection_config import ApiParams, ConnectionConfig
+from e2b.sandbox.main import SandboxOpts
 from e2b.sandbox_domains import is_supported_sandbox_domain
+from packaging.version import Version
 
 DEFAULT_DOMAIN: Final = "e2b.app"
 _RETRIES: Final = 3
@@ -83,6 +86,19 @@ class Connection:
         if access_token:
             headers["X-Access-Token"] = access_token
         return ConnectionConfig(**self._options(bounded=True), extra_sandbox_headers=headers)
+
+    def sandbox_options(self, detail: SandboxDetail) -> SandboxOpts:
+        """What the SDK makes its object for a sandbox of; its own ``connect`` would prolong the sandbox's life too."""
+        token = detail.envd_access_token if isinstance(detail.envd_access_token, str) else None
+        domain = detail.domain if isinstance(detail.domain, str) else None
+        return SandboxOpts(
+            sandbox_id=detail.sandbox_id,
+            sandbox_domain=domain or self.settings.domain,
+            envd_version=Version(detail.envd_version),
+            envd_access_token=token,
+            traffic_access_token=None,
+            connection_config=self.envd_config(detail.sandbox_id, token),
+        )
 
     @cached_property
     def api(self) -> AsyncApiClient:

@@ -16,11 +16,9 @@ from typing import Any, Final
 from e2b import AsyncSandbox, FileNotFoundException
 from e2b.api.client.api.sandboxes import get_sandboxes_sandbox_id
 from e2b.api.client.models import SandboxDetail, SandboxState
-from e2b.api.client.types import Unset
 from e2b.sandbox.commands.command_handle import CommandExitException
 from e2b.sandbox.filesystem.filesystem import WriteEntry
 from e2b.sandbox_async.commands.command_handle import AsyncCommandHandle
-from packaging.version import Version
 
 from nexus.providers.base import ProviderError
 from nexus.providers.e2b import errors, receipts
@@ -235,18 +233,7 @@ class Sandboxes:
         return errors.gone(address) if response.status_code == 404 else errors.not_running(address)
 
     def _opened(self, detail: SandboxDetail) -> AsyncSandbox:
-        token = detail.envd_access_token
-        domain = detail.domain
-        return self._connection.client.AsyncSandbox(
-            sandbox_id=detail.sandbox_id,
-            sandbox_domain=domain if isinstance(domain, str) and domain else self._connection.settings.domain,
-            envd_version=Version(detail.envd_version),
-            envd_access_token=None if isinstance(token, Unset) else token,
-            traffic_access_token=None,
-            connection_config=self._connection.envd_config(
-                detail.sandbox_id, None if isinstance(token, Unset) else token
-            ),
-        )
+        return self._connection.client.AsyncSandbox(**self._connection.sandbox_options(detail))
 
 
 class _Feeding:

@@ -7,6 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
+from e2b import AsyncSandbox, Sandbox
+from e2b.sandbox.main import SandboxOpts
+
 from nexus.model.addresses import Address
 from nexus.model.changes import Verb
 from nexus.model.observation import Observation, Observed
@@ -76,6 +79,20 @@ class E2BProvider:
     def operator(self) -> E2BOperator:
         """Commands on live sandboxes, over the same connection."""
         return E2BOperator(self._world, self._secrets)
+
+    async def sdk_sandbox(self, sandbox_id: str, address: str) -> Sandbox:
+        """A running sandbox as an object of E2B's SDK, for code that waits. Raises ProviderError."""
+        return self._connection.client.Sandbox(**await self._sandbox_options(sandbox_id, address))
+
+    async def async_sdk_sandbox(self, sandbox_id: str, address: str) -> AsyncSandbox:
+        """The same for code in an event loop."""
+        return self._connection.client.AsyncSandbox(**await self._sandbox_options(sandbox_id, address))
+
+    async def _sandbox_options(self, sandbox_id: str, address: str) -> SandboxOpts:
+        try:
+            return self._connection.sandbox_options(await self._world.sandboxes.look_up(sandbox_id, address))
+        except Exception as problem:
+            raise translate(problem, address) from problem
 
     async def identity(self) -> Target:
         with_key = self._connection.client.AsyncSandbox.list(limit=1)

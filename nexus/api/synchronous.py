@@ -1,0 +1,180 @@
+"""The face for programs that wait. Every method is that of the asynchronous face, with the same arguments and types."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from nexus.api.account import AsyncAccount, AsyncLive, Target
+from nexus.api.outputs import typed_output
+from nexus.api.project import AsyncProject, findings, load_request
+from nexus.api.sandboxes import AsyncSandboxHandle
+from nexus.api.waiting import iterating, waiting
+from nexus.model.diagnostics import Diagnostic
+
+T = TypeVar("T")
+
+
+def load(
+    path: str | os.PathLike[str] = ".",
+    *,
+    environment: str = "default",
+    variables: Mapping[str, object] | None = None,
+    variable_files: Iterable[str | os.PathLike[str]] = (),
+    target: Target | None = None,
+    instance: str = "",
+    state_folder: str | os.PathLike[str] | None = None,
+) -> Project:
+    """The project of a folder, or of a ``nexus.yaml``, read and checked as a whole. Touches no network.
+
+    Takes what :meth:`AsyncProject.load` takes. Raises ManifestError.
+    """
+    return Project(
+        AsyncProject.load(
+            path,
+            environment=environment,
+            variables=variables,
+            variable_files=variable_files,
+            target=target,
+            instance=instance,
+            state_folder=state_folder,
+        )
+    )
+
+
+def validate(
+    path: str | os.PathLike[str] = ".",
+    *,
+    environment: str = "default",
+    variables: Mapping[str, object] | None = None,
+    variable_files: Iterable[str | os.PathLike[str]] = (),
+) -> tuple[Diagnostic, ...]:
+    """All that is wrong with a manifest, and worth knowing of it. Errors are not raised; touches no network."""
+    return findings(load_request(path, environment=environment, variables=variables, variable_files=variable_files))
+
+
+class Project:
+    """A project whose manifest is right. Made by :func:`load`.
+
+    Each method looks at the target anew, and waits for its end. All raise NexusError when something is in the way, and
+    RuntimeError where an event loop runs: there, ``asynchronous`` is what to use.
+    """
+
+    def __init__(self, asynchronous: AsyncProject) -> None:
+        self._asynchronous = asynchronous
+
+    def __repr__(self) -> str:
+        return f"Project({self.name!r}, environment={self.environment!r})"
+
+    @property
+    def asynchronous(self) -> AsyncProject:
+        """The same project for code in an event loop."""
+        return self._asynchronous
+
+    @property
+    def name(self) -> str:
+        return self._asynchronous.name
+
+    @property
+    def environment(self) -> str:
+        """With the name of the instance, where it is one."""
+        return self._asynchronous.environment
+
+    @property
+    def folder(self) -> Path:
+        """Where its ``nexus.yaml`` lies."""
+        return self._asynchronous.folder
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """What is worth knowing of the manifest."""
+        return self._asynchronous.warnings
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Of all that the manifest declares, such as ``sandbox.web`` and ``sandbox.worker["0"]``."""
+        return self._asynchronous.addresses
+
+    def validate(self) -> tuple[Diagnostic, ...]:
+        """What is wrong with the manifest as it is on disk by now, and worth knowing of it; errors are not raised."""
+        return self._asynchronous.validate()
+
+    def sandbox(self, name: str) -> SandboxHandle:
+        """The sandbox that ``name`` means: its name, ``name[key]``, its address, or any id at E2B."""
+        return SandboxHandle(self._asynchronous.sandbox(name))
+
+    def output(self, name: str, kind: type[T]) -> T:
+        """One output, which is a ``kind``: bool, int, float, str, list or dict. Raises NexusError when it is not."""
+        return typed_output(self.state(), name, kind)
+
+    plan = waiting(AsyncProject.plan)
+    drift = waiting(AsyncProject.drift)
+    apply = waiting(AsyncProject.apply)
+    destroy = waiting(AsyncProject.destroy)
+    run = waiting(AsyncProject.run)
+    outputs = waiting(AsyncProject.outputs)
+    state = waiting(AsyncProject.state)
+    exec = waiting(AsyncProject.exec)
+    list = waiting(AsyncProject.list)
+    usage = waiting(AsyncProject.usage)
+    delete_all = waiting(AsyncProject.delete_all)
+
+
+class Account:
+    """The live sandboxes of an account, whichever project made them, and those that none did.
+
+    ``target`` is ``local`` or ``e2b``; if not said, it is chosen from the process environment.
+    """
+
+    def __init__(self, *, target: Target | None = None) -> None:
+        self._asynchronous = AsyncAccount(target=target)
+
+    @property
+    def asynchronous(self) -> AsyncAccount:
+        """The same account for code in an event loop."""
+        return self._asynchronous
+
+    def sandbox(self, name: str) -> SandboxHandle:
+        """The sandbox with this id at E2B."""
+        return SandboxHandle(self._asynchronous.sandbox(name))
+
+    list = waiting(AsyncLive.list)
+    usage = waiting(AsyncLive.usage)
+
+
+class SandboxHandle:
+    """A sandbox by name. Made by ``sandbox(name)`` of a project or an account; as :class:`AsyncSandboxHandle`."""
+
+    def __init__(self, asynchronous: AsyncSandboxHandle) -> None:
+        self._asynchronous = asynchronous
+
+    def __repr__(self) -> str:
+        return f"SandboxHandle({self.name!r})"
+
+    @property
+    def asynchronous(self) -> AsyncSandboxHandle:
+        """The same sandbox for code in an event loop."""
+        return self._asynchronous
+
+    @property
+    def name(self) -> str:
+        """As it was asked for."""
+        return self._asynchronous.name
+
+    id = waiting(AsyncSandboxHandle.id)
+    e2b = waiting(AsyncSandboxHandle.sync_e2b)
+    exec = waiting(AsyncSandboxHandle.exec)
+    logs = waiting(AsyncSandboxHandle.logs)
+    follow_logs = iterating(AsyncSandboxHandle.follow_logs)
+    status = waiting(AsyncSandboxHandle.status)
+    url = waiting(AsyncSandboxHandle.url)
+    upload = waiting(AsyncSandboxHandle.upload)
+    download = waiting(AsyncSandboxHandle.download)
+    stop = waiting(AsyncSandboxHandle.stop)
+    start = waiting(AsyncSandboxHandle.start)
+    extend = waiting(AsyncSandboxHandle.extend)
+    delete = waiting(AsyncSandboxHandle.delete)
+    snapshot = waiting(AsyncSandboxHandle.snapshot)
+    fork = waiting(AsyncSandboxHandle.fork)

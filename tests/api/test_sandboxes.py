@@ -1,0 +1,120 @@
+"""Live sandboxes from Python, each in its own words: by handle, and as objects of E2B's SDK."""
+
+from __future__ import annotations
+
+import asyncio
+import urllib.request
+from pathlib import Path
+
+import e2b
+import pytest
+
+import nexus
+
+pytestmark = pytest.mark.engine
+
+
+def test_code_runs_and_its_output_comes_as_it_is_written(applied: nexus.Project) -> None:
+    web = applied.sandbox("web")
+    seen: list[tuple[str, str]] = []
+    ran = web.exec("print(6 * 7); raise SystemExit(3)", language="python", on_output=lambda *piece: seen.append(piece))
+    assert (ran.exit_code, ran.stdout) == (3, "42\n")
+    assert "".join(text for stream, text in seen if stream == "stdout") == ran.stdout
+    assert web.exec(["echo", "a  b", "$HOME"]).stdout == "a  b $HOME\n"
+    assert web.exec("cat; echo $NAME", stdin=b"in ", env_vars={"NAME": "x"}).stdout == "in x\n"
+    assert web.exec("sleep 60", timeout=0.5).timed_out
+    assert applied.exec("sandbox.web", "whoami").stdout == "user\n"
+
+
+def test_a_sandbox_is_an_object_of_the_sdk_connected_to_where_it_is(applied: nexus.Project) -> None:
+    before = applied.sandbox("web").status().sandbox
+    sandbox = applied.sandbox("web").e2b()
+    assert isinstance(sandbox, e2b.Sandbox)
+    assert sandbox.sandbox_id == applied.output("id", str)
+    assert sandbox.commands.run("echo from the SDK").stdout == "from the SDK\n"
+    sandbox.files.write("note.txt", "kept")
+    assert sandbox.files.read("/home/user/note.txt") == "kept"
+    assert sandbox.get_info().end_at == before.expires_at, "looking at it does not prolong its life"
+    assert sandbox.is_running()
+
+
+def test_the_same_in_an_event_loop(applied: nexus.Project) -> None:
+    async def program() -> None:
+        project = applied.asynchronous
+        sandbox = await project.sandbox("web").e2b()
+        assert isinstance(sandbox, e2b.AsyncSandbox)
+        assert (await sandbox.commands.run("echo hi")).stdout == "hi\n"
+        kinds: list[type[nexus.Event]] = []
+        async with project.running("checks", force=True) as ongoing:
+            kinds += [type(event) async for event in ongoing]
+        assert kinds[0] is nexus.PlanReady
+        assert kinds[-1] is nexus.ApplyFinished
+        assert nexus.LogLine in kinds
+        assert (await ongoing.result()).approved
+
+    asyncio.run(program())
+
+
+def test_files_are_copied_there_and_back(applied: nexus.Project, tmp_path: Path) -> None:
+    source = tmp_path / "data"
+    source.mkdir()
+    (source / "one.txt").write_text("one")
+    progress: list[tuple[int, int]] = []
+    web = applied.sandbox("web")
+    sent = web.upload(source, "data", on_progress=lambda done, total: progress.append((done, total)))
+    assert [item.path for item in sent.files] == ["/home/user/data/one.txt"]
+    assert progress[-1] == (3, 3)
+    web.download("data", tmp_path / "back")
+    assert (tmp_path / "back" / "one.txt").read_text() == "one"
+
+
+def test_what_there_is_can_be_asked_for(applied: nexus.Project) -> None:
+    web = applied.sandbox("web")
+    status = web.status()
+    assert (status.sandbox.status, status.sandbox.address, status.sandbox.id) == ("running", "sandbox.web", web.id())
+    assert [item.id for item in applied.list().sandboxes] == [web.id()]
+    assert web.id() in {item.id for item in applied.usage().sandboxes}
+    with urllib.request.urlopen(web.url(8000) + "/hostname", timeout=10) as page:
+        assert page.status == 200
+    assert applied.drift().drifts == ()
+    assert str(next(iter(applied.state().resources))) in ("catalogue.base", *applied.addresses)
+
+
+def test_logs_are_read_and_followed(applied: nexus.Project) -> None:
+    web = applied.sandbox("web")
+    assert web.logs(lines=1).entries
+    first = next(web.follow_logs(lines=1))
+    assert first == web.logs(lines=1).entries[0] or first in web.logs(lines=1000).entries
+
+
+def test_a_paused_sandbox_says_what_to_do_and_starts_again(applied: nexus.Project) -> None:
+    web = applied.sandbox("web")
+    web.stop()
+    try:
+        with pytest.raises(nexus.NexusError) as caught:
+            web.e2b()
+        assert (caught.value.diagnostics[0].code, caught.value.diagnostics[0].address) == (
+            "sandbox-not-running",
+            "sandbox.web",
+        )
+    finally:
+        moved = web.start(lifetime=600)
+    assert moved.after.status == "running"
+    assert web.extend(900).after.expires_at > moved.after.expires_at
+
+
+def test_sandboxes_that_no_plan_knows_of(applied: nexus.Project) -> None:
+    account = nexus.Account(target="local")
+    fork = applied.sandbox("web").fork(lifetime=120)
+    (forked,) = fork.ids
+    assert account.sandbox(forked).exec("echo forked").stdout == "forked\n"
+    assert forked in {item.id for item in account.list().sandboxes}
+    assert account.sandbox(forked).delete().sandbox.id == forked
+    with pytest.raises(nexus.NexusError, match="sandbox-not-found"):
+        account.sandbox(forked).status()
+
+
+def test_a_name_that_means_nothing_names_the_nearest(applied: nexus.Project) -> None:
+    with pytest.raises(nexus.NexusError) as caught:
+        applied.sandbox("wep").exec("true")
+    assert "web" in caught.value.diagnostics[0].hint
