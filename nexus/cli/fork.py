@@ -43,7 +43,7 @@ def command(
 
     Each has an id of its own, which is printed. They are no part of the project: no plan knows of them, and they end
     when their time is up. They bear the marks of SANDBOX, though, which can't be changed: «nexus list» and «nexus
-    delete --all» count them in, and «nexus import» refuses them. SANDBOX itself goes on.
+    delete --all» count them in. «nexus import» makes one a resource of its own. SANDBOX itself goes on.
     """
     lifetime = None if timeout is None else round(duration_of(timeout, "--timeout"))
 

@@ -36,7 +36,9 @@ def move(
 ) -> int:
     """Remember SOURCE as DESTINATION, as after a block was renamed. An address without a key moves all instances.
 
-    A «moved» section in the manifest does the same at the next apply, for everybody who applies it.
+    A «moved» section in the manifest does the same at the next apply, for everybody who applies it. The marks of a
+    sandbox still name SOURCE: «nexus state rebuild» knows of the move from the state that there was, and where that is
+    lost, only from «moved».
     """
     from nexus.workflows.state_editing import move
 

@@ -39,8 +39,8 @@ def rebuild(
 ) -> int:
     """Write the state anew from what is out there: marks of sandboxes, receipts inside them, names, the manifest.
 
-    For a state that was lost or damaged. Nothing out there changes. What nothing tells is said: a step's run is only
-    known from the state that there was.
+    For a state that was lost or damaged. Nothing out there changes. What nothing tells is said: a step's run, and what
+    «state mv» renamed, is only known from the state that there was. Forks are told apart and left alone.
     """
     from nexus.workflows import rebuilding
 

@@ -12,7 +12,7 @@ from typing import Final
 from nexus.graph.desired import Import
 from nexus.model.diagnostics import Diagnostic, error
 from nexus.model.observation import Observed, Presence
-from nexus.model.state import ResourceRecord
+from nexus.model.state import ResourceRecord, State
 from nexus.model.values import Attributes, Value
 from nexus.planning.evaluate import Evaluated
 
@@ -45,7 +45,16 @@ def record_of_live(evaluated: Evaluated, live_id: str, seen: Observed) -> Resour
     )
 
 
-def refusal(evaluated: Evaluated, wanted: Import, seen: Observed | None) -> Diagnostic | None:
+def is_copy(seen: Observed, state: State) -> bool:
+    """Whether a sandbox bears the marks of another, because it is a fork of that: it says so itself, or the state."""
+    told = seen.facts.get("is_copy")
+    if isinstance(told, bool):
+        return told
+    known = {record.uid: record.id for record in (*state.deposed, *state.resources.values())}
+    return known.get(str(seen.facts.get("uid", "")), seen.id) != seen.id
+
+
+def refusal(evaluated: Evaluated, wanted: Import, seen: Observed | None, state: State) -> Diagnostic | None:
     """Why the live object can't be imported with this block; None when it can."""
     address = str(evaluated.spec.address)
     if seen is None or seen.presence is Presence.UNKNOWN:
@@ -54,7 +63,7 @@ def refusal(evaluated: Evaluated, wanted: Import, seen: Observed | None) -> Diag
         hint = "«nexus list --all» shows the sandboxes of the account"
         return _error("import-not-found", f"There is no sandbox {wanted.id}", address, wanted, hint=hint)
     owner = seen.facts.get("owner")
-    if owner:
+    if owner and not is_copy(seen, state):
         detail = f"It bears the marks of {owner}."
         hint = "one of this project's own is found by «nexus state rebuild», and renamed by «nexus state mv»"
         return _error("import-owned", f"{wanted.id} was made by nexus", address, wanted, detail, hint)

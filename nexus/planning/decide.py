@@ -158,7 +158,7 @@ class Deciding:
     def _adopt(self, decision: Decision, evaluated: Evaluated, wanted: Import) -> Decision:
         """A live sandbox of other hands: remembered by its id, then changed to what its block says."""
         seen = self.request.observation.imports.get(decision.address)
-        refused = refusal(evaluated, wanted, seen)
+        refused = refusal(evaluated, wanted, seen, self.request.state)
         if refused is not None or seen is None:
             self.diagnostics.extend(() if refused is None else (refused,))
             return decision

@@ -119,7 +119,8 @@ class Live:
     ``key`` is that of the create that made it, ``spec`` the digest of what can't change about it
     (:meth:`Provider.spec_digest`). ``setup`` maps finished units of work to the digests of what was done;
     ``looked_inside`` is False where nobody could be asked, as in a paused sandbox. ``facts`` are fields that can be
-    read. Times are RFC 3339 in UTC; ``lifetime`` is how many seconds it got in all so far.
+    read. Times are RFC 3339 in UTC; ``lifetime`` is how many seconds it got in all so far. ``is_copy``
+    says that its inside is that of another sandbox, whose marks it bears, too (a fork); None where it does not tell.
     """
 
     address: Address
@@ -128,6 +129,7 @@ class Live:
     key: str = ""
     lineage: str = ""
     spec: str = ""
+    is_copy: bool | None = None
     setup: Mapping[str, str] = field(default_factory=dict)
     looked_inside: bool = True
     running: bool = True
@@ -246,8 +248,8 @@ class Provider(Protocol):
     async def examine(self, wanted: Mapping[Address, str]) -> Mapping[Address, Observed]:
         """Live sandboxes by id that nexus may not have made, as far as they can be read. Changes nothing.
 
-        Facts: ``templates`` (names that mean its template), ``timeout`` (seconds it got in all), ``owner`` ("" for
-        nobody's), and what only a new sandbox could have otherwise.
+        Facts: ``templates`` (names that mean its template), ``timeout`` (seconds it got in all), ``owner`` and ``uid``
+        ("" for nobody's), ``is_copy`` (see :class:`Live`), and what only a new sandbox could have otherwise.
         """
 
     async def find(self, state: State, intents: Sequence[Intent]) -> Mapping[str, tuple[Found, ...]]:

@@ -21,10 +21,11 @@ from nexus.model.diagnostics import Diagnostic, Diagnostics, DiagnosticsError, S
 from nexus.model.observation import Observation, Observed, Presence
 from nexus.model.state import Intent, OutputRecord, ResourceRecord, State, Target, Tree
 from nexus.model.values import fingerprinter
-from nexus.planning import Evaluated, Evaluation, PlanRequest, address_now, differences
+from nexus.planning import Evaluated, Evaluation, PlanRequest, differences
 from nexus.planning.restoring import Remains, agreement, restored
 from nexus.providers.base import Inventory, Live, ProviderError
 from nexus.stores import Backend, commit, fingerprint_key, load
+from nexus.workflows.claims import claims, copies_left_alone
 from nexus.workflows.loading import Project
 from nexus.workflows.locking import locked
 from nexus.workflows.outputs import NO_LINEAGE
@@ -120,10 +121,10 @@ class _Rebuilding:
         self._prior = prior
         self._target = target
         self._unclaimed = inventory.unclaimed
-        moves = moves_of(project)
-        self._live: dict[Address, list[Live]] = {}
-        for item in inventory.live:
-            self._live.setdefault(address_now(item.address, moves), []).append(item)
+        found = claims(inventory.live, prior, moves_of(project), project.desired.resources)
+        self._live, self._copies = found.live, found.copies
+        before = () if prior is None else prior.resources.values()
+        self._known_uids = {(record.address.kind, record.id): record.uid for record in before}
         self._keys = {item.key for item in inventory.live if item.key}
         self._records: dict[Address, ResourceRecord] = {}
         self._deposed: list[ResourceRecord] = []
@@ -141,6 +142,7 @@ class _Rebuilding:
         for address, live in self._live.items():
             if address not in project.desired.resources:
                 self._unwanted(address, live)
+        self.diagnostics.extend(copies_left_alone(self._copies))
         if self._unclaimed:
             self.diagnostics.add(_unclaimed(self._unclaimed))
         state = replace(
@@ -245,11 +247,8 @@ class _Rebuilding:
         return not differences(evaluated.concealed, live.facts)  # it was imported, and bears no marks
 
     def _uid(self, live: Live) -> str:
-        """Templates and volumes bear none: that of the state before, or a new one."""
-        before = None if self._prior is None else self._prior.resources.get(live.address)
-        if not live.uid and before is not None and before.id == live.id:
-            return before.uid
-        return live.uid or self._session.ids()
+        """That of the state before, if it knows the object: forks bear another's, templates and volumes none at all."""
+        return self._known_uids.get((live.address.kind, live.id)) or live.uid or self._session.ids()
 
     def _step(self, address: Address) -> ResourceRecord | None:
         """Nothing out there tells that a step ran. The state before does, for as long as its sandbox is the same."""
@@ -394,6 +393,7 @@ def _not_in_manifest(record: ResourceRecord) -> Diagnostic:
         "A live sandbox is in no block of the manifest",
         detail=f"{record.id} says that it is {record.address}; the next apply deletes it. Whether it was protected "
         "nobody knows.",
-        hint=f"put its block back to keep it, or forget it: nexus state rm '{record.address}'",
+        hint="put its block back to keep it; what «nexus state mv» has renamed has to be in «moved», to be rebuilt; "
+        f"or forget it: nexus state rm '{record.address}'",
         address=str(record.address),
     )

@@ -130,7 +130,8 @@ def test_two_sandboxes_for_one_address_leave_one_and_tell_which(scenario: Scenar
     scenario.write("sandboxes: {a: {timeout: 20m}}")
     scenario.apply().expect(0)
     first = scenario.only("sandbox.a")
-    double = Sandbox.create(first.template_id, timeout=1200, metadata=first.metadata, **scenario.options)
+    marks = {**first.metadata, "nexus.uid": "other"}
+    double = Sandbox.create(first.template_id, timeout=1200, metadata=marks, **scenario.options)
     lose(scenario)
     rebuilt = scenario.run("state", "rebuild", "--json").expect(0).json
     assert codes(rebuilt) == ["two-for-one-address"]
@@ -221,7 +222,7 @@ def test_instances_that_share_their_setup_are_found_again(scenario: Scenario) ->
 def test_what_an_interrupted_apply_left_is_found_too(scenario: Scenario) -> None:
     """It dies between the creates and the end: sandboxes live, and only the journal tells of them."""
     scenario.write("sandboxes: {a: {timeout: 20m}, b: {timeout: 20m, run_commands: [echo x > /srv/x]}}")
-    run = scenario.start("apply", "-y", prepare=DiskDeath(12, Moment.AFTER, scenario.folder / "tally"))
+    run = scenario.start("apply", "-y", prepare=DiskDeath(20, Moment.AFTER, scenario.folder / "tally"))
     run.wait()
     assert (scenario.folder / ".nexus/default/journal.jsonl").exists()
     scenario.run("state", "rebuild", "-y").expect(0)

@@ -68,6 +68,16 @@ async def test_an_interrupted_create_is_found_with_its_outputs_and_can_be_discar
     assert (await provider.find(state, [intent]))["lost"] == ()
 
 
+async def test_forks_are_not_taken_for_what_a_create_made_twice(make: Make, provider: E2BProvider) -> None:
+    web = make("sandbox.web").declare()
+    await web.do(Verb.CREATE, key="lost")
+    ids = [*(await provider.operator.fork(web.record.id, 1, 1200)).ids, web.record.id]
+    intent = Intent(key="lost", address=web.address, verb="create", uid=web.uid)
+    found = await provider.find(State(lineage="l", project=web.project), [intent])
+    assert [item.id for item in found["lost"]] == ids[1:]
+    await provider.operator.kill(ids[0])
+
+
 async def test_sandboxes_carry_who_they_are(make: Make, provider: E2BProvider) -> None:
     web = make("sandbox.web").declare(metadata={"team": "data"})
     await web.do(Verb.CREATE, key="k1")

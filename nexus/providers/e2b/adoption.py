@@ -10,8 +10,9 @@ from e2b.exceptions import SandboxNotFoundException
 
 from nexus.model.addresses import Address
 from nexus.model.observation import Observed, Presence
+from nexus.providers.base import ProviderError
 from nexus.providers.e2b.accounts import list_templates
-from nexus.providers.e2b.metadata import ADDRESS, ENVIRONMENT, PROJECT, users_own
+from nexus.providers.e2b.metadata import ADDRESS, ENVIRONMENT, PROJECT, UID, users_own
 from nexus.providers.e2b.network_rules import network_of
 from nexus.providers.e2b.world import World, timestamp
 
@@ -25,13 +26,24 @@ async def examine(world: World, wanted: Mapping[Address, str]) -> Mapping[Addres
             info = await world.connection.client.AsyncSandbox.get_info(live_id)
         except SandboxNotFoundException:
             return Observed(id=live_id, presence=Presence.GONE)
-        return _seen(info, names.get(info.template_id, []))
+        return _seen(info, names.get(info.template_id, []), await _is_copy(world, info))
 
     found = await asyncio.gather(*(look(live_id) for live_id in wanted.values()))
     return dict(zip(wanted, found, strict=True))
 
 
-def _seen(info: SandboxInfo, names: list[str]) -> Observed:
+async def _is_copy(world: World, info: SandboxInfo) -> bool | None:
+    """What the inside of a sandbox with marks tells; None where it can't be asked."""
+    if PROJECT not in info.metadata or info.state is not SandboxState.RUNNING:
+        return None
+    try:
+        receipt = await (await world.sandboxes.open(info.sandbox_id, "")).peek()
+    except ProviderError:
+        return None
+    return receipt.tells_copy(info.sandbox_id, info.metadata.get(UID, ""))
+
+
+def _seen(info: SandboxInfo, names: list[str], is_copy: bool | None) -> Observed:
     running = info.state is SandboxState.RUNNING
     lifecycle = info.lifecycle or {"on_timeout": "kill", "auto_resume": False}
     known = [
@@ -53,6 +65,8 @@ def _seen(info: SandboxInfo, names: list[str]) -> Observed:
             "volumes": {mount["path"]: mount["name"] for mount in info.volume_mounts},
             "network": network_of(info),
             "owner": _owner(info.metadata),
+            "uid": info.metadata.get(UID, ""),
+            "is_copy": is_copy,
         },
     )
 

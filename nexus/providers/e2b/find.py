@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
+
+from e2b import SandboxInfo
 
 from nexus.kinds.naming import e2b_name
 from nexus.kinds.template_fields import SPEC_TAG
 from nexus.model.state import Intent, State
 from nexus.model.values import Value
-from nexus.providers.base import Found
+from nexus.providers.base import LEASE_SECONDS, Found
 from nexus.providers.e2b.accounts import list_sandboxes
 from nexus.providers.e2b.metadata import OPERATION, scope
 from nexus.providers.e2b.shared_setup import find_snapshot
@@ -16,6 +19,9 @@ from nexus.providers.e2b.template import delete_template, find_build
 from nexus.providers.e2b.urls import urls_of
 from nexus.providers.e2b.volume import find_volume
 from nexus.providers.e2b.world import World, timestamp
+
+_SLACK: Final = 5
+"""Seconds between a create and the moment from which its time counts."""
 
 
 async def find(world: World, state: State, intents: Sequence[Intent]) -> Mapping[str, tuple[Found, ...]]:
@@ -55,6 +61,8 @@ async def _sandboxes(world: World, state: State, intent: Intent) -> tuple[Found,
     marks = {**scope(state.project, state.environment), OPERATION: intent.key}
     found: list[Found] = []
     for info in await list_sandboxes(world.connection, marks, order="asc"):
+        if found and not _is_leased(info):
+            continue  # a fork, which somebody wants
         draft = _draft(intent)
         urls = await urls_of(world.connection, info.sandbox_id, _ports(draft.get("ports")))
         found.append(
@@ -66,6 +74,11 @@ async def _sandboxes(world: World, state: State, intent: Intent) -> tuple[Found,
             )
         )
     return tuple(found)
+
+
+def _is_leased(info: SandboxInfo) -> bool:
+    """Whether it has only ever had the time of a create that nobody knew the outcome of."""
+    return (info.end_at - info.started_at).total_seconds() <= LEASE_SECONDS + _SLACK
 
 
 async def _template(world: World, state: State, intent: Intent) -> tuple[Found, ...]:

@@ -90,6 +90,11 @@ class Inside:
             self._receipt = Receipt.from_json(rest.removeprefix("env\n"))
         return self._receipt
 
+    async def peek(self) -> Receipt:
+        """The same for who only looks: nothing is made, and nothing kept in mind."""
+        finished = await self.run(f"cat {receipts.PATH} 2>/dev/null", user=ROOT, cwd="/")
+        return Receipt.from_json(finished.stdout)
+
     def remember(self, receipt: Receipt) -> None:
         """Takes note of a receipt that a command has just written."""
         self._receipt = receipt

@@ -49,7 +49,7 @@ async def take(
     """See :meth:`nexus.providers.base.Provider.inventory`."""
     wanted = {kind: {item: name for item, name in named.items() if item.kind == kind} for kind in _NAMED}
     async with asyncio.TaskGroup() as group:
-        sandboxes = group.create_task(_sandboxes(world, project, environment))
+        sandboxes = group.create_task(_sandboxes(world, project, environment, frozenset(adopted.values())))
         others = group.create_task(_adopted(world, adopted))
         templates = group.create_task(_templates(world, wanted["template"]))
         setups = group.create_task(_setups(world, wanted[SETUP]))
@@ -78,8 +78,10 @@ async def outputs_of(world: World, record: ResourceRecord) -> Attributes:
 # ---- sandboxes
 
 
-async def _sandboxes(world: World, project: str, environment: str) -> list[Live]:
+async def _sandboxes(world: World, project: str, environment: str, adopted: frozenset[str]) -> list[Live]:
+    """Those with marks, but for forks of them that were ``adopted`` under addresses of their own."""
     listed = await list_sandboxes(world.connection, scope(project, environment), order="asc")
+    listed = [info for info in listed if info.sandbox_id not in adopted]
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def look(info: SandboxInfo) -> Live | None:
@@ -98,25 +100,26 @@ async def _look(world: World, info: SandboxInfo) -> Live | None:
         return None
     if await was_released(world, info.sandbox_id):
         return None
-    uid, setup, looked = marks.get(UID, ""), {ENV_UNIT: marks[ENV]} if ENV in marks else {}, False
+    uid, setup, receipt = marks.get(UID, ""), {ENV_UNIT: marks[ENV]} if ENV in marks else {}, None
     running = info.state is SandboxState.RUNNING
     if running:
         try:
-            receipt = await (await world.sandboxes.open(info.sandbox_id, str(address))).receipt()
-            looked = True
-            if receipt.uid == uid:
+            receipt = await (await world.sandboxes.open(info.sandbox_id, str(address))).peek()
+            if receipt.uid == uid or receipt.is_own(info.sandbox_id):
                 setup.update((name, entry.digest) for name, entry in receipt.units.items())
         except ProviderError:
             pass  # it does not answer, or is paused by now
+    is_copy = None if receipt is None else receipt.tells_copy(info.sandbox_id, uid)
     return Live(
         address=address,
         id=info.sandbox_id,
         uid=uid,
         key=marks.get(OPERATION, ""),
         lineage=marks.get(LINEAGE, ""),
-        spec=marks.get(SPEC, ""),
+        spec="" if is_copy else marks.get(SPEC, ""),
+        is_copy=is_copy,
         setup=setup,
-        looked_inside=looked,
+        looked_inside=receipt is not None,
         running=running,
         created_at=timestamp(info.started_at),
         expires_at=timestamp(info.end_at) if running else None,
@@ -126,21 +129,24 @@ async def _look(world: World, info: SandboxInfo) -> Live | None:
 
 
 async def _adopted(world: World, wanted: Mapping[Address, str]) -> list[Live]:
-    """Sandboxes that were imported. They bear no marks; the receipt of what was done in them tells whose it is."""
+    """Sandboxes that were imported. They bear no marks of their own; the receipt of what was done in them tells whose
+    they are. The marks of another are those of a fork, unless the sandbox itself denies it.
+    """
     found: list[Live] = []
     for address, seen in (await examine(world, wanted)).items() if wanted else ():
-        if seen.presence not in (Presence.RUNNING, Presence.PAUSED) or seen.facts.get("owner"):
+        is_ours = not seen.facts.get("owner") or seen.facts.get("is_copy") is not False
+        if seen.presence not in (Presence.RUNNING, Presence.PAUSED) or not is_ours:
             continue
         running = seen.presence is Presence.RUNNING
-        receipt = await (await world.sandboxes.open(seen.id, str(address))).receipt() if running else Receipt()
-        is_ours = receipt.address == str(address)
+        receipt = await (await world.sandboxes.open(seen.id, str(address))).peek() if running else Receipt()
+        is_own = receipt.address == str(address) and (receipt.origin is None or receipt.is_own(seen.id))
         lifetime = seen.facts.get("timeout")
         found.append(
             Live(
                 address=address,
                 id=seen.id,
-                uid=receipt.uid if is_ours else "",
-                setup={name: entry.digest for name, entry in receipt.units.items()} if is_ours else {},
+                uid=receipt.uid if is_own else "",
+                setup={name: entry.digest for name, entry in receipt.units.items()} if is_own else {},
                 looked_inside=running,
                 running=running,
                 expires_at=seen.expires_at,

@@ -28,6 +28,7 @@ from nexus.providers.e2b.jobs import Job, collect, run_job
 from nexus.providers.e2b.network_rules import network_of
 from nexus.providers.e2b.redaction import RedactedReport, Redactor
 from nexus.providers.e2b.rest import answer
+from nexus.providers.e2b.sandbox import environment
 from nexus.providers.e2b.step import RUNNERS
 from nexus.providers.e2b.urls import url_of
 from nexus.providers.e2b.world import World
@@ -155,17 +156,22 @@ class E2BOperator:
         return Snapshot(id=made.snapshot_id, names=tuple(made.names))
 
     async def fork(self, sandbox_id: str, count: int, lifetime: int) -> Forks:
-        await self._running(sandbox_id)
+        """The forks bear the marks of their source. So that they can be told apart, it is signed before."""
+        live = await self._running(sandbox_id)
+        if live.uid:
+            await _told(environment.sign(await self._open(sandbox_id), live.uid), sandbox_id)
         made = await _told(self._class.fork(sandbox_id, timeout=lifetime, count=count), sandbox_id)
         return Forks(
             ids=[item.sandbox_id for item in made if not isinstance(item, Exception)],
             problems=[errors.translate(item, sandbox_id).diagnostic for item in made if isinstance(item, Exception)],
         )
 
-    async def _running(self, sandbox_id: str) -> None:
+    async def _running(self, sandbox_id: str) -> LiveSandbox:
         """Raises ProviderError for a paused sandbox: what the API says of it does not tell what to do."""
-        if (await self.look(sandbox_id)).status != "running":
+        live = await self.look(sandbox_id)
+        if live.status != "running":
             raise errors.not_running(sandbox_id)
+        return live
 
     async def configure(self, sandbox_id: str, wanted: Configuration, report: Report) -> Reached:
         secrets = [str(reveal(value)) for value in wanted.env_vars.values() if has_sensitive(value)]

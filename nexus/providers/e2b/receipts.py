@@ -2,6 +2,7 @@
 
 A crash between a finished command and the journal would otherwise leave it unknown whether the command ran. The receipt
 holds digests and names, never a value. It belongs to one incarnation: one that a snapshot carried along does not count.
+It tells in which sandbox it was written: a fork has all the marks of its source, and the receipt, but another id.
 """
 
 from __future__ import annotations
@@ -28,16 +29,25 @@ class Entry:
     key: str
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The incarnation that a receipt was written for, and the sandbox that it was written in."""
+
+    uid: str
+    id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """``env_names`` are all variables ever set; those not wanted any more have to be unset. ``boot`` is the boot in
     which the processes and the environment of ``units`` were made. ``restored``: there was none any more, and what it
     tells was believed of the state, which does not know whether variables were set. ``extras`` are packages, by
-    manager, that were installed without being declared.
+    manager, that were installed without being declared. ``origin`` is None in old ones.
     """
 
     uid: str = ""
     address: str = ""
+    origin: Origin | None = None
     units: Mapping[str, Entry] = field(default_factory=dict)
     env_names: tuple[str, ...] = ()
     boot: str = ""
@@ -49,11 +59,12 @@ class Receipt:
 
         With nothing in it, the next deep look would find undone whatever else had been done.
         """
+        here = self.origin if call.record is None else Origin(call.uid, call.record.id)
         if self.uid == call.uid:
-            return self
+            return replace(self, origin=here)
         known = {} if call.record is None else call.record.setup
         units = {name: Entry(digest, "") for name, digest in known.items() if digest != LOST}
-        return Receipt(uid=call.uid, address=str(call.address), units=units, restored=bool(units))
+        return Receipt(uid=call.uid, address=str(call.address), origin=here, units=units, restored=bool(units))
 
     def tells_done(self, call: Call) -> bool:
         """Whether the unit of ``call`` has been done already, although the record does not say so.
@@ -90,12 +101,28 @@ class Receipt:
         """The same, telling these units done."""
         return replace(self, units=dict(units), restored=False)
 
+    def is_own(self, sandbox_id: str) -> bool:
+        """Whether it was written in this sandbox, and did not come from elsewhere."""
+        return self.origin is not None and self.origin.id == sandbox_id
+
+    def tells_copy(self, sandbox_id: str, uid: str) -> bool | None:
+        """Whether the sandbox that this was found in is another than the one whose marks, with ``uid``, it bears.
+
+        None where that can't be told: a receipt of another incarnation may have come with the template.
+        """
+        if self.origin is None:
+            return None
+        if self.origin.uid == uid:
+            return self.origin.id != sandbox_id
+        return True if self.is_own(sandbox_id) else None  # a fork that became a resource of its own
+
     def to_json(self) -> str:
         return json.dumps(
             {
                 "version": VERSION,
                 "uid": self.uid,
                 "address": self.address,
+                **({"origin": [self.origin.uid, self.origin.id]} if self.origin else {}),
                 "units": {name: {"digest": entry.digest, "key": entry.key} for name, entry in self.units.items()},
                 "env_names": sorted(self.env_names),
                 "boot": self.boot,
@@ -114,6 +141,7 @@ class Receipt:
                     return cls(
                         uid=uid,
                         address=address,
+                        origin=_origin(rest.get("origin")),
                         units={str(name): _entry(entry) for name, entry in units.items()},
                         env_names=tuple(str(name) for name in _list(rest.get("env_names"))),
                         boot=str(rest.get("boot", "")),
@@ -130,6 +158,13 @@ def _entry(data: object) -> Entry:
         case {"digest": str(digest), "key": str(key)}:
             return Entry(digest, key)
     raise ValueError("not an entry of a receipt")
+
+
+def _origin(data: object) -> Origin | None:
+    match data:
+        case [str(uid), str(sandbox_id)]:
+            return Origin(uid, sandbox_id)
+    return None
 
 
 def _extras(data: object) -> dict[str, tuple[str, ...]]:

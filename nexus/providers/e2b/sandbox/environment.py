@@ -17,7 +17,7 @@ from nexus.model.values import Value, reveal
 from nexus.providers.base import Call
 from nexus.providers.e2b.inside import ENV_FILE, JOBS_FOLDER, ROOT, Inside
 from nexus.providers.e2b.jobs import export_lines, new_token
-from nexus.providers.e2b.receipts import Receipt, commit_command
+from nexus.providers.e2b.receipts import PATH, Origin, Receipt, commit_command
 
 ENV_SUM: Final = f"{ENV_FILE}.sum"
 """Beside the file, in memory like it: by its digest a later look sees whether somebody edited the file."""
@@ -62,6 +62,19 @@ async def write_receipt(inside: Inside, receipt: Receipt) -> None:
     command = f"trap 'rm -rf {folder}' EXIT; {commit_command(f'{folder}/receipt')}"
     await inside.check(command, user=ROOT, summary="The receipt of the setup could not be written")
     inside.remember(receipt)
+
+
+async def sign(inside: Inside, uid: str) -> None:
+    """See to it that a sandbox in which nothing was set up bears its own id, too. One with a receipt is left alone."""
+    if (await inside.receipt()).origin is not None:
+        return
+    folder = f"{JOBS_FOLDER}/{new_token()}"
+    await inside.write({f"{folder}/receipt": Receipt(origin=Origin(uid, inside.id)).to_json().encode()}, user=ROOT)
+    # A link is never put over what is there: an apply may have written one meanwhile.
+    command = (
+        f"trap 'rm -rf {folder}' EXIT; cp {folder}/receipt {PATH}.own; ln {PATH}.own {PATH} 2>/dev/null; rm {PATH}.own"
+    )
+    await inside.check(command, user=ROOT, summary="The sandbox could not be signed")
 
 
 async def _write(inside: Inside, spec: SandboxSpec, receipt: Receipt) -> None:
