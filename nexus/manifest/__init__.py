@@ -1,5 +1,6 @@
 """YAML text → plain values with places; includes, variables, the sources of secrets, and the project's files."""
 
+from nexus.manifest.editing import NotEditable, with_item, with_value, without
 from nexus.manifest.files import ProjectFiles
 from nexus.manifest.loading import MANIFEST_NAME, SECTIONS, Manifest, find_project, read
 from nexus.manifest.secrets import resolve_secrets
@@ -19,6 +20,7 @@ __all__ = [
     "SECTIONS",
     "Document",
     "Manifest",
+    "NotEditable",
     "Path",
     "Plain",
     "ProjectFiles",
@@ -31,4 +33,7 @@ __all__ = [
     "read_yaml",
     "resolve_secrets",
     "resolve_variables",
+    "with_item",
+    "with_value",
+    "without",
 ]

@@ -82,21 +82,23 @@ def find_project(path: Path) -> Path:
     )
 
 
-def read(path: Path) -> Manifest:
+def read(path: Path, texts: Mapping[str, str] | None = None) -> Manifest:
     """The manifest of the project at ``path`` (its folder or its root file), with all files that it includes.
 
-    Raises DiagnosticsError only where there is no project; all else that is wrong is in the manifest's diagnostics.
+    ``texts`` stand for what is in files of these names. Raises DiagnosticsError only where there is no project; all
+    else that is wrong is in the manifest's diagnostics.
     """
     manifest = find_project(path)
-    return _Loading(manifest.parent.resolve(), manifest.name).run()
+    return _Loading(manifest.parent.resolve(), manifest.name, texts or {}).run()
 
 
 class _Loading:
     """The reading of one project."""
 
-    def __init__(self, root: Path, name: str) -> None:
+    def __init__(self, root: Path, name: str, texts: Mapping[str, str]) -> None:
         self._root = root
         self._name = name
+        self._texts = texts
         self._diagnostics = Diagnostics()
         self._files: list[str] = []
         self._values: dict[str, Plain] = {}
@@ -132,7 +134,9 @@ class _Loading:
 
     def _read(self, name: str, included_at: SourceRange | None) -> Document:
         try:
-            return read_yaml((self._root / name).read_bytes(), name)
+            written = self._texts.get(name)
+            content = (self._root / name).read_bytes() if written is None else written.encode()
+            return read_yaml(content, name)
         except OSError as problem:
             unreadable = error("unreadable-file", f"{name} can't be read: {problem.strerror}", range=included_at)
             return Document(name, diagnostics=(unreadable,))
