@@ -70,11 +70,11 @@ async def test_an_interrupted_create_is_found_with_its_outputs_and_can_be_discar
 
 async def test_forks_are_not_taken_for_what_a_create_made_twice(make: Make, provider: E2BProvider) -> None:
     web = make("sandbox.web").declare()
-    await web.do(Verb.CREATE, key="lost")
+    await web.do(Verb.CREATE, key="forked")
     ids = [*(await provider.operator.fork(web.record.id, 1, 1200)).ids, web.record.id]
-    intent = Intent(key="lost", address=web.address, verb="create", uid=web.uid)
+    intent = Intent(key="forked", address=web.address, verb="create", uid=web.uid)
     found = await provider.find(State(lineage="l", project=web.project), [intent])
-    assert [item.id for item in found["lost"]] == ids[1:]
+    assert [item.id for item in found["forked"]] == ids[1:]
     await provider.operator.kill(ids[0])
 
 
