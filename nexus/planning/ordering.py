@@ -55,7 +55,7 @@ class Assembly:
             self._chain(address)
         self._order_removals()
         for leftover in self._leftovers:
-            self._after_all(leftover)
+            self._draft_leftover(leftover)
         return _numbered(self._drafts)
 
     # ---- drafting
@@ -130,12 +130,19 @@ class Assembly:
         """Whether only the memory of an old object goes, to make room for the new one: nothing waits for that."""
         return self._decisions[address].removal is Verb.FORGET and self._decisions[address].anew
 
-    def _after_all(self, leftover: Decision) -> None:
-        if leftover.removed is None:
+    def _draft_leftover(self, leftover: Decision) -> None:
+        """It goes once its successor is done, and before what it needed itself; where it can't do both, before."""
+        if (record := leftover.removed) is None:
             return
-        last = self._last.get(leftover.address) or self._removals.get(leftover.address)
         work = Work(leftover.removal, leftover.removal_unit, leftover.cause)
-        self._add(_Draft(leftover.address, work, leftover.removed.uid, [last] if last else []))
+        draft = self._add(_Draft(leftover.address, work, record.uid))
+        held = [item for item in record.depends_on if item in self._removals and not self._is_gone(item)]
+        for needed in held:
+            self._removals[needed].needs.append(draft)
+        if held and leftover.address in self._stirred:
+            return
+        if successor := self._last.get(leftover.address) or self._removals.get(leftover.address):
+            draft.needs.append(successor)
 
     def _add(self, draft: _Draft) -> _Draft:
         self._drafts.append(draft)

@@ -201,6 +201,13 @@ class World:
         assert len(resources) + len(deposed) < len(self.state.resources) + len(self.state.deposed), operation
         self.presences.pop(str(operation.address), None)
         self.state = replace(self.state, resources=resources, deposed=deposed)
+        if operation.verb is Verb.DELETE and operation.address.kind == "volume":
+            self._expect_unused(operation.address)
+
+    def _expect_unused(self, volume: Address) -> None:
+        """E2B deletes no volume that a sandbox has mounted."""
+        for record in (*self.state.resources.values(), *self.state.deposed):
+            assert volume not in record.depends_on or record.address.kind != "sandbox", f"{record.address} has it still"
 
     def _new(self, word: str) -> str:
         self.counter += 1

@@ -335,6 +335,21 @@ def test_a_crash_before_the_old_one_is_deleted_leaves_a_leftover_that_goes() -> 
     settled(world, after)
 
 
+def test_a_leftover_goes_before_what_only_it_still_needs() -> None:
+    manifest = """
+volumes: {disk: {}}
+sandboxes:
+  a: {template: x, volumes: {/data: "${{ volume.disk }}"}, lifecycle: {create_before_destroy: true}}
+"""
+    world = applied(manifest)
+    after = "sandboxes: {a: {template: x, lifecycle: {create_before_destroy: true}}}"
+    planned = make_plan(world.request(after))
+    world.perform(planned, planned.plan.operations[:2])
+    assert len(world.state.deposed) == 1
+    assert verbs(world.plan(after)) == ["delete sandbox.a", "delete volume.disk"]
+    settled(world, after)
+
+
 def test_create_before_destroy_brings_along_what_it_needs() -> None:
     manifest = """
 sandboxes:
@@ -610,3 +625,24 @@ def test_the_observation_is_by_uid_so_a_leftover_is_not_mistaken_for_its_success
     record = world.record("sandbox.a")
     other = Observation(records={record.uid: Observed(id=record.id, presence=Presence.RUNNING)})
     assert world.plan("sandboxes: {a: {template: x}}", other).is_empty
+
+
+def test_a_step_with_a_sandbox_of_its_own_runs_again_only_for_what_it_is_made_of() -> None:
+    world = World()
+    manifest = """
+pipelines:
+  p:
+    steps:
+      s: {matrix: {n: [1, 2]}, sandbox: {template: python, env_vars: {N: "${{ each.value.n }}"}}, run: first}
+      t: {sandbox: {template: base}, needs: [s], run: last}
+"""
+    plan = world.apply(manifest)
+    runs = ['step.p.s["1"]', 'step.p.s["2"]', "step.p.t"]
+    assert sorted(verbs(plan)) == [
+        "create catalogue.base",
+        "create catalogue.python",
+        *(f"run-step {item}" for item in runs),
+    ]
+    settled(world, manifest)
+    assert sorted(actions(world.plan(changed("first", "other", manifest)))) == runs[:2]
+    assert sorted(actions(world.plan(changed("base", "node", manifest)))) == ["catalogue.node", "step.p.t"]

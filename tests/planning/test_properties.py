@@ -80,8 +80,9 @@ def manifests(draw: st.DrawFn) -> str:
         earlier.append((name, count))
     first, count = earlier[0]
     fetched = "${{ step.p.one" + ("[each.key]" if count else "") + ".outputs.o }}"
+    used = any("volumes" in block for block in boxes.values() if isinstance(block, dict))
     document = {
-        "volumes": {"v": None},
+        "volumes": {"v": None} if used or draw(st.booleans()) else {},
         "templates": {"t": {"packages": [draw(WORDS)], "tags": draw(st.sampled_from([[], ["v1"], ["v2"]]))}},
         "sandboxes": boxes,
         "pipelines": {
