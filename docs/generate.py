@@ -9,6 +9,7 @@ from pathlib import Path
 from nexus.cli.reference import commands_reference
 from nexus.expressions.functions import CEL_FUNCTIONS, FUNCTIONS
 from nexus.kinds.definitions import DEFINITIONS
+from nexus.mcp.reference import tools_reference, tools_table
 from nexus.model.error_codes import PUBLISHED, ErrorCode
 from nexus.render.explanations import explanations, introductions
 from nexus.schema import reference
@@ -67,6 +68,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "functions": functions_table,
     "commands": commands_reference,
     "errors": errors_pages,
+    "mcp-tools": tools_table,
+    "mcp-reference": tools_reference,
     "error-codes": error_codes_table,
 }
 

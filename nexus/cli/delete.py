@@ -11,7 +11,7 @@ import click
 
 from nexus.cli.applying import confirm
 from nexus.cli.failures import guarded, show_diagnostics
-from nexus.cli.live import is_billed, on_live
+from nexus.cli.live import on_live
 from nexus.cli.options import environment_option, json_option, target_options
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import DiagnosticsError, error
@@ -70,9 +70,9 @@ def command(
         click.echo("Not approved: nothing was deleted.", err=True)
         return 1
     if as_json:
-        _print_document(deletion, billed=is_billed(place))
+        _print_document(deletion, billed=place.is_billed)
     else:
-        _print(settings, deletion, billed=is_billed(place))
+        _print(settings, deletion, billed=place.is_billed)
     return 0 if not deletion.problems else PARTLY_DELETED if deletion.deleted else 1
 
 

@@ -54,8 +54,3 @@ def on_live(
         return asyncio.run(run())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
-
-
-def is_billed(place: Place) -> bool:
-    """Whether what runs there costs anything."""
-    return place.target != "local"

@@ -42,6 +42,7 @@ COMMANDS = {
     "delete": ("nexus.cli.delete", "Remove sandboxes for good"),
     "snapshot": ("nexus.cli.snapshot", "Keep what is in a sandbox, to make others from"),
     "fork": ("nexus.cli.fork", "Make more sandboxes like one that runs"),
+    "mcp": ("nexus.cli.mcp", "Serve nexus' commands to agents, as tools of the Model Context Protocol"),
     "doctor": ("nexus.cli.doctor", "Say what this machine and account can do, and what mends what they can't"),
     "local": ("nexus.cli.local", "Start, stop and look after the local engine"),
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nexus.cli.failures import guarded
-from nexus.cli.live import is_billed, on_live
+from nexus.cli.live import on_live
 from nexus.cli.options import environment_option, json_option, target_options
 from nexus.cli.settings import Settings
 
@@ -42,7 +42,7 @@ def command(settings: Settings, sandbox: str, environment: str, local: bool, as_
     place, stopped = on_live(settings, environment, local=local, work=work)
     from nexus.render.lifetimes import stop_text, stop_to_json
 
-    now, billed = datetime.now(UTC), is_billed(place)
+    now, billed = datetime.now(UTC), place.is_billed
     if as_json:
         document = stop_to_json(stopped.before, stopped.executions, now, billed=billed)
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))

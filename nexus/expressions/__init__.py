@@ -2,7 +2,7 @@
 
 from nexus.expressions.evaluation import evaluate, resolve
 from nexus.expressions.functions import FUNCTIONS, Function
-from nexus.expressions.parsing import Path, Places, interpret, parse, parse_tree
+from nexus.expressions.parsing import Path, Places, escaped, interpret, parse, parse_tree
 from nexus.expressions.references import ROOTS
 from nexus.expressions.scope import Resources, Scope
 
@@ -14,6 +14,7 @@ __all__ = [
     "Places",
     "Resources",
     "Scope",
+    "escaped",
     "evaluate",
     "interpret",
     "parse",

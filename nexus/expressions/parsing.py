@@ -26,6 +26,11 @@ Path: TypeAlias = tuple[str | int, ...]
 Places: TypeAlias = Callable[[Path], SourceRange | None]
 
 
+def escaped(text: str) -> str:
+    """A string of a manifest that means ``text`` itself, whatever is in it."""
+    return text.replace(OPEN, ESCAPED)
+
+
 def parse_tree(value: object, path: Path, places: Places, diagnostics: Diagnostics) -> Raw:
     """A plain value of the manifest with its strings parsed. Parts without expressions are shared, not copied."""
     match value:

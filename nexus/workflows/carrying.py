@@ -20,6 +20,7 @@ from nexus.providers.operating import Operator
 from nexus.workflows.operating import Sandbox, about
 
 _PIECE: Final = 1024 * 1024
+_ORDINARY: Final = 0o644
 
 OnProgress = Callable[[int, int], None]
 """Told how many bytes have been carried by now, and of how many."""
@@ -57,6 +58,18 @@ async def upload(
         except OSError as problem:
             raise _unreadable(Path(problem.filename or source), problem) from problem
     return Copied(target=root, is_folder=is_folder, files=files, warnings=warnings)
+
+
+async def write_content(operator: Operator, sandbox: Sandbox, target: str, content: bytes) -> Copied:
+    """Write one file of the sandbox, belonging to its user, over what is there. Raises DiagnosticsError."""
+    with about(sandbox):
+        place = await operator.locate(sandbox.id, target, user=sandbox.user)
+        if place.kind is RemoteKind.FOLDER or target.endswith("/"):
+            hint = "name the file, too"
+            raise DiagnosticsError(error("not-a-file", f"{place.path} in the sandbox is a folder", hint=hint))
+        outgoing = Outgoing(path=place.path, mode=_ORDINARY, size=len(content), read=lambda: iter([content]))
+        put = operator.put(sandbox.id, Shipment(files=[outgoing]), user=sandbox.user, on_bytes=lambda _: None)
+        return Copied(target=place.path, is_folder=False, files=[item async for item in put])
 
 
 async def download(

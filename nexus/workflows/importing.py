@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from nexus.expressions import escaped
 from nexus.graph.desired import Import
 from nexus.kinds.definitions import DEFINITIONS
 from nexus.kinds.durations import format_duration
@@ -130,7 +131,7 @@ def _block(address: Address, live_id: str, seen: Observed) -> Iterator[str]:
         yield "    auto_resume: true"
     for name in ("volumes", "metadata"):
         if facts.get(name):
-            yield f"    {name}: {json.dumps(facts[name], ensure_ascii=False)}"
+            yield f"    {name}: {escaped(json.dumps(facts[name], ensure_ascii=False))}"
     yield "import:"
     yield f"  - {{to: {json.dumps(str(address), ensure_ascii=False)}, id: {live_id}}}"
 

@@ -54,9 +54,12 @@ class Project:
 
 def load(request: LoadRequest) -> Project:
     """Read, check and expand a project. Raises DiagnosticsError with everything that is wrong at once."""
-    found = Diagnostics()
-    read = manifest.read(request.path)
-    found.extend(read.diagnostics)
+    return expand(manifest.read(request.path), request)
+
+
+def expand(read: Manifest, request: LoadRequest) -> Project:
+    """Check and expand a manifest, wherever it comes from. Raises DiagnosticsError likewise."""
+    found = Diagnostics(list(read.diagnostics))
     variables = _variables(read, request, found)
     is_sound = not found.has_errors
     found.extend(schema.check(read))

@@ -49,6 +49,11 @@ class Place:
     state: State | None = None
 
     @property
+    def is_billed(self) -> bool:
+        """Whether what runs there costs anything."""
+        return self.target != "local"
+
+    @property
     def provider_settings(self) -> Mapping[str, object]:
         """The section ``provider`` as written."""
         section = None if self.manifest is None else self.manifest.values.get("provider")

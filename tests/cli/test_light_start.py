@@ -10,7 +10,7 @@ import pytest
 
 from nexus.cli.main import COMMANDS
 
-HEAVY = {"cel", "e2b", "httpx", "jsonschema", "networkx", "rich", "starlette", "yaml"}
+HEAVY = {"cel", "e2b", "httpx", "jsonschema", "mcp", "networkx", "pydantic", "rich", "starlette", "yaml"}
 
 _SCRIPT = """
 import json, sys

@@ -29,7 +29,13 @@ ENV_UNIT: Final = "env"
 
 
 def marks(call: Call) -> dict[str, str]:
-    """The metadata of a sandbox that ``call`` creates, without the user's own."""
+    """The metadata of a sandbox that ``call`` creates, without the user's own.
+
+    One that is made outside of any project belongs to nobody: no plan and no rebuild looks for it, and any block may
+    take it over.
+    """
+    if not call.project:
+        return {OPERATION: call.key}
     return {
         PROJECT: call.project,
         ENVIRONMENT: call.environment,

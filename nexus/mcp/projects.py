@@ -1,0 +1,163 @@
+"""Tools that look at the project and change nothing: validate, plan, drift, output."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
+
+from nexus.mcp.results import Answer, diagnostics_as_text, drawn
+from nexus.mcp.tools import Arguments, Call, Effect, Texts, Tool, Values
+from nexus.model.addresses import Address, AddressError
+from nexus.model.changes import PlanOptions
+from nexus.model.diagnostics import DiagnosticsError
+from nexus.render.documents import outputs_to_json, plan_to_json, validation_to_json
+from nexus.render.drift import drift_to_json, print_drift
+from nexus.render.outputs import print_outputs
+from nexus.render.plan import print_plan
+from nexus.render.values import plural
+from nexus.workflows import planning
+from nexus.workflows.drifting import find_drift
+from nexus.workflows.outputs import backend_of, output_of, read_state
+
+
+def _each_an_address(texts: list[str]) -> list[str]:
+    for text in texts:
+        try:
+            Address.parse(text)
+        except AddressError as problem:
+            raise ValueError(str(problem)) from None
+    return texts
+
+
+Addresses = Annotated[Texts, AfterValidator(_each_an_address)]
+"""Texts such as ``sandbox.web``."""
+
+
+def addresses_of(texts: list[str]) -> tuple[Address, ...]:
+    return tuple(map(Address.parse, texts))
+
+
+class ProjectArguments(Arguments):
+    environment: Annotated[
+        str | None, Field(description="Environment of the project; the server's own if not said.")
+    ] = None
+    variables: Annotated[Values, Field(description="Values of the project's variables; they win over all others.")] = (
+        Field(default_factory=dict)
+    )
+
+
+class ValidateArguments(ProjectArguments):
+    pass
+
+
+async def validate(call: Call, arguments: ValidateArguments) -> Answer:
+    try:
+        project = call.seat.load(arguments.environment, arguments.variables)
+    except DiagnosticsError as problem:
+        document = validation_to_json(problem.diagnostics, valid=False)
+        return Answer(document=document, text=diagnostics_as_text(problem.diagnostics, call.seat.read_source))
+    notes = diagnostics_as_text(project.diagnostics, call.seat.read_source)
+    verdict = f"The manifest is valid: {plural(len(project.desired.resources), 'resource')}."
+    return Answer(
+        document=validation_to_json(project.diagnostics, valid=True), text=f"{notes}\n{verdict}" if notes else verdict
+    )
+
+
+class PlanArguments(ProjectArguments):
+    targets: Annotated[Addresses, Field(description="Only these, such as sandbox.web, and what they need.")] = Field(
+        default_factory=list
+    )
+    excludes: Annotated[Addresses, Field(description="Not these, nor what needs them.")] = Field(default_factory=list)
+    replace: Annotated[Addresses, Field(description="Replace these, changed or not.")] = Field(default_factory=list)
+    destroy: Annotated[bool, Field(description="Plan to delete everything.")] = False
+    deep: Annotated[bool, Field(description="Look into sandboxes, too: files, packages, variables, processes.")] = False
+
+    def options(self) -> PlanOptions:
+        return PlanOptions(
+            targets=addresses_of(self.targets),
+            excludes=addresses_of(self.excludes),
+            replace=addresses_of(self.replace),
+            destroy=self.destroy,
+            deep=self.deep,
+        )
+
+
+async def plan(call: Call, arguments: PlanArguments) -> Answer:
+    project = call.seat.load(arguments.environment, arguments.variables)
+    async with call.seat.session(project) as session:
+        made = (await planning.plan(project, session, arguments.options())).plan
+    notes = diagnostics_as_text(made.diagnostics, call.seat.read_source)
+    text = drawn(lambda console: print_plan(console, made))
+    return Answer(document=plan_to_json(made), text=f"{notes}\n{text}" if notes else text)
+
+
+class DriftArguments(ProjectArguments):
+    shallow: Annotated[bool, Field(description="Do not look into sandboxes.")] = False
+
+
+async def drift(call: Call, arguments: DriftArguments) -> Answer:
+    project = call.seat.load(arguments.environment, arguments.variables)
+    async with call.seat.session(project) as session:
+        report = await find_drift(project, session, deep=not arguments.shallow)
+    notes = diagnostics_as_text(report.diagnostics, call.seat.read_source)
+    text = drawn(lambda console: print_drift(console, report))
+    return Answer(document=drift_to_json(report), text=f"{notes}\n{text}" if notes else text)
+
+
+class OutputArguments(Arguments):
+    name: Annotated[str | None, Field(description="Only this one.")] = None
+    environment: Annotated[
+        str | None, Field(description="Environment of the project; the server's own if not said.")
+    ] = None
+
+
+async def output(call: Call, arguments: OutputArguments) -> Answer:
+    backend = backend_of(call.seat.folder, arguments.environment or call.seat.environment)
+    state = await read_state(backend)
+    found = state.outputs if arguments.name is None else {arguments.name: output_of(state, arguments.name)}
+    text = drawn(lambda console: print_outputs(console, found)) if found else "There are no outputs."
+    return Answer(document=outputs_to_json(found), text=text)
+
+
+TOOLS: Final = (
+    Tool(
+        name="validate",
+        title="Check the manifest",
+        description="Check the project's nexus.yaml: its text, its fields, its references. Touches no network.",
+        arguments=ValidateArguments,
+        answers="validate",
+        effect=Effect.READS,
+        run=validate,
+        is_open=False,
+    ),
+    Tool(
+        name="plan",
+        title="Show what apply would do",
+        description="Show each change that apply would make, with its cause and its fields. Changes nothing.",
+        arguments=PlanArguments,
+        answers="plan",
+        effect=Effect.READS,
+        run=plan,
+    ),
+    Tool(
+        name="drift",
+        title="Show what is not as it was applied",
+        description="Show what expired, is gone, was paused, was changed from outside or edited inside. Changes "
+        "nothing.",
+        arguments=DriftArguments,
+        answers="drift",
+        effect=Effect.READS,
+        run=drift,
+    ),
+    Tool(
+        name="output",
+        title="Show the project's outputs",
+        description="Show the outputs as of the last apply. Sensitive ones have no value here.",
+        arguments=OutputArguments,
+        answers="output",
+        effect=Effect.READS,
+        run=output,
+        is_open=False,
+    ),
+)

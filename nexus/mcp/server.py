@@ -1,0 +1,145 @@
+"""The server: lists the tools, checks what they are given, calls them, and makes an answer of whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from mcp.server import Server, ServerRequestContext
+from mcp.server.stdio import stdio_server
+from mcp.shared.exceptions import MCPError
+from mcp.types import (
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    CallToolResult,
+    ElicitResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+)
+from pydantic import ValidationError
+
+import nexus
+from nexus.mcp import changing, making, projects, sandboxes
+from nexus.mcp.progress import Progress
+from nexus.mcp.results import Answer, failure
+from nexus.mcp.seat import Seat
+from nexus.mcp.tools import Ask, Call, Tool
+from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
+from nexus.providers.base import ProviderError
+
+TOOLS: Final[tuple[Tool[Any], ...]] = (
+    *making.TOOLS,
+    *sandboxes.TOOLS,
+    *projects.TOOLS,
+    *changing.TOOLS,
+)
+
+_INSTRUCTIONS: Final = """\
+nexus runs isolated E2B sandboxes, in the cloud or on this machine. sandbox_create makes one at once, outside of any \
+project. What is to last is declared in nexus.yaml: look with validate, plan and drift, and change it with apply, \
+which shows its plan before it does anything. Errors carry a code and a hint that says what to do.\
+"""
+
+_APPROVAL: Final = {
+    "type": "object",
+    "properties": {"approve": {"type": "boolean", "title": "Do it", "description": "Whether all of this is done"}},
+    "required": ["approve"],
+}
+
+OnBug = Callable[[Exception], object]
+"""Told of exceptions that nobody expected."""
+
+
+def serve(seat: Seat, *, read_only: bool, on_bug: OnBug) -> None:
+    """Answer on stdin and stdout until stdin ends. ``read_only`` offers only tools that change nothing."""
+    asyncio.run(_serve(make_server(seat, offered(read_only=read_only), on_bug)))
+
+
+def offered(*, read_only: bool) -> tuple[Tool[Any], ...]:
+    return tuple(tool for tool in TOOLS if tool.changes_nothing or not read_only)
+
+
+async def _serve(server: Server[Any]) -> None:
+    # While it serves, what anything else prints to stdout goes to stderr.
+    async with stdio_server() as (incoming, outgoing):
+        await server.run(incoming, outgoing, server.create_initialization_options())
+
+
+def make_server(seat: Seat, tools: Sequence[Tool[Any]], on_bug: OnBug) -> Server[Any]:
+    """A server for one seat, apart from what carries its messages."""
+    by_name = {tool.name: tool for tool in tools}
+
+    async def list_tools(
+        context: ServerRequestContext[Any],  # noqa: ARG001
+        params: PaginatedRequestParams | None,  # noqa: ARG001
+    ) -> ListToolsResult:
+        return ListToolsResult(tools=[tool.listed() for tool in tools])
+
+    async def call_tool(context: ServerRequestContext[Any], params: CallToolRequestParams) -> CallToolResult:
+        tool = by_name.get(params.name)
+        if tool is None:
+            raise MCPError(INVALID_PARAMS, f"There is no tool {params.name}; they are: {', '.join(by_name)}")
+        async with Progress(context.session.report_progress) as progress:
+            call = Call(seat=seat, progress=progress, ask=_asking(context))
+            return (await _answer(tool, call, params.arguments or {}, on_bug)).to_mcp()
+
+    return Server(
+        "nexus",
+        version=nexus.__version__,
+        title="nexus",
+        instructions=_INSTRUCTIONS,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+    )
+
+
+async def _answer(tool: Tool[Any], call: Call, given: dict[str, Any], on_bug: OnBug) -> Answer:
+    read_source = call.seat.read_source
+    try:
+        return await tool.run(call, tool.arguments.model_validate(given))
+    except ValidationError as problem:
+        return failure(_wrong_arguments(tool, problem), read_source)
+    except DiagnosticsError as problem:
+        return failure(problem.diagnostics, read_source)
+    except ProviderError as problem:
+        return failure([problem.diagnostic], read_source)
+    except Exception as problem:
+        on_bug(problem)
+        return failure([_bug(problem)], read_source)
+
+
+_MISTAKES: Final = {"missing": "it has to be given", "extra_forbidden": "there is no such argument"}
+
+
+def _wrong_arguments(tool: Tool[Any], problem: ValidationError) -> list[Diagnostic]:
+    """One for each; nothing of the values, which may be secrets."""
+    known = ", ".join(tool.arguments.model_fields)
+    return [
+        error(
+            "invalid-arguments",
+            f"{'.'.join(map(str, item['loc'])) or 'the arguments'}: {_MISTAKES.get(item['type'], item['msg'])}",
+            hint=f"{tool.name} takes: {known}",
+        )
+        for item in problem.errors(include_input=False, include_url=False, include_context=False)
+    ]
+
+
+def _bug(problem: Exception) -> Diagnostic:
+    return error(
+        "bug",
+        f"This is a bug in nexus ({type(problem).__name__})",
+        hint="what is needed to mend it is in the server's log; nothing that was done is lost",
+    )
+
+
+def _asking(context: ServerRequestContext[Any]) -> Ask:
+    async def ask(question: str, /) -> bool | None:
+        session = context.session
+        able = session.client_capabilities
+        if able is None or able.elicitation is None or not session.can_send_request:
+            return None
+        answer: ElicitResult = await session.elicit_form(question, _APPROVAL, related_request_id=context.request_id)
+        return answer.action == "accept" and answer.content is not None and answer.content.get("approve") is True
+
+    return ask
