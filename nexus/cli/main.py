@@ -36,6 +36,7 @@ COMMANDS = {
     "shell": ("nexus.cli.shell", "Open a terminal in a sandbox"),
     "upload": ("nexus.cli.upload", "Copy files of this machine into a sandbox"),
     "download": ("nexus.cli.download", "Copy files of a sandbox to this machine"),
+    "configure": ("nexus.cli.configure", "Change a live sandbox: variables, packages, its network"),
     "stop": ("nexus.cli.stop", "Pause a sandbox; its memory and files are kept"),
     "start": ("nexus.cli.start", "Make a paused sandbox run again"),
     "extend": ("nexus.cli.extend", "Set how much longer a sandbox lives"),

@@ -14,7 +14,7 @@ from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
     from nexus.planning import SavedPlan
-    from nexus.workflows.loading import Project
+    from nexus.workflows.loading import LoadRequest, Project
     from nexus.workflows.session import Session
 
 T = TypeVar("T")
@@ -32,17 +32,29 @@ def load_project(
 
     Raises DiagnosticsError with all that is wrong.
     """
-    from nexus.workflows.loading import LoadRequest, load
+    from nexus.workflows.loading import load
 
-    return load(
-        LoadRequest(
-            path=settings.folder,
-            environment=environment,
-            process=settings.environment,
-            variable_files=tuple(path if path.is_absolute() else Path.cwd() / path for path in var_files),
-            assignments=var_texts,
-            settled=None if saved is None else saved.plan.variables,
-        )
+    return load(load_request(settings, environment, var_texts, var_files, saved=saved))
+
+
+def load_request(
+    settings: Settings,
+    environment: str,
+    var_texts: tuple[str, ...],
+    var_files: tuple[Path, ...],
+    *,
+    saved: SavedPlan | None = None,
+) -> LoadRequest:
+    """What to load, as the command line says it."""
+    from nexus.workflows.loading import LoadRequest
+
+    return LoadRequest(
+        path=settings.folder,
+        environment=environment,
+        process=settings.environment,
+        variable_files=tuple(path if path.is_absolute() else Path.cwd() / path for path in var_files),
+        assignments=var_texts,
+        settled=None if saved is None else saved.plan.variables,
     )
 
 

@@ -15,6 +15,7 @@ from nexus.model.values import Value
 class Configuration:
     """Changes to a live sandbox, made in the order of the fields. Never printed: ``env_vars`` may hold secrets.
 
+    ``closing`` sets the network at last instead, so that what is installed can still be fetched.
     ``env_vars`` are texts, secret ones Sensitive; they go to ``user``. ``uninstall`` names packages without versions.
     ``restart`` starts again what was started last, or ``start_command`` where the sandbox does not know it any more,
     and waits for ``ready``.
@@ -22,6 +23,7 @@ class Configuration:
 
     user: str = "user"
     network: NetworkSpec | None = None
+    closing: bool = False
     env_vars: Mapping[str, Value] = field(default_factory=dict)
     unset: Sequence[str] = ()
     install: PackageSet = field(default_factory=PackageSet)

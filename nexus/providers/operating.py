@@ -165,6 +165,29 @@ class Written:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configured:
+    """What was changed about a live sandbox, in counts.
+
+    ``restart_required``: a process runs that still has the variables from before. ``seconds`` is wall time. ``written``
+    is the file of the manifest that says so from now on, "" where none does.
+    """
+
+    sandbox: LiveSandbox
+    env_updated: int
+    env_removed: int
+    installed: int
+    uninstalled: int
+    commands: int
+    network_changed: bool
+    restart_wanted: bool
+    restarted: bool
+    restart_required: bool
+    has_anthropic_key: bool
+    seconds: float
+    written: str = ""
+
+
 class Terminal(Protocol):
     """An interactive shell in a sandbox."""
 

@@ -18,6 +18,8 @@ from nexus.model.values import Value
 class LoadRequest:
     """What to load: a folder (or the path of a nexus.yaml), an environment, and where variables get their values.
 
+    ``texts`` stand for what is in files of the manifest: to see what an edit would come to.
+
     ``settled`` are values that are fixed already, those of a saved plan: then nothing else is asked for them. An
     ``instance`` is a second life of the environment: the same values, with objects, names and a state of its own.
     """
@@ -29,6 +31,7 @@ class LoadRequest:
     variable_files: tuple[Path, ...] = ()
     assignments: tuple[str, ...] = ()
     settled: Mapping[str, Value] | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,7 @@ class Project:
 
 def load(request: LoadRequest) -> Project:
     """Read, check and expand a project. Raises DiagnosticsError with everything that is wrong at once."""
-    return expand(manifest.read(request.path), request)
+    return expand(manifest.read(request.path, request.texts), request)
 
 
 def expand(read: Manifest, request: LoadRequest) -> Project:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from e2b.sandbox.sandbox_api import SandboxNetworkUpdate
 
+from nexus.kinds.network import NetworkSpec
 from nexus.kinds.packages import MANAGERS
 from nexus.providers.base import Report
 from nexus.providers.configuring import Configuration, Reached
@@ -21,10 +22,8 @@ from nexus.providers.e2b.world import World
 
 async def configure(world: World, inside: Inside, wanted: Configuration, report: Report) -> Reached:
     """Make the changes one after the other. What was made before one that fails stays."""
-    if wanted.network is not None:
-        report.progress("setting the network")
-        rules = SandboxNetworkUpdate(allow_out=list(wanted.network.allow), deny_out=list(wanted.network.deny))
-        await world.connection.client.AsyncSandbox.update_network(inside.id, rules)
+    if wanted.network is not None and not wanted.closing:
+        await _set_network(world, inside, wanted.network, report)
     if wanted.env_vars or wanted.unset:
         report.progress("setting the environment")
         await environment.change(inside, wanted.env_vars, wanted.unset, wanted.user)
@@ -34,11 +33,19 @@ async def configure(world: World, inside: Inside, wanted: Configuration, report:
             await packages.change(inside, manager, delta, report)
     for number, command in enumerate(wanted.run_commands, start=1):
         await _run(inside, command, number, report)
+    if wanted.network is not None and wanted.closing:
+        await _set_network(world, inside, wanted.network, report)
     return Reached(
         restarted=wanted.restart and await _restart(inside, wanted, report),
         has_process=await processes.is_running(inside),
         env_names=frozenset((await inside.run("compgen -e", user=wanted.user)).stdout.split()),
     )
+
+
+async def _set_network(world: World, inside: Inside, network: NetworkSpec, report: Report) -> None:
+    report.progress("setting the network")
+    rules = SandboxNetworkUpdate(allow_out=list(network.allow), deny_out=list(network.deny))
+    await world.connection.client.AsyncSandbox.update_network(inside.id, rules)
 
 
 async def _run(inside: Inside, command: str, number: int, report: Report) -> None:

@@ -62,7 +62,10 @@ def _by_receipt(record: ResourceRecord, answers: Answers) -> Iterator[tuple[str,
         entry = receipt.units.get(name)
         if digest == LOST or name in UNRECEIPTED:
             continue
-        if entry is None:
+        if entry is None and name in receipt.extras:  # what was removed without being declared so, is not installed
+            if extras := ", ".join(receipt.extras[name]):
+                yield name, f"{extras} was installed besides"
+        elif entry is None:
             yield name, "the sandbox does not know that it was done"
         elif entry.digest != digest:
             yield name, "something else was done in the sandbox since"

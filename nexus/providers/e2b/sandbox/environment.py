@@ -35,13 +35,14 @@ async def set_env(inside: Inside, call: Call, spec: SandboxSpec, receipt: Receip
 
 
 async def change(inside: Inside, env_vars: Mapping[str, Value], unset: Iterable[str], user: str) -> None:
-    """Set and unset variables beside those that are there. Not noted down: a deep look finds the file edited."""
+    """Set and unset variables beside those that are there. A deep look will find that the file was edited."""
     await inside.receipt()
     folder = f"{JOBS_FOLDER}/{new_token()}"
     revealed = {name: str(reveal(value)) for name, value in env_vars.items()}
     await inside.write({f"{folder}/more": (_unset_lines(unset) + export_lines(revealed)).encode()}, user=ROOT)
     await inside.check(
         f"trap 'rm -rf {folder}' EXIT; chmod 700 {folder}\n"
+        f"[ -e {ENV_SUM} ] || (umask 077; sha256sum < /dev/null > {ENV_SUM})\n"
         f"{{ cat {ENV_FILE} 2>/dev/null; cat {folder}/more; }} > {folder}/env && {_put_in_place(folder, user)}",
         user=ROOT,
         summary="The environment could not be set",

@@ -1,0 +1,168 @@
+"""``nexus configure``: change a live sandbox, and where asked for its block in the manifest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nexus.cli.failures import guarded
+from nexus.cli.live import on_live
+from nexus.cli.options import json_option, lock_timeout_option, project_options, target_options
+from nexus.cli.running import load_request, on_interrupt, seconds
+from nexus.cli.settings import Settings
+
+if TYPE_CHECKING:
+    from nexus.model.values import Value
+    from nexus.providers.operating import Configured, Operator
+    from nexus.workflows.configuring import Changes
+    from nexus.workflows.loading import Project
+    from nexus.workflows.operating import Place
+    from nexus.workflows.session import Session
+
+
+@click.command("configure")
+@click.argument("sandbox")
+@click.option("--env", "env_texts", multiple=True, metavar="NAME[=VALUE]", help="Variable; without VALUE, your own.")
+@click.option("--unset", multiple=True, metavar="NAME", help="Variable that is to be no more.")
+@click.option(
+    "--secret-env",
+    "secret_texts",
+    multiple=True,
+    metavar="NAME=SECRET",
+    help="Variable that holds a secret of the manifest.",
+)
+@click.option("--install", multiple=True, metavar="PACKAGE", help="Package, such as httpx, npm:typescript or apt:jq.")
+@click.option("--uninstall", multiple=True, metavar="PACKAGE", help="Package to remove.")
+@click.option("--run", "commands", multiple=True, metavar="COMMAND", help="Command to run once, as root.")
+@click.option("--internet/--no-internet", default=None, help="Whether it may reach everything, or what is allowed.")
+@click.option("--allow", multiple=True, metavar="DESTINATION", help="Address, network or domain that it may reach.")
+@click.option("--deny", multiple=True, metavar="DESTINATION", help="Address or network that it may not reach.")
+@click.option("--restart", is_flag=True, help="Start its start_command again, at last; resume it where it is paused.")
+@click.option("--write", is_flag=True, help="Put the same into its block in the manifest.")
+@project_options
+@target_options
+@lock_timeout_option
+@json_option("what was changed")
+@click.pass_obj
+@guarded
+def command(
+    settings: Settings,
+    sandbox: str,
+    env_texts: tuple[str, ...],
+    unset: tuple[str, ...],
+    secret_texts: tuple[str, ...],
+    install: tuple[str, ...],
+    uninstall: tuple[str, ...],
+    commands: tuple[str, ...],
+    internet: bool | None,
+    allow: tuple[str, ...],
+    deny: tuple[str, ...],
+    restart: bool,
+    write: bool,
+    environment: str,
+    var_texts: tuple[str, ...],
+    var_files: tuple[Path, ...],
+    local: bool,
+    lock_timeout: str,
+    as_json: bool,
+) -> int:
+    """Change SANDBOX now: a name, name[key], an address, or an id at E2B. Options may be repeated.
+
+    \b
+      nexus configure web --env LOG_LEVEL=info --unset DEBUG --restart
+      nexus configure web --install httpx --install apt:jq --run 'mkdir -p /app/logs'
+      nexus configure web --env LOG_LEVEL=info --write
+
+    Names of packages without a prefix belong to the language of its template. What runs keeps its variables until it
+    is restarted; commands, and shells that are opened from now on, see the new ones.
+
+    The manifest does not know of it: «nexus drift» tells what differs, and «nexus apply --deep» takes it back, as far
+    as its block says anything of variables, packages or the network. With --write the change is made to the block as
+    well, comments and layout kept, and applied: then there is nothing left to plan. The manifest is written once the
+    change has succeeded. Values read from your own environment are never written.
+    """
+    from nexus.workflows.configuring import Changes
+
+    given, own = _variables(env_texts, settings.environment)
+    changes = Changes(
+        env_vars={**given, **own},
+        secrets=_secrets(secret_texts),
+        unset=unset,
+        install=install,
+        uninstall=uninstall,
+        run_commands=commands,
+        internet=internet,
+        allow=allow,
+        deny=deny,
+        restart=restart,
+    )
+    _check(changes, write=write)
+    patience = seconds(lock_timeout)
+    from nexus.render.configuring import Silence, Telling, configured_text, configured_to_json
+
+    report = Silence() if as_json else Telling(settings.console(stderr=True))
+
+    async def work(place: Place, operator: Operator) -> Configured:
+        from nexus.workflows.configuring import configure, with_secrets
+        from nexus.workflows.operating import find_sandbox
+
+        found = await find_sandbox(place, operator, sandbox)
+        complete = with_secrets(place, changes, settings.environment)
+        if not write:
+            return await configure(place, operator, found, complete, report)
+        from nexus.wiring import open_session
+        from nexus.workflows.writing_back import Writing, configure_and_write
+
+        def session_of(project: Project) -> AbstractAsyncContextManager[Session]:
+            return open_session(project, settings.environment, local=local)
+
+        request = load_request(settings, environment, var_texts, var_files)
+        writing = Writing(request=request, open_session=session_of, bind_interrupt=on_interrupt, patience=patience)
+        return await configure_and_write(place, operator, found, complete, report, writing)
+
+    done = on_live(settings, environment, local=local, work=work)
+    if as_json:
+        click.echo(json.dumps(configured_to_json(done), indent=2, ensure_ascii=False))
+    else:
+        click.echo(configured_text(done))
+    return 0
+
+
+def _variables(texts: tuple[str, ...], own: Mapping[str, str]) -> tuple[dict[str, Value], dict[str, Value]]:
+    """Those whose value was written, and those that are the caller's own, which may be secrets."""
+    from nexus.model.values import Sensitive
+
+    given: dict[str, Value] = {}
+    taken: dict[str, Value] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if equals:
+            given[name] = value
+        elif name in own:
+            taken[name] = Sensitive(own[name])
+        else:
+            raise click.BadParameter(f"{name} has no value, and is not set here either", param_hint="--env")
+    return given, taken
+
+
+def _secrets(texts: tuple[str, ...]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    for name, _, secret in pairs:
+        if not name or not secret:
+            raise click.BadParameter("it is written NAME=SECRET", param_hint="--secret-env")
+    return {name: secret for name, _, secret in pairs}
+
+
+def _check(changes: Changes, *, write: bool) -> None:
+    if changes.is_empty:
+        raise click.UsageError("Say what to change: --env, --install, --run, --restart, …")
+    if write and not changes.can_be_written:
+        raise click.UsageError("A restart alone can't be written into a manifest.")
+    both = {*changes.env_vars, *changes.secrets} & {*changes.unset}
+    if both:
+        raise click.UsageError(f"{min(both)} can't be set and unset at once.")
