@@ -28,6 +28,7 @@ from tests.lifecycle.killing import DiskDeath
 from tests.lifecycle.process import Outcome
 from tests.lifecycle.proxy import Requests
 from tests.lifecycle.scenario import Scenario
+from tests.local.waiting import wait_until
 
 SECRET: Final = 'Zq7/+s33d&"é <v4lue>\\x'
 ROTATED: Final = 'Kw9/+t0ken&"ü <oth3r>\\y'
@@ -310,9 +311,17 @@ class Player:
             assert lease <= 121, f"leaked: {info}"
 
     def expect_no_leases(self) -> None:
-        """Once the time of all leases is over."""
+        """Once the time of all leases is over, as soon as the engine has looked at its clock."""
         wanted = {record.id for record in self.state().resources.values()}
-        left = [info for key, info in self.live().items() if key not in wanted and not self._left_behind(info)]
+        left: list[SandboxInfo] = []
+
+        def nothing_is_left() -> bool:
+            live = self.live().items()
+            left[:] = [info for key, info in live if key not in wanted and not self._left_behind(info)]
+            return not left
+
+        with suppress(AssertionError):
+            wait_until(nothing_is_left, "the end of all leases")
         assert not left, f"leaked: {left}"
 
     def take_down(self) -> None:
