@@ -21,7 +21,7 @@ from nexus.executor import SystemClock
 from nexus.model.diagnostics import DiagnosticsError, error
 from nexus.model.values import Value, reveal
 from nexus.providers.operating import Operator
-from nexus.stores import Backend, LockInfo, local_backend
+from nexus.stores import Backend, LocalResults, LockInfo, local_backend
 from nexus.workflows.loading import Project
 from nexus.workflows.outputs import backend_of
 from nexus.workflows.session import Session, Stores
@@ -133,11 +133,12 @@ def open_provider(
     """The one provider, connected to what was chosen. ``secrets`` are taken out of whatever it reports."""
     from nexus.providers.e2b import E2BProvider
 
+    results = LocalResults(home(environment) / "cache" / "steps")
     match choice.kind:
         case TargetKind.LOCAL:
-            return E2BProvider(_local_connection(environment), secrets=secrets)
+            return E2BProvider(_local_connection(environment), secrets=secrets, results=results)
         case TargetKind.E2B:
-            return E2BProvider(_e2b_connection(environment), secrets=secrets)
+            return E2BProvider(_e2b_connection(environment), secrets=secrets, results=results)
 
 
 def _local_connection(environment: Mapping[str, str]) -> ConnectionSettings:

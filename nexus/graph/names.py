@@ -36,6 +36,8 @@ _FIELDS: Final = {
     "template": (NamedField("base_template", "template", open=True),),
     "step": (NamedField("sandbox", "sandbox"),),
 }
+_OWN: Final = "sandbox"
+"""The field of a step that may hold the fields of a sandbox of its own."""
 
 
 @dataclass(slots=True)
@@ -51,11 +53,10 @@ class Naming:
     @property
     def varies(self) -> bool:
         """Whether what is named differs between instances."""
-        return any(
-            uses_each(self.block.attributes.get(item.name))
-            and is_static(self.block.attributes.get(item.name), ("each",))
-            for item in _FIELDS.get(self.block.address.kind, ())
-        )
+        named = [self.block.attributes.get(item.name) for item in _FIELDS.get(self.block.address.kind, ())]
+        own = self._own_sandbox()
+        named += [] if own is None else [own.get(item.name) for item in _FIELDS["sandbox"]]
+        return any(uses_each(raw) and is_static(raw, ("each",)) for raw in named)
 
     def rewrite(self, each: Each | None) -> tuple[Mapping[str, Raw], tuple[Address, ...]]:
         """The attributes with names rewritten (the same object when there are none), and the catalogue's resources
@@ -70,8 +71,23 @@ class Naming:
             new = self._rewritten(item, written, each)
             if new is not written:
                 changed[item.name] = new
+        own = self._own_sandbox()
+        if own is not None:
+            changed[_OWN] = self._rewritten_own(own, each)
         attributes = {**self.block.attributes, **changed} if changed else self.block.attributes
         return attributes, tuple(self.implicit)
+
+    def _own_sandbox(self) -> dict[str, Raw] | None:
+        written = self.block.attributes.get(_OWN)
+        return written if self.block.address.kind == "step" and isinstance(written, dict) else None
+
+    def _rewritten_own(self, own: dict[str, Raw], each: Each | None) -> Raw:
+        found = {
+            item.name: self._rewritten(item, own[item.name], each)
+            for item in _FIELDS["sandbox"]
+            if own.get(item.name) is not None
+        }
+        return {**own, **found}
 
     def _take_default(self, item: NamedField) -> None:
         if item.open and not {"image", "dockerfile"} & self.block.attributes.keys():

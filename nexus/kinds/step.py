@@ -10,6 +10,7 @@ from nexus.kinds.block import Block
 from nexus.kinds.conflicts import conflicts, inferred_language
 from nexus.kinds.durations import parse_duration
 from nexus.kinds.identity import instance_of, kind_of
+from nexus.kinds.own_sandbox import decode_own, normalise_own
 from nexus.kinds.reading import (
     InvalidValue,
     as_text,
@@ -17,12 +18,14 @@ from nexus.kinds.reading import (
     shown,
     text,
 )
+from nexus.kinds.sandbox import SandboxSpec
 from nexus.kinds.setup import known_digest
-from nexus.kinds.step_fields import DEFAULT_TIMEOUT, FIELDS, Language, RunOn
+from nexus.kinds.step_fields import DEFAULT_BACKOFF, DEFAULT_TIMEOUT, FIELDS, Language, RunOn
 from nexus.model.changes import Verb
 from nexus.model.diagnostics import DiagnosticsError
+from nexus.model.expressions import Expression
 from nexus.model.state import ResourceRecord
-from nexus.model.values import UNKNOWN, Attributes, Fingerprint, Unknown, Value, lookup
+from nexus.model.values import UNKNOWN, Attributes, Fingerprint, Unknown, Value, digest, is_wholly_known, lookup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,12 @@ class Artefact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepSpec:
-    """A step as it should run. ``inputs`` are artefacts by path where they are wanted; ``timeout`` counts seconds."""
+    """A step as it should run. ``inputs`` are artefacts by path where they are wanted; times count seconds.
+
+    ``own`` is the sandbox that is made for it alone; then there is no id and no address of another. ``backoff`` is the
+    pause before the first of its ``retries``, and twice as long before each that follows. ``cache``: an earlier run of
+    the same, wherever it was, stands for this one.
+    """
 
     sandbox_id: str
     sandbox_address: str
@@ -52,7 +60,10 @@ class StepSpec:
     outputs: Mapping[str, str] = field(default_factory=dict)
     timeout: int = DEFAULT_TIMEOUT
     retries: int = 0
+    backoff: int = DEFAULT_BACKOFF
     on: RunOn = RunOn.CHANGE
+    own: SandboxSpec | None = None
+    cache: bool = False
 
 
 _INGREDIENTS = ("code", "language", "env_vars", "working_dir", "stdin", "user", "outputs")
@@ -84,13 +95,16 @@ class StepKind:
             "timeout": block.take("timeout"),
             "retries": block.take("retries"),
             "on": block.take("on"),
+            # Left out where it says nothing new, so that states from before it was there still say the same.
+            **({"cache": True} if block.take("cache") is True else {}),
         }
 
     def units(self, attributes: Attributes) -> tuple[Unit, ...]:
-        """One, ``run``. Of its inputs the content counts, of its sandbox the identity."""
-        ingredients: dict[str, Value] = {name: attributes[name] for name in _INGREDIENTS}
-        ingredients["inputs"] = _contents(attributes["inputs"])
-        ingredients["sandbox"] = lookup(attributes["sandbox"], ("id",))
+        """One, ``run``. Of its inputs the content counts, of its sandbox the identity; of one of its own, what it is
+        made from."""
+        sandbox = attributes["sandbox"]
+        own = isinstance(sandbox, dict) and "template" in sandbox
+        ingredients = _ingredients(attributes, sandbox if own else lookup(sandbox, ("id",)))
         return (Unit(name="run", verb=Verb.RUN_STEP, field="code", digest=known_digest(ingredients)),)
 
     def outputs(self, attributes: Attributes, record: ResourceRecord | None) -> Attributes:
@@ -107,10 +121,13 @@ class StepKind:
 
     def decode(self, attributes: Attributes) -> StepSpec:
         sandbox, working_dir, stdin = (attributes[name] for name in ("sandbox", "working_dir", "stdin"))
-        retries = attributes["retries"]
+        retries, backoff = _retries(attributes["retries"])
+        is_own = isinstance(sandbox, dict) and "template" in sandbox
         return StepSpec(
-            sandbox_id=text(lookup(sandbox, ("id",))),
-            sandbox_address=text(lookup(sandbox, ("address",))),
+            sandbox_id="" if is_own else text(lookup(sandbox, ("id",))),
+            sandbox_address="" if is_own else text(lookup(sandbox, ("address",))),
+            own=decode_own(mapping(sandbox)) if is_own else None,
+            cache=attributes.get("cache") is True,
             language=Language(text(attributes["language"])),
             code=text(attributes["code"]),
             env_vars={name: as_text(item) for name, item in mapping(attributes["env_vars"]).items()},
@@ -120,19 +137,47 @@ class StepKind:
             inputs={path: _artefact(item) for path, item in mapping(attributes["inputs"]).items()},
             outputs={name: text(item) for name, item in mapping(attributes["outputs"]).items()},
             timeout=parse_duration(attributes["timeout"]),
-            retries=retries if isinstance(retries, int) else 0,
+            retries=retries,
+            backoff=backoff,
             on=RunOn(text(attributes["on"])),
         )
 
 
+def content_key(attributes: Attributes, sandbox: Value) -> str | None:
+    """What two runs of steps have in common that are the same, wherever they are: their ingredients, and the content
+    of the sandbox instead of its id. None while something is not known. Of secrets it holds fingerprints.
+    """
+    ingredients = _ingredients(attributes, sandbox)
+    return digest(ingredients, 64) if is_wholly_known(ingredients) else None
+
+
+def _ingredients(attributes: Attributes, sandbox: Value) -> dict[str, Value]:
+    found: dict[str, Value] = {name: attributes[name] for name in _INGREDIENTS}
+    return {**found, "inputs": _contents(attributes["inputs"]), "sandbox": sandbox}
+
+
+def _retries(value: Value) -> tuple[int, int]:
+    match value:
+        case {"count": int(count), "backoff": int(backoff)}:
+            return count, backoff
+        case int():
+            return value, DEFAULT_BACKOFF
+        case _:
+            return 0, DEFAULT_BACKOFF
+
+
 def _sandbox(block: Block) -> tuple[Value, Value]:
-    """``{"address", "id"}`` of the sandbox, and who steps in it run as by default."""
+    """``{"address", "id"}`` of the sandbox, or the fields of one of its own; and who steps in it run as by default."""
     value = instance_of(block.raw("sandbox"), block.context.spec.each)
+    written = block.context.spec.attributes.get("sandbox")
     match value:
         case Unknown():
             return UNKNOWN, UNKNOWN
         case dict() if kind_of(value) == "sandbox":
             return {"address": value["address"], "id": value.get("id", UNKNOWN)}, value.get("user", "user")
+        case dict() if "address" not in value and not isinstance(written, Expression):
+            own = normalise_own(value, block.context)
+            return dict(own), own["user"]
         case None:
             block.fail("sandbox", "missing-field", "The step does not say in which sandbox it runs")
         case _:

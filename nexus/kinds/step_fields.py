@@ -6,12 +6,14 @@ from enum import StrEnum
 
 from nexus.kinds.base import Field
 from nexus.kinds.block import table
-from nexus.kinds.durations import DURATION_SCHEMA, parse_duration
+from nexus.kinds.durations import DURATION_SCHEMA, duration, parse_duration
 from nexus.kinds.identity import ADDRESS
 from nexus.kinds.meta import MATRIX, WHEN
+from nexus.kinds.own_sandbox import OWN_SCHEMA
 from nexus.kinds.reading import (
     InvalidValue,
     as_text,
+    boolean,
     clean_path,
     env_vars,
     folder_path,
@@ -31,6 +33,8 @@ from nexus.model.values import Sensitive, Unknown, Value
 
 DEFAULT_TIMEOUT = 600
 MAX_RETRIES = 100
+DEFAULT_BACKOFF = 1
+MAX_BACKOFF = 3600
 
 
 class Language(StrEnum):
@@ -73,14 +77,34 @@ def read_outputs(value: Value) -> Value:
     return found
 
 
+def read_retries(value: Value) -> Value:
+    """A number, or a mapping of one and the seconds before the first. Raises InvalidValue."""
+    if not isinstance(value, dict):
+        return _COUNT(value)
+    found: dict[str, Value] = {"count": 0, "backoff": DEFAULT_BACKOFF}
+    for name, item in value.items():
+        with within(name):
+            if name not in found:
+                raise InvalidValue("one of count and backoff", code="unknown-field")
+            found[name] = inside(item, _COUNT if name == "count" else duration(MAX_BACKOFF))
+    return found
+
+
+_COUNT = integer(0, MAX_RETRIES)
+_COUNT_SCHEMA = {"type": "integer", "minimum": 0, "maximum": MAX_RETRIES}
 _PATH = {"type": "string", "pattern": "^/"}
 FIELDS = table(
     ADDRESS,
     Field(
         name="sandbox",
         refers=True,
-        schema={"type": "string", "minLength": 1, "examples": ["extractor", "${{ sandbox.worker }}"]},
-        description="Where it runs: the name of a sandbox, or an expression. A fanned-out sandbox fans the step out.",
+        schema={
+            "title": "sandbox's name, or a mapping",
+            "anyOf": [{"type": "string", "minLength": 1}, OWN_SCHEMA],
+            "examples": ["extractor", "${{ sandbox.worker }}", {"template": "python"}],
+        },
+        description="Where it runs: the name of a sandbox, or an expression. A fanned-out sandbox fans the step out. "
+        "A mapping is a sandbox of its own, made when it runs and killed when it has ended.",
         effect=Effect.RERUN,
         required=True,
     ),
@@ -177,8 +201,28 @@ FIELDS = table(
     ),
     Field(
         name="retries",
-        read=integer(0, MAX_RETRIES),
-        schema={"type": "integer", "minimum": 0, "maximum": MAX_RETRIES},
+        read=read_retries,
+        schema={
+            "title": "number of retries, or a mapping",
+            "anyOf": [
+                _COUNT_SCHEMA,
+                {
+                    "type": "object",
+                    "properties": {
+                        "count": {**_COUNT_SCHEMA, "description": "How often."},
+                        "backoff": {
+                            **DURATION_SCHEMA,
+                            "default": DEFAULT_BACKOFF,
+                            "description": "The pause before the first; each one after it is twice as long, "
+                            "up to 5 minutes.",
+                        },
+                    },
+                    "required": ["count"],
+                    "additionalProperties": False,
+                },
+            ],
+            "examples": [2, {"count": 3, "backoff": "10s"}],
+        },
         description="How often it is tried again after a failure.",
         default=0,
     ),
@@ -188,6 +232,14 @@ FIELDS = table(
         schema={"enum": [*RunOn]},
         description="When it runs: when what it is made of changed, at every apply, or only with «nexus run».",
         default=RunOn.CHANGE.value,
+    ),
+    Field(
+        name="cache",
+        read=boolean,
+        schema={"type": "boolean"},
+        description="Whether an earlier run of the same on this machine stands for this one: same code, inputs, "
+        "variables, and a sandbox with the same content. Then its files are brought, and nothing runs.",
+        default=False,
     ),
     Field(
         name="needs",

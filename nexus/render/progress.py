@@ -119,7 +119,7 @@ class Progress:
                 if operation.verb not in QUIET_VERBS:
                     self._line(mark, style, operation, f"{words}; {event.note}" if event.note else words, took)
             case Outcome.UNCHANGED:
-                self._line(mark, style, operation, f"{event.reason or 'nothing had to be done'}")
+                self._line(mark, style, operation, event.reason or event.note or "nothing had to be done")
             case Outcome.FAILED:
                 self._ended_badly.append(event)
                 for line in kept_back if not _tells(event.diagnostic, kept_back) else ():

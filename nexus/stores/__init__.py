@@ -8,6 +8,7 @@ from nexus.stores.entries import Begin, Done, Entry, Failed
 from nexus.stores.fold import Folding, fold
 from nexus.stores.local import local_backend
 from nexus.stores.memory import Memory, memory_backend
+from nexus.stores.results import LocalResults
 from nexus.stores.session import Loaded, commit, fingerprint_key, load
 from nexus.stores.statefile import decode as decode_state
 from nexus.stores.statefile import encode as encode_state
@@ -24,6 +25,7 @@ __all__ = [
     "Journal",
     "JournalContents",
     "Loaded",
+    "LocalResults",
     "Lock",
     "LockInfo",
     "Memory",

@@ -58,6 +58,18 @@ def parse_summary(first: bytes, last: bytes) -> RunSummary | None:
     return RunSummary(found, end if isinstance(end, RunEnd) else None)
 
 
+def result_to_json(result: StepResult) -> Json:
+    return {name: _told(value) for name, value in asdict(result).items()}
+
+
+def result_from_json(data: object) -> StepResult | None:
+    """None for what is no result."""
+    try:
+        return _step(data) if isinstance(data, dict) else None
+    except (ShapeError, AttributeError):
+        return None
+
+
 def _line(data: Mapping[str, object]) -> bytes:
     return (records.to_text(data) + "\n").encode()
 

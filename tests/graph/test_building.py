@@ -289,3 +289,32 @@ sandboxes:
     assert len(graph.resources) == 10_001
     assert len(graph.dag.order()) == 10_001
     assert time.process_time() - began < 5
+
+
+def test_the_template_of_a_steps_own_sandbox_is_an_edge() -> None:
+    graph = well(
+        """
+templates: {tools: {base_template: python}}
+volumes: {data: {}}
+pipelines:
+  p:
+    steps:
+      named: {sandbox: {template: tools, volumes: {/data: data}}, run: x}
+      catalogue: {sandbox: {template: node}, run: x}
+      each: {matrix: {t: [tools, base]}, sandbox: {template: "${{ each.value.t }}"}, run: x}
+      needs: {sandbox: {template: base}, env_vars: {A: "${{ step.p.named.exit_code }}"}, run: x}
+"""
+    )
+    assert edges(graph) == {
+        "step.p.named": ["template.tools", "volume.data"],
+        "step.p.catalogue": ["catalogue.node"],
+        'step.p.each["tools"]': ["template.tools"],
+        'step.p.each["base"]': ["catalogue.base"],
+        "step.p.needs": ["catalogue.base", "step.p.named"],
+    }
+
+
+def edges(graph: DesiredGraph) -> dict[str, list[str]]:
+    """What each step needs."""
+    steps = (address for address in graph.resources if address.kind == "step")
+    return {str(step): sorted(map(str, graph.dag.needs(step))) for step in steps}

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from nexus.kinds.registry import KINDS
-from nexus.kinds.step import Artefact, Language, StepSpec
+from nexus.kinds.step import Artefact, Language, StepSpec, content_key
 from nexus.model.addresses import Address
 from nexus.model.resources import Each
 from nexus.model.state import ResourceRecord
@@ -82,6 +82,75 @@ BLOCK = {
 def test_a_step_is_due_when_what_it_is_made_of_changed(normalise: Any, change: Any):
     before = digest(normalise("step.p.s", BLOCK).attributes)
     assert digest(normalise("step.p.s", {**BLOCK, **change}).attributes) != before
+
+
+@pytest.mark.parametrize(
+    ("written", "count", "backoff"),
+    [(3, 3, 1), ("2", 2, 1), ({"count": 2}, 2, 1), ({"count": 2, "backoff": "10s"}, 2, 10)],
+)
+def test_retries_are_a_number_or_come_with_a_pause(normalise: Any, written: Any, count: int, backoff: int):
+    found = normalise("step.p.s", {**BLOCK, "retries": written})
+    assert not found.diagnostics
+    spec = KIND.decode(found.attributes)
+    assert (spec.retries, spec.backoff) == (count, backoff)
+
+
+@pytest.mark.parametrize("written", [{"count": 2, "pause": 1}, {"count": -1}, {"count": 1, "backoff": "2h"}])
+def test_wrong_retries_are_reported(normalise: Any, written: Any):
+    assert len(normalise("step.p.s", {**BLOCK, "retries": written}).codes) == 1
+
+
+OWN = {**BLOCK, "sandbox": {"template": "python", "env_vars": {"A": 1}}}
+
+
+def test_a_step_may_have_a_sandbox_of_its_own(normalise: Any):
+    found = normalise("step.p.s", OWN)
+    assert not found.diagnostics
+    assert sorted(found["sandbox"]) == ["env_vars", "network", "template", "user", "volumes"]
+    spec = KIND.decode(found.attributes)
+    assert (spec.sandbox_id, spec.user) == ("", "user")
+    assert spec.own is not None
+    assert spec.own.env_vars == {
+        "A": "1",
+        **{name: spec.own.env_vars[name] for name in spec.own.env_vars if name != "A"},
+    }
+    assert spec.own.template.startswith("nexus-python:")
+
+
+@pytest.mark.parametrize("change", [{"template": "node"}, {"env_vars": {"A": 2}}, {"network": {"internet": False}}])
+def test_a_step_is_due_when_what_its_own_sandbox_is_made_of_changed(normalise: Any, change: Any):
+    before = digest(normalise("step.p.s", OWN).attributes)
+    assert before is not None
+    assert digest(normalise("step.p.s", {**OWN, "sandbox": {**OWN["sandbox"], **change}}).attributes) != before
+
+
+def test_a_step_waits_for_the_template_of_its_own_sandbox(normalise: Any):
+    template = {"address": "template.t", "reference": UNKNOWN, "language": "python", "env_vars": {}}
+    found = normalise("step.p.s", {**OWN, "sandbox": {"template": template}})
+    assert not found.diagnostics
+    assert digest(found.attributes) is None
+
+
+def test_what_is_wrong_with_a_sandbox_of_its_own_is_said_of_the_step(normalise: Any):
+    assert normalise("step.p.s", {**OWN, "sandbox": {"template": "a b"}}).codes == ["invalid-value"]
+
+
+def test_equal_steps_share_a_key_wherever_they_are(normalise: Any):
+    here, there = (
+        normalise("step.p.s", {**BLOCK, "sandbox": {**SANDBOX, "id": name}}).attributes for name in ("i1", "i2")
+    )
+    content = {"template": "t:1", "setup": {"pip": "d1"}}
+    assert content_key(here, content) == content_key(there, content)
+    assert content_key(here, {**content, "setup": {"pip": "d2"}}) != content_key(here, content)
+    other = normalise("step.p.s", {**BLOCK, "run": "y"}).attributes
+    assert content_key(other, content) != content_key(here, content)
+    unknown = normalise("step.p.s", {**BLOCK, "inputs": {"/in": UNKNOWN}}).attributes
+    assert content_key(unknown, content) is None
+
+
+def test_a_step_without_cache_is_recorded_as_it_was_before_there_was_one(normalise: Any):
+    assert "cache" not in normalise("step.p.s", {**BLOCK, "cache": False}).attributes
+    assert normalise("step.p.s", {**BLOCK, "cache": True})["cache"] is True
 
 
 @pytest.mark.parametrize(

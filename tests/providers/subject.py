@@ -101,6 +101,7 @@ class Subject:
     uid: str = field(default_factory=lambda: secrets.token_hex(8))
     attributes: Attributes = field(default_factory=dict)
     concealed: Attributes = field(default_factory=dict)
+    others: dict[Address, ResourceRecord] = field(default_factory=dict)
 
     def declare(self, **fields: Any) -> Subject:
         """Take these fields as the block of the manifest. Sandboxes are made from a template that every engine has."""
@@ -133,7 +134,7 @@ class Subject:
             environment=ENVIRONMENT,
             report=self.report,
             files=self.files,
-            upstream=lambda address: None,
+            upstream=self.others.get,
             spec=kind.decode(revealed) if revealed else None,
             attributes=self.concealed,
             units=units,

@@ -9,7 +9,7 @@ import pytest
 
 from nexus.model.changes import Verb
 from nexus.providers.base import Certainty, ProviderError
-from nexus.providers.e2b import E2BProvider, error_code
+from nexus.providers.e2b import E2BProvider
 from tests.providers.conftest import Make
 from tests.providers.subject import Subject, secret
 
@@ -109,7 +109,7 @@ async def test_a_time_limit_ends_the_whole_tree(make: Make, web: Subject, inside
     step = make("step.etl.one").declare(sandbox=on(web), run=code, timeout=1)
     with pytest.raises(ProviderError) as caught:
         await step.do(Verb.RUN_STEP, "run")
-    assert error_code(caught.value.diagnostic) == "EXECUTION_TIMEOUT"
+    assert caught.value.diagnostic.error_code == "EXECUTION_TIMEOUT"
     assert await inside(web, "pgrep -f -c 'sleep 98[567]'") == "0\n"
     assert await inside(web, "ls /run/nexus/jobs", user="root") == ""
 
@@ -151,7 +151,7 @@ async def test_a_step_in_a_sandbox_that_is_gone_fails_without_being_gone_itself(
     with pytest.raises(ProviderError) as caught:
         await step.do(Verb.RUN_STEP, "run")
     assert type(caught.value) is ProviderError
-    assert error_code(caught.value.diagnostic) == "SANDBOX_NOT_FOUND"
+    assert caught.value.diagnostic.error_code == "SANDBOX_NOT_FOUND"
 
 
 async def test_what_a_step_used_is_measured(make: Make, web: Subject) -> None:

@@ -31,6 +31,7 @@ from nexus.providers.e2b.template import TemplateHandler
 from nexus.providers.e2b.volume import VolumeHandler
 from nexus.providers.e2b.world import World, unsupported
 from nexus.providers.operating import Usage
+from nexus.providers.results import Results
 
 
 class Handler(Protocol):
@@ -52,6 +53,7 @@ class E2BProvider:
 
     ``secrets`` answers with all secret values that the run has resolved so far. A call alone does not tell the parts of
     a text that an expression has put together, so without it only the whole of such a text is recognised in output.
+    ``results`` keeps what steps left on this machine; without it, steps with a sandbox of their own have no outputs.
     """
 
     def __init__(
@@ -60,11 +62,12 @@ class E2BProvider:
         *,
         secrets: Callable[[], Iterable[str]] = _no_secrets,
         now: Callable[[], datetime] = _wall_clock,
+        results: Results | None = None,
     ) -> None:
         self._settings = settings
         self._secrets = secrets
         self._connection = Connection(settings)
-        self._world = World(self._connection, Sandboxes(self._connection), now)
+        self._world = World(self._connection, Sandboxes(self._connection), now, results)
         templates, sandboxes = TemplateHandler(self._world), SandboxHandler(self._world)
         self._handlers: Mapping[str, Handler] = {
             "sandbox": sandboxes,
@@ -72,7 +75,7 @@ class E2BProvider:
             "template": templates,
             "catalogue": templates,
             "volume": VolumeHandler(self._world),
-            "step": StepHandler(self._world),
+            "step": StepHandler(self._world, secrets),
         }
 
     @property

@@ -26,9 +26,21 @@ class Redactor:
         # The longest first, so that no secret survives as the rest of a shorter one that it contains.
         ordered = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        encoded = [form.encode() for form in ordered]
+        self._bytes = re.compile(b"|".join(map(re.escape, encoded))) if encoded else None
+        self._longest = max(map(len, encoded), default=0)
 
     def text(self, text: str) -> str:
         return text if self._pattern is None else self._pattern.sub(MASK, text)
+
+    @property
+    def longest(self) -> int:
+        """Bytes of the longest form that is looked for; 0 where there is nothing to look for."""
+        return self._longest
+
+    def finds(self, content: bytes) -> bool:
+        """Whether a secret is in it."""
+        return self._bytes is not None and self._bytes.search(content) is not None
 
     def diagnostic(self, diagnostic: Diagnostic) -> Diagnostic:
         if self._pattern is None:

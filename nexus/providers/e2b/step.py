@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from nexus.kinds.step import StepSpec
+from nexus.kinds.step import Artefact, StepSpec
 from nexus.kinds.step_fields import Language
 from nexus.model.changes import Verb
+from nexus.model.runs import StepResult
 from nexus.model.values import Value
 from nexus.providers.base import Call, Certainty, Gone, ProviderError, Result
 from nexus.providers.e2b import errors, transfer
 from nexus.providers.e2b.inside import Inside
 from nexus.providers.e2b.jobs import Job, Ran, Runner, Usage, collect, run_job
+from nexus.providers.e2b.keeping import Keeping, outputs_of
 from nexus.providers.e2b.output import Output
+from nexus.providers.e2b.own_sandbox import own_sandbox
+from nexus.providers.e2b.redaction import Redactor
+from nexus.providers.e2b.secrets import secrets_of
 from nexus.providers.e2b.world import World, spec_of, unsupported
 from nexus.providers.recording import record_after
 
@@ -25,14 +31,18 @@ RUNNERS: Final[Mapping[Language, Runner]] = {
     Language.PYTHON: Runner.PYTHON,
     Language.JAVASCRIPT: Runner.NODE,
 }
-_LONGEST_PAUSE: Final = 30.0
+_LONGEST_PAUSE: Final = 300.0
 
 
 class StepHandler:
-    """Runs steps. A step that failed leaves a record too: of a run, without a result."""
+    """Runs steps. A step that failed leaves a record too: of a run, without a result.
 
-    def __init__(self, world: World) -> None:
+    ``secrets`` must not be in what is kept on this machine.
+    """
+
+    def __init__(self, world: World, secrets: Callable[[], Iterable[str]] = tuple) -> None:
         self._world = world
+        self._secrets = secrets
 
     async def execute(self, call: Call) -> Result:
         match call.operation.verb:
@@ -51,7 +61,7 @@ class StepHandler:
             return await self._run(call, spec)
         except ProviderError as problem:
             found = problem
-            if problem.diagnostic.code == errors.SANDBOX_NOT_RUNNING:
+            if problem.diagnostic.code == errors.SANDBOX_NOT_RUNNING and spec.own is None:
                 found = await self._world.sandboxes.explain(spec.sandbox_id, spec.sandbox_address)
             if isinstance(found, Gone):
                 # The step itself is not gone: it has no place to run.
@@ -59,23 +69,64 @@ class StepHandler:
             raise found from problem
 
     async def _run(self, call: Call, spec: StepSpec) -> Result:
-        inside = await self._world.sandboxes.open(spec.sandbox_id, spec.sandbox_address)
-        await inside.receipt()
-        call.report.progress("bringing inputs" if spec.inputs else "running")
-        await transfer.place(self._world, inside, spec.inputs, spec.user, str(call.address))
-        for attempt in range(spec.retries + 1):
-            if attempt:
-                pause = min(_LONGEST_PAUSE, 2.0 ** (attempt - 1))
-                call.report.progress(f"failed; try {attempt + 1} of {spec.retries + 1} in {pause:g} s")
-                await asyncio.sleep(pause)
-            attempted = replace(await self._attempt(inside, call, spec), number=attempt + 1)
-            if attempted.problem is None:
-                break
+        redactor = Redactor((*secrets_of(call), *self._secrets())) if spec.cache or spec.own else Redactor(())
+        keeping = Keeping(self._world.results, call, spec, redactor)
+        kept = keeping.find()
+        if kept is not None:
+            return await self._brought(call, spec, kept)
+        attempted = await self._tried(call, spec, keeping)
         if attempted.problem is not None:
             raise self._failure(call, attempted, attempted.problem)
         return Result(
             record_after(call, id=call.key, outputs=_outputs(call, attempted), created_at=self._world.moment())
         )
+
+    async def _brought(self, call: Call, spec: StepSpec, kept: StepResult) -> Result:
+        """An earlier result in the place of a run: its files are put where the step would have left them."""
+        call.report.progress("bringing the result of an earlier run")
+        outputs = outputs_of(call, spec, kept)
+        if spec.own is None and spec.outputs:
+            inside = await self._world.sandboxes.open(spec.sandbox_id, spec.sandbox_address)
+            await inside.receipt()
+            wanted = {
+                spec.outputs[name]: Artefact(
+                    sandbox="", address=str(call.address), path=item.path, sha256=item.sha256, size=item.size
+                )
+                for name, item in kept.artefacts.items()
+            }
+            await transfer.place(self._world, inside, wanted, spec.user, str(call.address))
+        record = record_after(call, id=call.key, outputs=outputs, created_at=self._world.moment())
+        return Result(record, unchanged=True, note="an earlier run of the same stands for it")
+
+    async def _tried(self, call: Call, spec: StepSpec, keeping: Keeping) -> _Attempt:
+        """As often as may be, until it has succeeded. In a sandbox of its own, each try has a new one."""
+        tries, pause = spec.retries + 1, float(spec.backoff)
+        for number in range(1, tries + 1):
+            if number > 1:
+                call.report.progress(f"failed; try {number} of {tries} in {pause:g} s")
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, max(_LONGEST_PAUSE, pause))
+            async with self._sandbox(call, spec) as inside:
+                if number == 1 or spec.own is not None:
+                    await self._bring_inputs(inside, call, spec)
+                attempted = replace(await self._attempt(inside, call, spec), number=number)
+                if attempted.problem is None:
+                    await keeping.keep(inside, _outputs(call, attempted))
+                    break
+        return attempted
+
+    @asynccontextmanager
+    async def _sandbox(self, call: Call, spec: StepSpec) -> AsyncIterator[Inside]:
+        if spec.own is None:
+            yield await self._world.sandboxes.open(spec.sandbox_id, spec.sandbox_address)
+            return
+        async with own_sandbox(self._world, call, spec.own) as inside:
+            yield inside
+
+    async def _bring_inputs(self, inside: Inside, call: Call, spec: StepSpec) -> None:
+        await inside.receipt()
+        call.report.progress("bringing inputs" if spec.inputs else "running")
+        await transfer.place(self._world, inside, spec.inputs, spec.user, str(call.address))
 
     async def _attempt(self, inside: Inside, call: Call, spec: StepSpec) -> _Attempt:
         call.report.progress(f"running {spec.language}")
@@ -83,6 +134,7 @@ class StepHandler:
         ran = await run_job(inside, _job(spec), output)
         succeeded = ran.finished.exit_code == 0 and not ran.timed_out
         usage, measured = await collect(inside, ran, also=_measure(spec.outputs) if succeeded else "")
+        attempted = _Attempt(inside.id, ran, usage)
         if ran.timed_out:
             problem = errors.failure(
                 errors.EXECUTION_TIMEOUT,
@@ -91,7 +143,7 @@ class StepHandler:
                 hint="allow more with timeout:",
                 address=str(call.address),
             )
-            return _Attempt(ran, usage, {}, problem)
+            return replace(attempted, problem=problem)
         if not succeeded:
             problem = errors.failure(
                 errors.EXECUTION_ERROR,
@@ -99,9 +151,9 @@ class StepHandler:
                 detail=output.tail or ran.finished.error,
                 address=str(call.address),
             )
-            return _Attempt(ran, usage, {}, problem)
-        artefacts, missing = _artefacts(spec, measured)
-        return _Attempt(ran, usage, artefacts, _without_output(missing, call) if missing else None)
+            return replace(attempted, problem=problem)
+        artefacts, missing = _artefacts(spec, inside, measured)
+        return replace(attempted, artefacts=artefacts, problem=_without_output(missing, call) if missing else None)
 
     def _failure(self, call: Call, attempted: _Attempt, problem: ProviderError) -> ProviderError:
         outputs = _outputs(call, attempted)
@@ -111,10 +163,11 @@ class StepHandler:
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
+    sandbox_id: str
     ran: Ran
     usage: Usage
-    artefacts: Mapping[str, Value]
-    problem: ProviderError | None
+    artefacts: Mapping[str, Value] = field(default_factory=dict)
+    problem: ProviderError | None = None
     number: int = 1
 
 
@@ -137,6 +190,7 @@ def _outputs(call: Call, attempted: _Attempt) -> dict[str, Value]:
         "outputs": dict(attempted.artefacts),
         "exit_code": attempted.ran.finished.exit_code,
         "attempts": attempted.number,
+        "sandbox_id": attempted.sandbox_id,
         "seconds": round(attempted.ran.seconds, 3),
         "cpu_seconds": attempted.usage.cpu_seconds,
         "peak_memory": attempted.usage.peak_memory,
@@ -153,7 +207,7 @@ def _measure(outputs: Mapping[str, str]) -> str:
     )
 
 
-def _artefacts(spec: StepSpec, measured: str) -> tuple[dict[str, Value], list[str]]:
+def _artefacts(spec: StepSpec, inside: Inside, measured: str) -> tuple[dict[str, Value], list[str]]:
     """The artefacts by name, and sentences about those that are missing."""
     found: dict[str, Value] = {}
     missing: list[str] = []
@@ -161,8 +215,8 @@ def _artefacts(spec: StepSpec, measured: str) -> tuple[dict[str, Value], list[st
         match line.split():
             case [size, sha256] if size.isdigit():
                 found[name] = {
-                    "sandbox": spec.sandbox_id,
-                    "address": spec.sandbox_address,
+                    "sandbox": inside.id,
+                    "address": inside.address,
                     "path": path,
                     "sha256": sha256,
                     "size": int(size),

@@ -13,6 +13,7 @@ from nexus.providers.e2b.inside import ROOT, Inside
 from nexus.providers.e2b.jobs import new_token
 from nexus.providers.e2b.shell import MAKE_FOLDER
 from nexus.providers.e2b.world import World
+from nexus.providers.results import Results
 
 
 async def place(world: World, inside: Inside, inputs: Mapping[str, Artefact], user: str, address: str) -> None:
@@ -20,8 +21,11 @@ async def place(world: World, inside: Inside, inputs: Mapping[str, Artefact], us
     moves: list[str] = []
     for path, artefact in inputs.items():
         part = f"{path}.nexus-{new_token()}"
+        results = world.results
         if artefact.sandbox == inside.id:
             await _copy(inside, part, artefact, user, address)
+        elif results is not None and results.has(artefact.sha256):
+            await _send_kept(results, inside, part, artefact, user, address)
         else:
             await _stream(world, inside, part, artefact, user, address)
         moves.append(f"mv -f -- {shlex.quote(part)} {shlex.quote(path)}")
@@ -50,6 +54,16 @@ async def _copy(inside: Inside, part: str, artefact: Artefact, user: str, addres
         raise _lost(artefact, address, "The file is not what the step left.")
 
 
+async def _send_kept(results: Results, inside: Inside, part: str, artefact: Artefact, user: str, address: str) -> None:
+    """From what this machine keeps."""
+    passing = _Passing()
+    try:
+        await inside.send(part, passing.through(results.read(artefact.sha256)), user=user)
+    except OSError as problem:
+        raise _lost(artefact, address, f"{problem.strerror or problem}.") from problem
+    await _check(inside, part, passing, artefact, address)
+
+
 async def _stream(world: World, inside: Inside, part: str, artefact: Artefact, user: str, address: str) -> None:
     """From one sandbox through this process into another; only the piece at hand is in memory."""
     passing = _Passing()
@@ -63,6 +77,10 @@ async def _stream(world: World, inside: Inside, part: str, artefact: Artefact, u
         if passing.problem is not None:
             raise _source_problem(passing.problem, artefact, address) from problem
         raise
+    await _check(inside, part, passing, artefact, address)
+
+
+async def _check(inside: Inside, part: str, passing: _Passing, artefact: Artefact, address: str) -> None:
     if passing.digest.hexdigest() != artefact.sha256:
         await inside.run(f"rm -f -- {shlex.quote(part)}", user=ROOT, cwd="/")
         raise _lost(artefact, address, "The file is not what the step left.")

@@ -12,17 +12,19 @@ from nexus.providers.base import Call
 from nexus.providers.e2b import errors
 from nexus.providers.e2b.connection import Connection
 from nexus.providers.e2b.inside import Sandboxes
+from nexus.providers.results import Results
 
 SpecT = TypeVar("SpecT")
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """``now`` is the wall clock, in UTC."""
+    """``now`` is the wall clock, in UTC. ``results`` keeps what steps left, where there is somebody to keep it."""
 
     connection: Connection
     sandboxes: Sandboxes
     now: Callable[[], datetime]
+    results: Results | None = None
 
     def moment(self, seconds: float = 0.0) -> str:
         """The time in so many seconds, as records keep it."""

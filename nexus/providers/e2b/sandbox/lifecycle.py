@@ -15,7 +15,7 @@ from nexus.model.changes import Verb
 from nexus.model.state import ResourceRecord
 from nexus.model.values import Value
 from nexus.providers.base import LEASE_SECONDS, Call, Result
-from nexus.providers.e2b.inside import ROOT
+from nexus.providers.e2b.inside import ROOT, Inside
 from nexus.providers.e2b.metadata import marks
 from nexus.providers.e2b.network_rules import network_of
 from nexus.providers.e2b.sandbox import environment, processes
@@ -44,13 +44,22 @@ async def create(world: World, call: Call) -> Result:
     )
 
 
-async def make(world: World, call: Call, spec: SandboxSpec, *, template: str, lease: int, key: str) -> AsyncSandbox:
-    """A sandbox that carries the marks of ``call``, for ``lease`` seconds."""
+async def make(
+    world: World,
+    call: Call,
+    spec: SandboxSpec,
+    *,
+    template: str,
+    lease: int,
+    key: str,
+    own_marks: Mapping[str, str] | None = None,
+) -> AsyncSandbox:
+    """A sandbox that carries the marks of ``call``, or ``own_marks``, for ``lease`` seconds."""
     call.report.progress(f"creating from {template}")
     sandbox = await world.connection.client.AsyncSandbox.create(
         template=template,
         timeout=lease,
-        metadata={**spec.metadata, **marks(call)},
+        metadata={**spec.metadata, **(marks(call) if own_marks is None else own_marks)},
         envs=dict(spec.env_vars),
         network=_egress(spec.network),
         lifecycle=_lifecycle(spec),
@@ -71,7 +80,7 @@ async def set_timeout(world: World, call: Call) -> Result:
         raise await world.sandboxes.explain(record.id, str(call.address)) from None
     expires_at = world.moment(spec.timeout)
     if spec.volumes:
-        await _own_volume_roots(world, call, spec)
+        await own_volume_roots(await world.sandboxes.open(record.id, str(call.address)), spec)
     if call.operation.verb is Verb.ARM and record.setup:
         await _claim_setup(world, call, record)
     urls = record.outputs.get("urls")
@@ -158,9 +167,8 @@ def _lifecycle(spec: SandboxSpec) -> SandboxLifecycle:
     return SandboxLifecycle(on_timeout="kill", auto_resume=False)
 
 
-async def _own_volume_roots(world: World, call: Call, spec: SandboxSpec) -> None:
+async def own_volume_roots(inside: Inside, spec: SandboxSpec) -> None:
     """New volumes belong to root, and the sandbox's user could not write to them."""
-    inside = await world.sandboxes.open(record_of(call).id, str(call.address))
     paths = " ".join(environment.quoted(path) for path in spec.volumes)
     await inside.check(
         f"for p in {paths}; do "
