@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from nexus.model.addresses import Address
 from nexus.model.changes import Change, Plan
-from nexus.model.observation import Observation, Observed, Presence
-from nexus.model.state import Intent
-from nexus.model.values import UNKNOWN, Sensitive
+from nexus.model.observation import Observation, Presence
+from nexus.model.values import Sensitive
 from nexus.planning import make_plan
 from tests.fakes.applier import NOW, World, actions, causes, verbs
+from tests.planning import worlds
+from tests.planning.worlds import settled
 
 BOX = """
     template: base
@@ -32,25 +32,16 @@ MANIFEST = f"sandboxes:\n  a:{BOX}"
 
 
 def changed(old: str, new: str, manifest: str = MANIFEST) -> str:
-    assert old in manifest
-    return manifest.replace(old, new)
+    return worlds.changed(old, new, manifest)
 
 
 def applied(manifest: str = MANIFEST) -> World:
-    world = World()
-    world.apply(manifest)
-    assert world.plan(manifest).is_empty
-    return world
+    return worlds.applied(manifest)
 
 
 def only(plan: Plan) -> Change:
     (change,) = plan.changes
     return change
-
-
-def settled(world: World, manifest: str) -> None:
-    world.apply(manifest)
-    assert world.plan(manifest).is_empty
 
 
 @pytest.mark.parametrize(
@@ -443,206 +434,3 @@ def test_a_volume_made_anew_replaces_the_sandboxes_that_mount_it() -> None:
         "create sandbox.a",
         "arm sandbox.a",
     ]
-
-
-# ---- steps
-
-PIPE = """
-sandboxes: {a: {template: x}}
-pipelines:
-  p:
-    steps:
-      one: {sandbox: a, run: first, outputs: {o: /o}}
-      two: {sandbox: a, run: second, inputs: {/i: "${{ step.p.one.outputs.o }}"}}
-"""
-
-
-def test_steps_run_when_their_code_changes_and_so_do_those_downstream() -> None:
-    world = applied(PIPE)
-    plan = world.plan(changed("first", "first anew", PIPE))
-    assert actions(plan) == {"step.p.one": "run", "step.p.two": "run"}
-    assert causes(plan) == {"step.p.one": "code changed", "step.p.two": "upstream runs"}
-    assert actions(world.plan(changed("second", "second anew", PIPE))) == {"step.p.two": "run"}
-
-
-def test_steps_run_again_in_a_new_sandbox_but_not_in_an_updated_one() -> None:
-    world = applied(PIPE)
-    assert actions(world.plan(changed("template: x", "template: x, env_vars: {A: b}", PIPE))) == {"sandbox.a": "update"}
-    world.find_as("sandbox.a", Presence.GONE)
-    plan = world.plan(PIPE)
-    assert causes(plan)["step.p.one"] == "sandbox.a is made anew"
-    assert verbs(plan)[-2:] == ["run-step step.p.one", "run-step step.p.two"]
-
-
-def test_steps_that_run_always_or_only_when_asked() -> None:
-    manifest = """
-sandboxes: {a: {template: x}}
-pipelines: {p: {steps: {always: {sandbox: a, run: x, "on": always}, manual: {sandbox: a, run: y, "on": manual}}}}
-"""
-    world = World()
-    assert "step.p.manual" not in actions(world.apply(manifest))
-    assert causes(world.plan(manifest)) == {"step.p.always": "on: always"}
-    asked = world.apply(manifest, run=(Address.parse("step.p.manual"),))
-    assert "step.p.manual" in actions(asked)
-    assert "step.p.manual" not in actions(world.plan(manifest))
-    again = world.plan(manifest, replace=(Address.parse("step.p.manual"),))
-    assert [op.force for op in again.operations if op.address.name == "p.manual"] == [True]
-
-
-def test_what_takes_outputs_of_a_manual_step_waits_for_it() -> None:
-    manifest = changed("run: first", 'run: first, "on": manual', PIPE)
-    world = World()
-    plan = world.plan(manifest)
-    assert "step.p.two" not in actions(plan)
-    assert [item.code for item in plan.diagnostics] == ["waits-for-manual-step"]
-    world.apply(manifest, run=(Address.parse("step.p.one"),))
-    assert world.plan(manifest).is_empty
-
-
-def test_a_sandbox_can_not_take_outputs_of_a_step_that_has_not_run() -> None:
-    manifest = changed("run: first", 'run: first, "on": manual', PIPE)
-    other = 'b: {template: x, env_vars: {E: "${{ step.p.one.exit_code }}"}}'
-    taking = manifest.replace("{a: {template: x}}", f"{{a: {{template: x}}, {other}}}")
-    world = applied(manifest)
-    plan = world.plan(taking)
-    assert ("error", "sandbox.b") in {(item.severity.value, item.address) for item in plan.diagnostics}
-
-
-def test_other_fields_of_a_step_are_only_remembered() -> None:
-    world = applied(PIPE)
-    after = changed("run: first", "run: first, timeout: 1m, retries: 2", PIPE)
-    assert verbs(world.plan(after)) == ["record step.p.one"]
-    settled(world, after)
-
-
-def test_a_step_that_is_taken_out_is_only_forgotten() -> None:
-    world = applied(PIPE)
-    plan = world.plan("sandboxes: {a: {template: x}}")
-    assert actions(plan) == {"step.p.one": "forget", "step.p.two": "forget"}
-    assert verbs(plan) == ["forget step.p.two", "forget step.p.one"]
-
-
-def test_a_step_that_failed_runs_again() -> None:
-    world = applied(PIPE)
-    record = world.record("step.p.two")
-    world.state = world.state.with_records([replace(record, setup={})])
-    assert causes(world.plan(PIPE)) == {"step.p.two": "the last run failed"}
-
-
-# ---- selection
-
-CHAIN = """
-sandboxes:
-  a: {template: x, metadata: {v: one}}
-  b: {template: x, metadata: {v: one, a: "${{ sandbox.a.id }}"}}
-  c: {template: x, metadata: {v: one, b: "${{ sandbox.b.id }}"}}
-"""
-
-
-def addresses(*texts: str) -> tuple[Address, ...]:
-    return tuple(map(Address.parse, texts))
-
-
-def test_a_target_brings_what_it_needs() -> None:
-    world = World()
-    assert actions(world.plan(CHAIN, targets=addresses("sandbox.b"))) == {"sandbox.a": "create", "sandbox.b": "create"}
-
-
-def test_an_exclusion_takes_what_needs_it_along() -> None:
-    world = World()
-    assert actions(world.plan(CHAIN, excludes=addresses("sandbox.b"))) == {"sandbox.a": "create"}
-
-
-def test_destroying_a_target_takes_what_needs_it_along() -> None:
-    world = applied(CHAIN)
-    plan = world.plan(CHAIN, destroy=True, targets=addresses("sandbox.b"))
-    assert verbs(plan) == ["delete sandbox.c", "delete sandbox.b"]
-    plan = world.plan(CHAIN, destroy=True, excludes=addresses("sandbox.b"))
-    assert verbs(plan) == ["delete sandbox.c"]
-
-
-def test_targets_keep_other_records_that_are_not_wanted_any_more() -> None:
-    world = applied("sandboxes: {a: {template: x}, b: {template: x}}")
-    assert world.plan("sandboxes: {a: {template: x}}", targets=addresses("sandbox.a")).is_empty
-    assert actions(world.plan("sandboxes: {a: {template: x}}", targets=addresses("sandbox.b"))) == {
-        "sandbox.b": "delete"
-    }
-
-
-def test_a_block_names_all_its_instances() -> None:
-    world = applied("sandboxes: {w: {count: 2, template: x}, b: {template: x}}")
-    plan = world.plan("sandboxes: {w: {count: 2, template: x}, b: {template: x}}", replace=addresses("sandbox.w"))
-    assert set(actions(plan)) == {'sandbox.w["0"]', 'sandbox.w["1"]'}
-    assert set(causes(plan).values()) == {"asked for by --replace"}
-
-
-def test_flags_that_name_nothing_are_errors() -> None:
-    world = applied(CHAIN)
-    for option in ("targets", "excludes", "replace", "run"):
-        plan = world.plan(CHAIN, **{option: addresses("sandbox.bb")})
-        assert [item.code for item in plan.diagnostics] == ["unknown-address"], option
-        assert "sandbox.b" in plan.diagnostics[0].hint
-
-
-# ---- values
-
-
-def test_what_is_known_only_after_apply_is_unknown_in_the_plan() -> None:
-    world = World()
-    plan = world.plan(CHAIN)
-    change = next(change for change in plan.changes if change.address.name == "b")
-    diff = next(diff for diff in change.fields if diff.path == "metadata")
-    assert diff.unknown
-    assert diff.after == {"v": "one", "a": UNKNOWN}
-
-
-def test_renumbered_instances_change_nothing_else() -> None:
-    world = applied("sandboxes: {w: {for_each: [x, y], template: t}}")
-    plan = world.plan("sandboxes: {w: {for_each: [y, z], template: t}}")
-    assert actions(plan) == {'sandbox.w["z"]': "create", 'sandbox.w["x"]': "delete"}
-
-
-def test_errors_of_values_keep_their_place_and_spare_the_rest() -> None:
-    world = World()
-    world.variables = {"t": "soon"}
-    plan = world.plan('sandboxes: {a: {template: x, timeout: "${{ vars.t }}"}, b: {template: x}}')
-    (found,) = plan.diagnostics
-    assert found.address == "sandbox.a"
-    assert found.range is not None
-    assert actions(plan) == {"sandbox.b": "create"}
-
-
-def test_an_open_create_intent_does_not_change_the_plan() -> None:
-    world = World()
-    expected = world.plan(CHAIN).describe()
-    pending = Intent(key="k", address=Address.parse("sandbox.a"), verb="create")
-    world.state = replace(world.state, pending=(pending,))
-    assert world.plan(CHAIN).describe() == expected
-
-
-def test_the_observation_is_by_uid_so_a_leftover_is_not_mistaken_for_its_successor() -> None:
-    world = applied("sandboxes: {a: {template: x}}")
-    record = world.record("sandbox.a")
-    other = Observation(records={record.uid: Observed(id=record.id, presence=Presence.RUNNING)})
-    assert world.plan("sandboxes: {a: {template: x}}", other).is_empty
-
-
-def test_a_step_with_a_sandbox_of_its_own_runs_again_only_for_what_it_is_made_of() -> None:
-    world = World()
-    manifest = """
-pipelines:
-  p:
-    steps:
-      s: {matrix: {n: [1, 2]}, sandbox: {template: python, env_vars: {N: "${{ each.value.n }}"}}, run: first}
-      t: {sandbox: {template: base}, needs: [s], run: last}
-"""
-    plan = world.apply(manifest)
-    runs = ['step.p.s["1"]', 'step.p.s["2"]', "step.p.t"]
-    assert sorted(verbs(plan)) == [
-        "create catalogue.base",
-        "create catalogue.python",
-        *(f"run-step {item}" for item in runs),
-    ]
-    settled(world, manifest)
-    assert sorted(actions(world.plan(changed("first", "other", manifest)))) == runs[:2]
-    assert sorted(actions(world.plan(changed("base", "node", manifest)))) == ["catalogue.node", "step.p.t"]
