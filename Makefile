@@ -25,7 +25,9 @@ lint:
 	$(BIN)/lint-imports --no-cache
 
 test:
-	$(BIN)/pytest --numprocesses 2 --dist loadfile $(TESTS)
+	@# Tests start nexus hundreds of times: it is compiled once, also where Python is told not to keep that.
+	$(BIN)/python -m compileall -q nexus
+	$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 catalogue: $(BIN)/pytest ## build every template of the catalogue, the large ones too, and use each
 	$(BIN)/pytest -m "catalogue or not catalogue" tests/catalogue
