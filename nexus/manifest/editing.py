@@ -7,7 +7,8 @@ asked for (because of an anchor, a merge, an expression in its place) is refused
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from nexus.manifest.source_map import Path
@@ -26,12 +27,12 @@ class NotEditable(ValueError):  # noqa: N818 - it says what the text is, as Valu
 
 def with_value(text: str, path: Path, value: Scalar) -> str:
     """The text with ``value`` at ``path``; what is missing on the way there is added. Raises NotEditable."""
-    return _checked(text, _Edit(text).put(path, value), _put(read_yaml(text).value, path, value))
+    return _made(text, lambda edit: edit.put(path, value), _put(read_yaml(text).value, path, value))
 
 
 def with_item(text: str, path: Path, value: Scalar) -> str:
     """The text with ``value`` as the last item of the list at ``path``, made where missing. Raises NotEditable."""
-    return _checked(text, _Edit(text).append(path, value), _appended(read_yaml(text).value, path, value))
+    return _made(text, lambda edit: edit.append(path, value), _appended(read_yaml(text).value, path, value))
 
 
 def without(text: str, path: Path, *, keep: int = 0) -> str:
@@ -47,12 +48,12 @@ def without(text: str, path: Path, *, keep: int = 0) -> str:
 class _Edit:
     """One edit of one text: every method gives the whole text anew."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, blocks: bool = True) -> None:
         self._bom = _BOM if text.startswith(_BOM) else ""
         self._text = text.removeprefix(_BOM)
         self._newline = "\r\n" if "\r\n" in text else "\n"
         self._root = read_tree(self._text)
-        self._indentation = _habit(self._text, self._root)
+        self._indentation = replace(_habit(self._text, self._root), blocks=blocks)
 
     def put(self, path: Path, value: Value) -> str:
         """A scalar goes into the place of a scalar; collections are only made where there is nothing."""
@@ -65,6 +66,9 @@ class _Edit:
                     if entry is None:
                         return self._add(node, str(part), _nested(path[index + 1 :], value))
                     key, node = entry
+                case SequenceNode() if isinstance(part, int) and part < len(node.items):
+                    flow = flow or node.flow
+                    key, node = None, node.items[part]
                 case ScalarNode(is_null=True) if key is not None:
                     return self._fill(key, node, _nested(path[index:], value), flow=flow)
                 case _:
@@ -81,7 +85,7 @@ class _Edit:
             case (SequenceNode(flow=True) as node, _):
                 return self._insert_in_flow(node, node.items, flow_text(value))
             case (SequenceNode() as node, _):
-                return self._insert_after(node.end, item_lines(value, self._column(node.dashes[0])))
+                return self._insert_after(node.end, item_lines(value, self._column(node.dashes[0]), self._indentation))
             case (node, _):
                 raise NotEditable(f"{_name(path)} is {_what(node)}")
 
@@ -167,7 +171,7 @@ class _Edit:
                 return self._with(start, end, scalar_text(value, flow=flow))
             case ScalarNode() if not node.anchored:
                 style = Style.PLAIN if node.style.is_block else node.style
-                space = " " if self._text[node.start - 1 : node.start] == ":" else ""
+                space = " " if self._text[node.start - 1 : node.start] in (":", "-") else ""
                 return self._with(node.start, node.end, space + scalar_text(value, flow=flow, style=style))
             case _:
                 raise NotEditable(f"{name} is {_what(node)}")
@@ -197,7 +201,7 @@ class _Edit:
         """Lines below the line of ``offset``."""
         end = self._line_end(offset)
         if end == len(self._text):
-            return self._with(end, end, "".join(f"{self._newline}{line}" for line in lines))
+            return self._with(end, end, self._newline + "".join(f"{line}{self._newline}" for line in lines))
         return self._with(end + 1, end + 1, "".join(f"{line}{self._newline}" for line in lines))
 
     def _insert_in_flow(
@@ -289,6 +293,14 @@ def _nested(path: Path, value: Value) -> Value:
 # ---- what an edit has to come to
 
 
+def _made(text: str, make: Callable[[_Edit], str], wanted: Value) -> str:
+    """The edit, with texts of several lines on one line where a comment below would become a part of them."""
+    try:
+        return _checked(text, make(_Edit(text)), wanted)
+    except NotEditable:
+        return _checked(text, make(_Edit(text, blocks=False)), wanted)
+
+
 def _checked(before: str, after: str, wanted: Value) -> str:
     document = read_yaml(after)
     if document.diagnostics or document.value != wanted:
@@ -299,6 +311,8 @@ def _checked(before: str, after: str, wanted: Value) -> str:
 def _put(plain: Value, path: Path, value: Value) -> Value:
     if not path:
         return value
+    if isinstance(plain, list) and isinstance(path[0], int):
+        return [_put(item, path[1:], value) if index == path[0] else item for index, item in enumerate(plain)]
     known = plain if isinstance(plain, dict) else {}
     return {**known, str(path[0]): _put(known.get(str(path[0])), path[1:], value)}
 
@@ -306,6 +320,8 @@ def _put(plain: Value, path: Path, value: Value) -> Value:
 def _appended(plain: Value, path: Path, value: Value) -> Value:
     if not path:
         return [*(plain if isinstance(plain, list) else ()), value]
+    if isinstance(plain, list) and isinstance(path[0], int):
+        return [_appended(item, path[1:], value) if index == path[0] else item for index, item in enumerate(plain)]
     known = plain if isinstance(plain, dict) else {}
     return {**known, str(path[0]): _appended(known.get(str(path[0])), path[1:], value)}
 

@@ -24,10 +24,14 @@ _UNPRINTABLE: Final = re.compile(r'[\\"\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud80
 
 @dataclass(frozen=True, slots=True)
 class Indentation:
-    """How many columns a mapping, and the dashes of a list, stand to the right of the key that they belong to."""
+    """How many columns a mapping, and the dashes of a list, stand to the right of the key that they belong to.
+
+    ``blocks``: texts of several lines are written as such, with a bar.
+    """
 
     step: int = 2
     dash: int = 2
+    blocks: bool = True
 
 
 def scalar_text(value: Value, *, flow: bool = False, style: Style = Style.PLAIN) -> str:
@@ -62,9 +66,9 @@ def entry_lines(key: str, value: Value, column: int, indentation: Indentation) -
     return _lines(f"{' ' * column}{scalar_text(key)}:", value, column, indentation)
 
 
-def item_lines(value: Value, column: int) -> list[str]:
+def item_lines(value: Value, column: int, indentation: Indentation) -> list[str]:
     """The lines of one item, a scalar, of a list whose dashes stand at ``column``."""
-    return _lines(f"{' ' * column}-", value, column, Indentation())
+    return _lines(f"{' ' * column}-", value, column, indentation)
 
 
 def _lines(head: str, value: Value, column: int, indentation: Indentation) -> list[str]:
@@ -73,11 +77,11 @@ def _lines(head: str, value: Value, column: int, indentation: Indentation) -> li
             inner = (entry_lines(key, item, column + indentation.step, indentation) for key, item in value.items())
             return [head, *(line for lines in inner for line in lines)]
         case list() if value:
-            items = (item_lines(item, column + indentation.dash) for item in value)
+            items = (item_lines(item, column + indentation.dash, indentation) for item in value)
             return [head, *(line for lines in items for line in lines)]
         case dict() | list():
             return [f"{head} {flow_text(value)}"]
-        case str() if _suits_a_block(value):
+        case str() if indentation.blocks and _suits_a_block(value):
             marker = "|" if value.endswith("\n") else "|-"
             pad = " " * (column + 2)
             return [
