@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 LANGUAGES = ("bash", "python", "javascript")
 SUFFIXES = {".py": "python", ".js": "javascript", ".mjs": "javascript", ".cjs": "javascript", ".sh": "bash"}
+_ENOUGH_TO_EXPLAIN = 64 * 1024
+"""Characters of output that are remembered where it was passed on: to say what was wrong."""
 
 
 @click.command("exec", context_settings={"ignore_unknown_options": False})
@@ -72,7 +74,8 @@ def command(
       nexus exec web -- 'cat *.log | wc -l'
       nexus exec web --language python --code 'print(6 * 7)'
 
-    Ctrl-C ends it in the sandbox too.
+    Ctrl-C ends it in the sandbox too. Output may be of any length; --json has the beginning and the end of more than
+    16 MiB.
     """
     source, chosen = _code(words, language, code, file)
     wanted = Wanted(
@@ -85,10 +88,11 @@ def command(
     )
 
     async def work(place: Place, operator: Operator) -> tuple[Sandbox, Execution, Executed]:
+        from nexus.providers.operating import KEPT_OUTPUT
         from nexus.workflows.operating import execute, find_sandbox
 
         found = await find_sandbox(place, operator, sandbox)
-        execution = wanted.execution(found.user)
+        execution = wanted.execution(found.user, kept=KEPT_OUTPUT if as_json else _ENOUGH_TO_EXPLAIN)
         return found, execution, await execute(operator, found, execution, _discard if as_json else _pass_on)
 
     found, execution, executed = on_live(settings, environment, local=local, work=work)
@@ -113,7 +117,7 @@ class Wanted:
     env_vars: Mapping[str, str]
     user: str | None
 
-    def execution(self, user: str) -> Execution:
+    def execution(self, user: str, *, kept: int) -> Execution:
         from nexus.kinds.step_fields import Language
         from nexus.providers.operating import Execution
 
@@ -125,6 +129,7 @@ class Wanted:
             env_vars=self.env_vars,
             stdin=piped_input(),
             timeout=self.timeout,
+            kept=kept,
         )
 
 

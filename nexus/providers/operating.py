@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from nexus.kinds.step_fields import Language
 from nexus.model.diagnostics import Diagnostic
@@ -17,6 +17,10 @@ from nexus.providers.configuring import Configuration, Reached
 
 if TYPE_CHECKING:
     from nexus.providers.base import Report
+
+
+KEPT_OUTPUT: Final = 16 * 1024 * 1024
+"""Characters of each stream that are remembered of an execution's output, unless it is said otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,7 @@ class Execution:
     """Code to run in a sandbox. ``timeout`` in seconds bounds the whole tree of processes; None waits for ever.
 
     ``stdin`` may be a stream: it is handed on while the code runs, and the code does not have to wait for its end.
+    ``kept`` is how many characters of each output stream are remembered: of more, the beginning and the end.
     """
 
     code: str
@@ -54,11 +59,15 @@ class Execution:
     env_vars: Mapping[str, str] = field(default_factory=dict)
     stdin: bytes | AsyncIterator[bytes] | None = None
     timeout: float | None = None
+    kept: int = KEPT_OUTPUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executed:
-    """How it ended. ``seconds`` is wall time; CPU time in seconds and memory in bytes are None where unknown."""
+    """How it ended. ``seconds`` is wall time; CPU time in seconds and memory in bytes are None where unknown.
+
+    Where output was too much to be remembered, a line says in ``stdout`` or ``stderr`` how much is missing.
+    """
 
     exit_code: int
     stdout: str

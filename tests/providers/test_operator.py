@@ -15,6 +15,7 @@ from nexus.local.daemon import Endpoint
 from nexus.model.changes import Verb
 from nexus.providers.base import Gone, ProviderError
 from nexus.providers.e2b import E2BProvider
+from nexus.providers.e2b.output import Capture
 from nexus.providers.operating import Execution, Operator
 from tests.providers.conftest import Make
 from tests.providers.subject import Subject
@@ -161,3 +162,24 @@ async def test_a_terminal_is_a_real_one(operator: Operator, web: Subject) -> Non
     assert await terminal.wait() == 5
     assert b"20 90" in seen
     await terminal.close()
+
+
+@pytest.mark.parametrize("chunks", [("x" * 1000,), ("x",) * 1000, ("x" * 300, "x" * 700)])
+def test_of_much_output_the_beginning_and_the_end_are_remembered(chunks: tuple[str, ...]) -> None:
+    seen: list[str] = []
+    capture = Capture(lambda stream, text: seen.append(text), kept=21)
+    capture.stdout("begin")
+    for chunk in chunks:
+        capture.stdout(chunk)
+    capture.stdout("the end")
+    capture.stderr("short")
+    assert capture.text("stdout") == "beginxxxxxx\n[... 991 characters are left out ...]\nxxxthe end"
+    assert capture.text("stderr") == "short"
+    assert "".join(seen) == f"begin{'x' * 1000}the endshort"
+
+
+def test_output_that_fits_is_remembered_as_it_is() -> None:
+    capture = Capture(None, kept=20)
+    for chunk in ("12345", "67890", "abcde", "fghij"):
+        capture.stdout(chunk)
+    assert capture.text("stdout") == "1234567890abcdefghij"

@@ -26,6 +26,7 @@ from nexus.providers.e2b.accounts import list_sandboxes
 from nexus.providers.e2b.inside import ROOT, Inside
 from nexus.providers.e2b.jobs import Job, collect, run_job
 from nexus.providers.e2b.network_rules import network_of
+from nexus.providers.e2b.output import Capture
 from nexus.providers.e2b.redaction import RedactedReport, Redactor
 from nexus.providers.e2b.rest import answer
 from nexus.providers.e2b.sandbox import environment
@@ -67,7 +68,7 @@ class E2BOperator:
         self, sandbox_id: str, execution: Execution, on_output: Callable[[str, str], None] | None = None
     ) -> Executed:
         inside = await self._open(sandbox_id)
-        capture = _Capture(on_output)
+        capture = Capture(on_output, execution.kept)
         job = Job(
             script=execution.code,
             user=execution.user,
@@ -84,8 +85,8 @@ class E2BOperator:
         usage, _ = await _told(collect(inside, ran), sandbox_id)
         return Executed(
             exit_code=ran.finished.exit_code,
-            stdout="".join(capture.texts["stdout"]),
-            stderr="".join(capture.texts["stderr"]),
+            stdout=capture.text("stdout"),
+            stderr=capture.text("stderr"),
             seconds=ran.seconds,
             timed_out=ran.timed_out,
             cpu_seconds=usage.cpu_seconds,
@@ -290,28 +291,6 @@ class E2BOperator:
 
     async def _open(self, sandbox_id: str) -> Inside:
         return await _told(self._world.sandboxes.open(sandbox_id, sandbox_id), sandbox_id)
-
-
-class _Capture:
-    """Output kept as it came, and handed on."""
-
-    def __init__(self, on_output: Callable[[str, str], None] | None) -> None:
-        self._on_output = on_output
-        self.texts: dict[str, list[str]] = {"stdout": [], "stderr": []}
-
-    def stdout(self, chunk: str) -> None:
-        self._take("stdout", chunk)
-
-    def stderr(self, chunk: str) -> None:
-        self._take("stderr", chunk)
-
-    def _take(self, stream: str, chunk: str) -> None:
-        self.texts[stream].append(chunk)
-        if self._on_output is not None:
-            self._on_output(stream, chunk)
-
-    def close(self) -> None:
-        """Nothing is held back."""
 
 
 class _Terminal:

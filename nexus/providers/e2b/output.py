@@ -72,3 +72,64 @@ class Output:
     def tail(self) -> str:
         """The last lines of both streams, as they came."""
         return "\n".join(self._tail)
+
+
+class Capture:
+    """Output handed on as it comes, and remembered as far as ``kept`` characters of each stream go."""
+
+    def __init__(self, on_output: Callable[[str, str], None] | None, kept: int) -> None:
+        self._on_output = on_output
+        self._texts = {name: _Ends(kept) for name in ("stdout", "stderr")}
+
+    def stdout(self, chunk: str) -> None:
+        self._take("stdout", chunk)
+
+    def stderr(self, chunk: str) -> None:
+        self._take("stderr", chunk)
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+    def text(self, stream: str) -> str:
+        return self._texts[stream].text
+
+    def _take(self, stream: str, chunk: str) -> None:
+        self._texts[stream].add(chunk)
+        if self._on_output is not None:
+            self._on_output(stream, chunk)
+
+
+class _Ends:
+    """The beginning and the end of a text of any length."""
+
+    def __init__(self, limit: int) -> None:
+        self._half = limit // 2
+        self._beginning: list[str] = []
+        self._room = limit - self._half
+        self._end: deque[str] = deque()
+        self._end_length = 0
+        self._left_out = 0
+
+    def add(self, chunk: str) -> None:
+        if self._room:
+            self._beginning.append(chunk[: self._room])
+            chunk, self._room = chunk[self._room :], max(self._room - len(chunk), 0)
+        if chunk:
+            self._end.append(chunk)
+            self._end_length += len(chunk)
+        while self._end and self._end_length - len(self._end[0]) >= self._half:
+            self._forget(len(self._end[0]))
+
+    @property
+    def text(self) -> str:
+        beginning, end = "".join(self._beginning), "".join(self._end)
+        surplus = max(len(end) - self._half, 0)
+        missing = self._left_out + surplus
+        if not missing:
+            return beginning + end
+        return f"{beginning}\n[... {missing} characters are left out ...]\n{end[surplus:]}"
+
+    def _forget(self, length: int) -> None:
+        self._end.popleft()
+        self._end_length -= length
+        self._left_out += length
