@@ -50,7 +50,7 @@ def command(
     """Draw the graph of the project: who needs whom, what would happen to each, and the chain that takes longest.
 
     Plans first, unless --plan or --no-plan is given. mermaid is drawn by GitHub and GitLab in Markdown; dot is for
-    Graphviz; html is one interactive page that works offline. No secret is ever in it.
+    Graphviz; html is one interactive page that works offline, with a timeline of the last run. No secret is ever in it.
     """
     if sum((planfile is not None, no_plan, destroy)) > 1:
         raise click.UsageError("--plan, --no-plan and --destroy exclude each other.")
@@ -68,13 +68,24 @@ def picture_text(form: str, project: Project, plan: Plan | None) -> str:
     """The project's picture in one of the formats."""
     from nexus.render import pictures
 
+    if form == "html":
+        return page_text(project, plan)
     writers: dict[str, Callable[[Picture], str]] = {
         "mermaid": pictures.mermaid,
         "dot": pictures.dot,
         "svg": pictures.svg,
-        "html": pictures.page,
     }
     return writers[form](picture_of(project, plan))
+
+
+def page_text(project: Project, plan: Plan | None) -> str:
+    """The interactive page: the picture, and the last run along its time."""
+    from nexus.render import pictures
+    from nexus.workflows.outputs import backend_of
+    from nexus.workflows.runs import newest_run
+
+    run = asyncio.run(newest_run(backend_of(project.root, project.environment)))
+    return pictures.page(picture_of(project, plan), run)
 
 
 def picture_of(project: Project, plan: Plan | None) -> Picture:

@@ -100,13 +100,14 @@ def _command(
 
 def _show_document(settings: Settings, project: Project, plan: Plan, form: str) -> None:
     """The plan as a document on stdout; what there is to say besides on stderr, too."""
-    from nexus.cli.graph import picture_of
-    from nexus.render import pictures
+    from nexus.cli.graph import page_text, picture_text
     from nexus.render.markdown import plan_markdown
 
     show_diagnostics(settings, plan.diagnostics)
-    picture = picture_of(project, plan)
-    click.echo(pictures.page(picture) if form == "html" else plan_markdown(plan, pictures.mermaid(picture)), nl=False)
+    page = form == "html"
+    click.echo(
+        page_text(project, plan) if page else plan_markdown(plan, picture_text("mermaid", project, plan)), nl=False
+    )
 
 
 def plan_options(

@@ -218,6 +218,12 @@ async def list_runs(backend: Backend) -> Sequence[Listed]:
     return [Listed(item, item.status(held)) for item in await backend.runs.list()]
 
 
+async def newest_run(backend: Backend) -> Run | None:
+    """The last run that is on record."""
+    kept = await backend.runs.list()
+    return await backend.runs.read(kept[0].head.id) if kept else None
+
+
 async def find_run(backend: Backend, text: str | None) -> tuple[Run, RunStatus]:
     """The run whose id begins with ``text``; the newest without one. Raises DiagnosticsError when there is none."""
     kept = await backend.runs.list()

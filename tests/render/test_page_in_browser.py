@@ -13,6 +13,7 @@ from nexus.render import pictures
 from nexus.render.pictures import draw
 from tests.render.browser import Browser, find_chromium
 from tests.render.drawn import HOSTILE, graph, plan
+from tests.render.drawn_runs import RUN
 
 pytestmark = pytest.mark.slow
 
@@ -109,3 +110,18 @@ def test_light_and_dark_differ_and_can_be_chosen(browser: Browser, url: str) -> 
     assert browser.run(color) != before
     browser.run("document.getElementById('theme').click()")
     assert browser.run(color) == before
+
+
+def test_the_last_run_takes_the_place_of_the_graph_and_tells_of_its_bars(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "run.html"
+    path.write_text(pictures.page(draw("shop", "default", graph(), plan()), RUN), encoding="utf-8")
+    browser.open(path.as_uri())
+    visible = "['canvas', 'timeline'].map((id) => document.getElementById(id).checkVisibility())"
+    assert browser.run(visible) == [True, False]
+    browser.run("document.getElementById('switch').click()")
+    assert browser.run(visible) == [False, True]
+    browser.run("document.querySelector('[data-operation=d]').dispatchEvent(new MouseEvent('click', {bubbles: true}))")
+    shown = browser.run(PANEL)
+    assert "running: failed" in shown
+    assert HOSTILE in shown, "as text"
+    assert browser.complaints() == []

@@ -124,6 +124,40 @@ function openFromAddress() {
   return false;
 }
 
+// ---- the last run
+
+function showOperation(operation) {
+  panel.replaceChildren(
+    element("p", {}, element("button", { type: "button", click: close }, "← all")),
+    element("h2", {}, operation.address),
+    element("p", {}, element("b", {}, operation.words), `: ${operation.outcome}`),
+    element("p", { class: "muted" }, operation.took),
+    ...(operation.cause ? [element("p", {}, operation.cause)] : []),
+    ...(operation.why ? [element("pre", {}, element("span", {}, operation.why))] : []),
+    ...(operation.critical ? [element("p", { class: "muted" }, "In the chain that took longest.")] : []),
+    ...(operation.tail.length ? [element("h3", {}, "The end of what it wrote"),
+      element("pre", {}, ...operation.tail.map((line) => element("span", {}, line)))] : []));
+  panel.scrollTop = 0;
+}
+
+const timeline = document.getElementById("timeline");
+if (timeline) {
+  const operations = new Map(data.operations.map((operation) => [operation.id, operation]));
+  const openBar = (event) => {
+    const bar = event.target.closest(".bar");
+    if (bar) showOperation(operations.get(bar.dataset.operation));
+  };
+  timeline.addEventListener("click", openBar);
+  timeline.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" || event.key === " ") { event.preventDefault(); openBar(event); }
+  });
+  document.getElementById("switch").addEventListener("click", (event) => {
+    timeline.hidden = !timeline.hidden;
+    canvas.hidden = !timeline.hidden;
+    event.currentTarget.setAttribute("aria-pressed", String(!timeline.hidden));
+  });
+}
+
 // ---- search
 
 function textOf(node, member) {
@@ -213,7 +247,9 @@ svg.addEventListener("keydown", (event) => {
 
 document.getElementById("fit").addEventListener("click", fit);
 document.getElementById("critical").addEventListener("click", (event) => {
-  event.currentTarget.setAttribute("aria-pressed", String(!svg.classList.toggle("plain")));
+  const plain = svg.classList.toggle("plain");
+  timeline?.classList.toggle("plain", plain);
+  event.currentTarget.setAttribute("aria-pressed", String(!plain));
 });
 document.getElementById("theme").addEventListener("click", () => {
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;

@@ -1,4 +1,5 @@
-"""A picture as one HTML page that needs nothing else: the drawing, search, and the diff of what is clicked.
+"""A picture as one HTML page that needs nothing else: the drawing, search, the diff of what is clicked, and what the
+last run did when.
 
 The page asks no server for anything, and could not: its content policy allows its own script, by digest, and its own
 styles, and nothing else. What users named reaches it as escaped text in the drawing and as JSON that no ``<`` is in.
@@ -14,17 +15,20 @@ from html import escape
 
 from nexus.model.changes import Change
 from nexus.model.diagnostics import Diagnostic
+from nexus.model.runs import Run
 from nexus.render.differences import lines, remark
 from nexus.render.pictures.labels import summary, title
 from nexus.render.pictures.picture import Member, Node, Picture
 from nexus.render.pictures.svg import drawing, stylesheet
+from nexus.render.pictures.timeline import Bar, bars, timeline, words
 from nexus.render.plan import SYMBOLS
+from nexus.render.values import duration
 
 Json = dict[str, object]
 
 
-def page(picture: Picture) -> str:
-    """The whole page."""
+def page(picture: Picture, run: Run | None = None) -> str:
+    """The whole page. ``run`` is the last one, where there was one."""
     script = stylesheet("page.js")
     policy = (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src 'unsafe-inline'; "
@@ -46,13 +50,13 @@ def page(picture: Picture) -> str:
 <h1>{escape(title(picture))}</h1>
 <p id="summary">{escape(summary(picture))}</p>
 <input id="search" type="search" placeholder="Search ( / )" aria-label="Search">
-<button id="critical" type="button" aria-pressed="true">Critical path</button>
+{_switch(run)}<button id="critical" type="button" aria-pressed="true">Critical path</button>
 <button id="fit" type="button">Fit</button>
 <button id="theme" type="button">Dark / light</button>
 </header>
 <main id="canvas">{drawing(picture)}{_legend(picture)}</main>
-<aside id="panel" aria-live="polite"></aside>
-<script type="application/json" id="data">{_embedded(_data(picture))}</script>
+{_lines(run)}<aside id="panel" aria-live="polite"></aside>
+<script type="application/json" id="data">{_embedded(_data(picture, run))}</script>
 <script>{script}</script>
 </body>
 </html>
@@ -80,7 +84,21 @@ def _legend(picture: Picture) -> str:
     return f'<p id="legend">{" &nbsp; ".join(entries)}</p>'
 
 
-def _data(picture: Picture) -> Json:
+def _switch(run: Run | None) -> str:
+    return "" if run is None else '<button id="switch" type="button" aria-pressed="false">Last run</button>\n'
+
+
+def _lines(run: Run | None) -> str:
+    """The last run along its time, in the place of the drawing once it is asked for."""
+    if run is None:
+        return ""
+    end = run.summary.end
+    took = "did not come to its end" if end is None else f"took {duration(end.seconds)}"
+    head = f"nexus {run.head.words}, begun {run.head.started_at}, {took}. Thick: the chain that took longest."
+    return f'<section id="timeline" hidden><p class="muted">{escape(head)}</p>{timeline(run)}</section>\n'
+
+
+def _data(picture: Picture, run: Run | None) -> Json:
     needs: dict[str, list[str]] = defaultdict(list)
     needed_by: dict[str, list[str]] = defaultdict(list)
     for edge in picture.edges:
@@ -90,6 +108,7 @@ def _data(picture: Picture) -> Json:
         "planned": picture.plan is not None,
         "nodes": [_node(node, needs[node.id], needed_by[node.id]) for node in picture.nodes],
         "diagnostics": [_diagnostic(item) for item in picture.diagnostics],
+        "operations": [] if run is None else [_operation(bar) for bar in bars(run)],
     }
 
 
@@ -126,6 +145,21 @@ def _change(change: Change) -> Json:
             }
             for diff in change.fields
         ],
+    }
+
+
+def _operation(bar: Bar) -> Json:
+    item = bar.operation
+    return {
+        "id": item.id,
+        "address": str(item.address),
+        "words": words(item),
+        "cause": item.cause,
+        "took": f"{duration(bar.end - bar.start)}, {duration(bar.start)} after the beginning",
+        "outcome": "did not come to its end" if item.outcome is None else item.outcome.value,
+        "why": "\n".join(filter(None, (item.reason, item.note, item.summary, item.detail))),
+        "tail": list(item.tail),
+        "critical": bar.critical,
     }
 
 

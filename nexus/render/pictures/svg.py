@@ -136,7 +136,7 @@ def _kind(node: Node) -> str:
 
 
 def _name(node: Node) -> str:
-    return _cut(str(node.address).removeprefix(f"{node.address.kind}."), _LONGEST_NAME)
+    return cut(str(node.address).removeprefix(f"{node.address.kind}."), _LONGEST_NAME)
 
 
 def _chip_rows(node: Node) -> list[list[tuple[int, str, str]]]:
@@ -144,7 +144,7 @@ def _chip_rows(node: Node) -> list[list[tuple[int, str, str]]]:
     if not node.has_instances:
         return []
     chips = [
-        (number, _cut(member_text(member), _LONGEST_KEY), str(member_action(member) or "none"))
+        (number, cut(member_text(member), _LONGEST_KEY), str(member_action(member) or "none"))
         for number, member in enumerate(node.members[:_MOST_CHIPS])
     ]
     if len(node.members) > _MOST_CHIPS:
@@ -173,7 +173,7 @@ def _chips(node: Node) -> Iterator[str]:
         y += _CHIP_HEIGHT + _CHIP_GAP
 
 
-def _cut(text: str, limit: int) -> str:
+def cut(text: str, limit: int) -> str:
     """Short, and without what XML does not allow."""
     plain = "".join(sign if sign.isprintable() else " " for sign in text)
     return plain if len(plain) <= limit else f"{plain[: limit - 1]}…"
