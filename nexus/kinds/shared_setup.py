@@ -17,7 +17,7 @@ from nexus.kinds.sandbox import SandboxKind, SandboxSpec
 from nexus.kinds.sandbox_fields import FIELDS as SANDBOX_FIELDS
 from nexus.kinds.setup import setup_units
 from nexus.kinds.template_fields import SPEC_TAG
-from nexus.model.addresses import Address
+from nexus.model.addresses import NAME, Address
 from nexus.model.changes import Effect, Verb
 from nexus.model.diagnostics import Diagnostics
 from nexus.model.state import ResourceRecord
@@ -44,8 +44,18 @@ def setup_address(sandbox: Address) -> Address:
 
 
 def setup_name(project: str, environment: str, address: Address) -> str:
-    """What the snapshots of a shared setup are called in the account."""
-    return f"nexus-setup--{e2b_name(project, environment, address)}"
+    """What the snapshots of a shared setup are called in the account, which knows only lower case."""
+    name = address.name
+    told_apart = name if name == name.lower() else f"{name}-{digest(name, 8)}"
+    return f"nexus-setup--{e2b_name(project, environment, replace(address, name=told_apart))}"
+
+
+def setup_of_name(project: str, environment: str, name: str) -> Address | None:
+    """The shared setup whose snapshots are called so; None for what is, or may be, another project's."""
+    prefix = setup_name(project, environment, Address(KIND, ""))
+    last = name.removeprefix(prefix)
+    is_ours = name.startswith(prefix) and re.fullmatch(NAME, last) and "--" not in last
+    return Address(KIND, last) if is_ours else None
 
 
 def steers_installers(variable: str) -> bool:

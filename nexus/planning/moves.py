@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from nexus.kinds.shared_setup import KIND as SETUP
-from nexus.kinds.shared_setup import setup_address
 from nexus.model.addresses import Address
 from nexus.model.diagnostics import Diagnostic, Diagnostics, error
 from nexus.model.state import Intent, ResourceRecord, State
@@ -22,17 +20,12 @@ def moved(state: State, moves: Mapping[Address, Address]) -> State:
     What is not in the state is left out: a move stays in the manifest after it was made. Raises DiagnosticsError when
     something can't be moved.
     """
-    wanted = {
-        address: new
-        for address in state.resources
-        if (new := address_now(address, moves)) != address and not (address.kind == SETUP and new in state.resources)
-    }
+    wanted = {address: new for address in state.resources if (new := address_now(address, moves)) != address}
     if not wanted:
         return state
     found = Diagnostics(_refusals(state, wanted))
     found.raise_if_errors()
-    stay = {address for address in state.resources if address.kind == SETUP and address not in wanted}
-    records = (record if record.address in stay else _at_new(record, moves) for record in state.resources.values())
+    records = (_at_new(record, moves) for record in state.resources.values())
     return replace(
         state,
         resources={record.address: record for record in records},
@@ -44,11 +37,8 @@ def moved(state: State, moves: Mapping[Address, Address]) -> State:
 def address_now(address: Address, moves: Mapping[Address, Address]) -> Address:
     """The address itself where nothing moves it; an instance's own move comes before its block's.
 
-    The shared setup of a block goes where the block goes: the snapshot is still needed by what was made from it.
+    The shared setup of a block stays where it is: E2B knows it by that name, and it goes when nothing of it is left.
     """
-    if address.kind == SETUP:
-        block = moves.get(Address("sandbox", address.name))
-        return address if block is None or block.kind != "sandbox" or block.key is not None else setup_address(block)
     if address in moves:
         return moves[address]
     block = moves.get(address.group)

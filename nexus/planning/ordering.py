@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from nexus.graph import Dag
+from nexus.kinds.shared_setup import KIND as SETUP
 from nexus.model.addresses import Address
 from nexus.model.changes import Operation, Verb
 from nexus.planning.work import Decision, Work
@@ -56,6 +57,7 @@ class Assembly:
         self._order_removals()
         for leftover in self._leftovers:
             self._draft_leftover(leftover)
+        self._setups_last()
         return _numbered(self._drafts)
 
     # ---- drafting
@@ -143,6 +145,13 @@ class Assembly:
             return
         if successor := self._last.get(leftover.address) or self._removals.get(leftover.address):
             draft.needs.append(successor)
+
+    def _setups_last(self) -> None:
+        """Whichever sandboxes stand on a shared setup, it can't go before them."""
+        gone = [draft for draft in self._drafts if draft.uid and draft.address.kind == "sandbox"]
+        for address, draft in self._removals.items():
+            if address.kind == SETUP and not self._is_gone(address):
+                draft.needs.extend(item for item in gone if item not in draft.needs)
 
     def _add(self, draft: _Draft) -> _Draft:
         self._drafts.append(draft)

@@ -46,7 +46,7 @@ def make_plan(request: PlanRequest) -> Planned:
         return Planned(_plan(request, changes, operations, diagnostics), evaluation)
     order = [] if request.options.destroy else request.graph.dag.order()
     decisions = _decisions(request, evaluation, order, chosen, diagnostics)
-    for removal in removals(request, chosen):
+    for removal in removals(request, chosen, list(decisions.values())):
         decisions[removal.address] = removal
     share(decisions, request.graph.dag)
     stirred = order_replacements(decisions, order, request.graph.dag)

@@ -12,6 +12,7 @@ from nexus.model.changes import Action, Verb
 from nexus.model.diagnostics import Diagnostics, SourceRange, error
 from nexus.model.resources import OnDestroy
 from nexus.model.state import ResourceRecord
+from nexus.planning.foundations import without_used_setups
 from nexus.planning.request import PlanRequest
 from nexus.planning.situation import situation_of
 from nexus.planning.work import Decision
@@ -24,8 +25,13 @@ _KEPT: Final = {
 }
 
 
-def removals(request: PlanRequest, chosen: Collection[Address] | None) -> list[Decision]:
-    """A decision for each record that is to go. A step, and what is gone already, is only forgotten."""
+def removals(
+    request: PlanRequest, chosen: Collection[Address] | None, replaced: Collection[Decision] = ()
+) -> list[Decision]:
+    """A decision for each record that is to go. A step, and what is gone already, is only forgotten.
+
+    ``replaced`` are what else is decided: old incarnations that make room go as well.
+    """
     destroy = request.options.destroy
     cause = "asked for by destroy" if destroy else "no longer in the manifest"
     going = [
@@ -33,29 +39,9 @@ def removals(request: PlanRequest, chosen: Collection[Address] | None) -> list[D
         for address, record in request.state.resources.items()
         if (destroy or address not in request.graph.resources) and (chosen is None or address in chosen)
     ]
-    return _without_used_setups(request, going)
-
-
-def _without_used_setups(request: PlanRequest, going: list[Decision]) -> list[Decision]:
-    """E2B keeps what a snapshot consists of while sandboxes made from it exist: it goes when the last of them goes.
-
-    Where one of them is left paused for good, nexus forgets the snapshot too.
-    """
     if not any(decision.address.kind == KIND for decision in going):
         return going
-    fates = {decision.address: decision.on_destroy for decision in going}
-    kept: list[Decision] = []
-    for decision in going:
-        if decision.address.kind == KIND:
-            block = Address("sandbox", decision.address.name)
-            users = [address for address in request.state.resources if address.group == block]
-            if not all(user in fates for user in users):
-                continue
-            if any(fates[user] is OnDestroy.PAUSE for user in users):
-                decision.action, decision.removal = Action.FORGET, Verb.FORGET
-                decision.cause += "; the sandboxes left paused need it"
-        kept.append(decision)
-    return kept
+    return without_used_setups(request, going, [*going, *replaced, *leftovers(request, chosen)])
 
 
 def leftovers(request: PlanRequest, chosen: Collection[Address] | None) -> list[Decision]:

@@ -55,6 +55,7 @@ def restored(evaluated: Evaluated, remains: Remains) -> ResourceRecord:
             outputs = _template_outputs(evaluated.concealed, remains)
         case "setup":
             attributes = evaluated.concealed if remains.fits else remains.facts
+            setup = _wanted(evaluated) if remains.fits else {}
             outputs = {name: attributes[name] for name in ("name", "reference")}
         case _:
             attributes = outputs = evaluated.concealed
@@ -83,7 +84,7 @@ def agreement(evaluated: Evaluated, remains: Remains) -> tuple[bool, int]:
 
 
 def _setup(evaluated: Evaluated, remains: Remains) -> dict[str, str]:
-    wanted = {unit.name: unit.digest for unit in evaluated.units if unit.digest is not None}
+    wanted = _wanted(evaluated)
     if remains.setup is None:
         return wanted if remains.fits else {}
     done = dict(remains.setup)
@@ -91,6 +92,10 @@ def _setup(evaluated: Evaluated, remains: Remains) -> dict[str, str]:
     if READY in wanted and all(done.get(unit.name) == unit.digest for unit in others):
         done[READY] = wanted[READY]
     return done
+
+
+def _wanted(evaluated: Evaluated) -> dict[str, str]:
+    return {unit.name: unit.digest for unit in evaluated.units if unit.digest is not None}
 
 
 def _sandbox(evaluated: Evaluated, remains: Remains, setup: Mapping[str, str]) -> Attributes:

@@ -24,6 +24,9 @@ CLOCKS_DIFFER_BY: Final = 30.0
 FINDINGS_FACT: Final = "findings"
 """The fact that says, in sentences, what was found instead."""
 
+MADE_FROM_FACT: Final = "made_from"
+"""The fact that names the template, or the snapshot, that a sandbox was made from, as E2B knows it."""
+
 REMAINS_FACT: Final = "remains"
 """The fact that says of what is gone that something is left of it all the same, which only a delete removes."""
 

@@ -260,14 +260,15 @@ class _Rebuilding:
 
     def _unwanted(self, address: Address, live: Sequence[Live]) -> None:
         """What the manifest does not know any more: enough to delete it."""
-        for index, item in enumerate(live):
+        for index, item in enumerate(live[:1] if address.kind == SETUP else live):
             before = None if self._prior is None else self._prior.resources.get(address)
             record = _bare(address, item, self._uid(item))
             if before is not None and before.id == item.id:
                 record = before
             if index == 0:
                 self._records[address] = record
-                self.diagnostics.add(_not_in_manifest(record))
+                if address.kind != SETUP:  # it goes with the last sandbox that stands on it
+                    self.diagnostics.add(_not_in_manifest(record))
             else:
                 self._deposed.append(record)
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from nexus.graph import build
 from nexus.kinds.registry import KINDS
+from nexus.kinds.shared_setup import KIND as SETUP
 from nexus.model.addresses import Address
 from nexus.model.changes import Operation, Plan, PlanOptions, Verb
 from nexus.model.diagnostics import Diagnostic
@@ -16,8 +17,9 @@ from nexus.model.resources import Stage
 from nexus.model.state import Intent, ResourceRecord, State, Target
 from nexus.model.values import Attributes, Fingerprint, Value, fingerprinter
 from nexus.planning import Evaluated, Planned, PlanRequest, make_plan
+from nexus.planning.situation import MADE_FROM_FACT
 from nexus.providers.base import Call
-from nexus.providers.recording import record_after
+from nexus.providers.recording import record_after, shared_setup
 from tests.fakes.manifests import MemoryFiles, inputs_of
 
 NOW = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
@@ -31,7 +33,10 @@ class _Silent:
 
 @dataclass
 class World:
-    """One project and its account. ``presences`` overrides, by address, how an object is found."""
+    """One project and its account. ``presences`` overrides, by address, how an object is found.
+
+    ``made_from`` tells, by uid, which shared setup's snapshot a sandbox was made from, ``snapshots`` which there are.
+    """
 
     state: State = field(default_factory=lambda: State(lineage="lineage", project="demo", target=Target("local")))
     files: MemoryFiles = field(default_factory=MemoryFiles)
@@ -43,6 +48,8 @@ class World:
     done: list[Operation] = field(default_factory=list)
     checked: tuple[Diagnostic, ...] = ()
     counter: int = 0
+    made_from: dict[str, str] = field(default_factory=dict)
+    snapshots: set[str] = field(default_factory=set)
     fingerprint: Callable[[Value], Fingerprint] = field(default_factory=lambda: fingerprinter(b"key of the state"))
 
     # ---- planning
@@ -80,7 +87,8 @@ class World:
         records: dict[str, Observed] = {}
         for record in (*self.state.resources.values(), *self.state.deposed):
             running = Presence.RUNNING if record.address.kind == "sandbox" else Presence.READY
-            seen = Observed(id=record.id, presence=running, expires_at=record.expires_at)
+            facts = {MADE_FROM_FACT: self.made_from.get(record.uid, "other")} if running is Presence.RUNNING else {}
+            seen = Observed(id=record.id, presence=running, expires_at=record.expires_at, facts=facts)
             records[record.uid] = self.presences.get(str(record.address), seen)
         return Observation(records=records, catalogue=self.catalogue)
 
@@ -125,6 +133,11 @@ class World:
             prior_trees=self.state.trees,
         )
         self._keep(self._called(call, evaluated))
+        if address.kind == SETUP and operation.verb in (Verb.CREATE, Verb.BUILD):
+            self.snapshots.add(str(evaluated.concealed["name"]))
+        if (setup := shared_setup(call)) is not None:
+            self.made_from[uid] = str(setup.attributes["name"])
+            assert self.made_from[uid] in self.snapshots, operation
 
     def _called(self, call: Call, evaluated: Evaluated) -> ResourceRecord:
         identity = self._new("id") if call.record is None else call.record.id
@@ -199,10 +212,22 @@ class World:
             del resources[operation.address]
         deposed = tuple(record for record in self.state.deposed if record.uid != operation.uid)
         assert len(resources) + len(deposed) < len(self.state.resources) + len(self.state.deposed), operation
+        known = (*self.state.resources.values(), *self.state.deposed)
+        removed = next(record for record in known if record.uid == operation.uid)
         self.presences.pop(str(operation.address), None)
         self.state = replace(self.state, resources=resources, deposed=deposed)
         if operation.verb is Verb.DELETE and operation.address.kind == "volume":
             self._expect_unused(operation.address)
+        if operation.verb is Verb.DELETE and operation.address.kind == SETUP:
+            self._delete_snapshot(str(removed.attributes["name"]))
+
+    def _delete_snapshot(self, name: str) -> None:
+        """E2B deletes none that a sandbox stands on."""
+        for record in (*self.state.resources.values(), *self.state.deposed):
+            seen = self.presences.get(str(record.address))
+            is_there = seen is None or seen.presence not in (Presence.GONE, Presence.EXPIRED)
+            assert self.made_from.get(record.uid) != name or not is_there, f"{record.address} stands on {name}"
+        self.snapshots.remove(name)
 
     def _expect_unused(self, volume: Address) -> None:
         """E2B deletes no volume that a sandbox has mounted."""

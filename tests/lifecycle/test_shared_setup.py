@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from e2b import Sandbox
@@ -78,3 +79,26 @@ def test_a_setup_that_fails_says_why_and_leaves_nothing(scenario: Scenario) -> N
     scenario.write("sandboxes: {w: {count: 3, timeout: 20m, run_commands: [echo fine]}}")
     scenario.apply().expect(0)
     scenario.expect_no_changes()
+
+
+def test_a_snapshot_lives_as_long_as_its_sandboxes_under_whatever_name_they_go(scenario: Scenario) -> None:
+    block = "{count: %d, timeout: 20m, run_commands: [echo %s > /srv/x]}"
+    scenario.write(f"sandboxes: {{w: {block % (3, 'one')}}}")
+    scenario.apply().expect(0)
+    moves = "{" + ", ".join(f"'sandbox.w[\"{key}\"]': 'sandbox.v[\"{key}\"]'" for key in range(3)) + "}"
+    scenario.write(f"sandboxes: {{v: {block % (6, 'two')}}}\nmoved: {moves}")
+    scenario.apply().expect(0)
+    scenario.expect_no_changes()
+    assert len(snapshots(scenario)) == 2
+    shutil.rmtree(scenario.folder / ".nexus")
+    scenario.run("state", "rebuild").expect(0)
+    scenario.expect_no_changes()
+    scenario.write(f"sandboxes: {{v: {{metadata: {{new: one}}, {block[1:] % (6, 'two')}}}\nmoved: {moves}")
+    scenario.apply().expect(0)
+    scenario.expect_no_changes()
+    assert [name.rpartition("/")[2].partition(":")[0] for name in snapshots(scenario)] == [
+        f"nexus-setup--{scenario.project}--default--v"
+    ]
+    scenario.destroy().expect(0)
+    scenario.expect_nothing_left()
+    assert not snapshots(scenario)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import random
+from contextlib import suppress
+
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nexus.kinds.shared_setup import setup_name, setup_of_name
 from nexus.model.addresses import Address
 from nexus.model.changes import Plan, Verb
-from nexus.model.observation import Observed, Presence
+from nexus.model.diagnostics import DiagnosticsError
+from nexus.model.observation import Observation, Observed, Presence
 from nexus.model.values import Sensitive
-from nexus.planning import moved
+from nexus.planning import make_plan, moved
 from tests.fakes.applier import World, assert_order
+from tests.planning.test_properties import some_prefix
 
 
 def manifest(count: int, fields: str = "packages: {pip: [six]}, run_commands: [make]") -> str:
@@ -101,14 +111,126 @@ def test_secrets_stay_out_of_what_is_shared() -> None:
     assert verbs(World(secrets={"KEY": Sensitive("geheim")}).apply(steering), "setup.w") == []
 
 
-def test_a_shared_setup_goes_where_its_block_goes() -> None:
+def rename(world: World, **moves: str) -> None:
+    world.state = moved(world.state, {Address.parse(old): Address.parse(new) for old, new in moves.items()})
+
+
+def test_a_shared_setup_stays_under_its_own_name_until_nothing_stands_on_it() -> None:
     world = World()
     world.apply(manifest(3))
-    moves = {Address("sandbox", "w"): Address("sandbox", "v")}
-    world.state = moved(world.state, moves)
-    assert world.record("setup.v").attributes["name"] == "nexus-setup--demo--default--w", "E2B knows it by that"
+    rename(world, **{"sandbox.w": "sandbox.v"})
     renamed = manifest(3).replace("w:", "v:")
-    assert not any(item.verb is Verb.DELETE for item in world.apply(renamed).operations)
+    world.apply(renamed)
+    assert world.snapshots == {"nexus-setup--demo--default--w"}
     assert world.plan(renamed).is_empty
-    world.apply(renamed, destroy=True)
-    assert world.state.is_empty
+    changed = renamed.replace("six", "idna").replace("count: 3", "count: 6")
+    assert verbs(world.apply(changed), "setup.v") == ["create"]
+    assert len(world.snapshots) == 2
+    assert world.plan(changed).is_empty
+    plan = world.apply(changed.replace("run_commands", "metadata: {a: b}, run_commands"))
+    assert [str(item.address) for item in plan.operations if item.verb is Verb.DELETE][-1] == "setup.w"
+    assert world.snapshots == {"nexus-setup--demo--default--v"}
+    world.apply(changed, destroy=True)
+    assert (world.state.is_empty, world.snapshots) == (True, set())
+
+
+def test_a_setup_whose_instances_moved_away_one_by_one_is_kept_for_them() -> None:
+    world = World()
+    world.apply(manifest(3))
+    rename(world, **{f'sandbox.w["{key}"]': f'sandbox.v["{key}"]' for key in range(3)})
+    renamed = manifest(3).replace("w:", "v:")
+    world.apply(renamed)
+    assert world.plan(renamed).is_empty
+    world.find_as('sandbox.v["0"]', Presence.EXPIRED)
+    world.apply(renamed)
+    assert world.snapshots == {"nexus-setup--demo--default--w"}
+    world.apply("sandboxes: {}")
+    assert (world.state.is_empty, world.snapshots) == (True, set())
+
+
+def test_where_nobody_looked_a_setup_is_kept_for_whoever_may_stand_on_it() -> None:
+    world = World()
+    world.apply(manifest(3))
+    rename(world, **{f'sandbox.w["{key}"]': f'sandbox.v["{key}"]' for key in range(3)})
+    unseen = Observation(complete=False)
+    world.apply(manifest(3).replace("w:", "v:"), unseen)
+    assert world.snapshots == {"nexus-setup--demo--default--w"}
+
+
+BLOCKS = st.fixed_dictionaries(
+    {
+        "count": st.integers(0, 4),
+        "run_commands": st.sampled_from([["one"], ["two"], []]),
+        "metadata": st.sampled_from([{}, {"m": "x"}]),
+        "lifecycle": st.builds(lambda first: {"create_before_destroy": first}, st.booleans()),
+        "setup": st.sampled_from(["shared", "each"]),
+    },
+)
+MOVES = st.sampled_from(
+    [
+        {},
+        {"sandbox.w": "sandbox.v"},
+        {"sandbox.v": "sandbox.w"},
+        {"sandbox.w": "sandbox.v", "sandbox.v": "sandbox.w"},
+        {'sandbox.w["0"]': 'sandbox.v["3"]'},
+        {'sandbox.v["1"]': 'sandbox.w["3"]', 'sandbox.w["0"]': 'sandbox.v["0"]'},
+    ]
+)
+STEPS = st.lists(
+    st.tuples(
+        st.dictionaries(st.sampled_from(["w", "v"]), BLOCKS),
+        MOVES,
+        st.sampled_from([None, Presence.GONE, Presence.EXPIRED]),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(STEPS, st.randoms(use_true_random=False))
+def test_no_snapshot_is_left_behind_and_none_is_deleted_that_something_stands_on(
+    steps: list[tuple[dict[str, object], dict[str, str], Presence | None]], chance: random.Random
+) -> None:
+    world = World()
+    for blocks, moves, presence in steps:
+        with suppress(DiagnosticsError):  # two can't become one
+            rename(world, **moves)
+        boxes = [address for address in world.state.resources if address.kind == "sandbox"]
+        if presence is not None and boxes:
+            world.find_as(str(chance.choice(boxes)), presence)
+        text = yaml.safe_dump({"sandboxes": blocks})
+        planned = make_plan(world.request(text))
+        world.perform(planned, some_prefix(planned.plan.operations, chance))
+        assert world.snapshots == remembered(world)
+        world.apply(text)
+        assert world.snapshots == remembered(world)
+        assert world.plan(text).is_empty, world.plan(text).describe()
+    world.apply("sandboxes: {}", destroy=True)
+    assert (world.state.is_empty, world.snapshots) == (True, set())
+
+
+def remembered(world: World) -> set[str]:
+    records = world.state.resources.values()
+    return {str(record.attributes["name"]) for record in records if record.address.kind == "setup"}
+
+
+def test_names_of_snapshots_tell_blocks_and_projects_apart() -> None:
+    web, shouting = Address("setup", "web"), Address("setup", "Web")
+    names = [setup_name("p", "default", address) for address in (web, shouting)]
+    assert names[0] == "nexus-setup--p--default--web"
+    assert names[1] != names[0]
+    assert names[1] == names[1].lower()
+    assert setup_of_name("p", "default", names[0]) == web
+    assert setup_of_name("p", "default", names[1]) is not None
+    for foreign in ("nexus-setup--p--prod--web", "nexus-setup--p--default--more--web", "p--default--web", "else"):
+        assert setup_of_name("p", "default", foreign) is None
+
+
+def test_blocks_that_differ_only_in_case_share_no_snapshot() -> None:
+    world = World()
+    text = "sandboxes: {w: {count: 3, run_commands: [one]}, W: {count: 3, run_commands: [two]}}"
+    world.apply(text)
+    assert len(world.snapshots) == 2
+    world.apply("sandboxes: {w: {count: 3, run_commands: [one]}}")
+    assert world.snapshots == {"nexus-setup--demo--default--w"}

@@ -11,6 +11,7 @@ from typing import Final
 from e2b import SandboxInfo, SandboxState
 
 from nexus.kinds.shared_setup import KIND as SETUP
+from nexus.kinds.shared_setup import setup_of_name
 from nexus.model.addresses import Address, AddressError
 from nexus.model.observation import Presence
 from nexus.model.state import ResourceRecord
@@ -52,7 +53,7 @@ async def take(
         sandboxes = group.create_task(_sandboxes(world, project, environment, frozenset(adopted.values())))
         others = group.create_task(_adopted(world, adopted))
         templates = group.create_task(_templates(world, wanted["template"]))
-        setups = group.create_task(_setups(world, wanted[SETUP]))
+        setups = group.create_task(_setups(world, project, environment, wanted[SETUP]))
         volumes = group.create_task(_volumes(world, wanted["volume"]))
     prefix = f"{project}--{environment}--".lower()
     claimed = set(named.values())
@@ -182,14 +183,18 @@ async def _templates(world: World, wanted: Mapping[Address, str]) -> tuple[list[
     return found, list(by_name)
 
 
-async def _setups(world: World, wanted: Mapping[Address, str]) -> list[Live]:
-    """The snapshots of shared setups. There may be several of one, with a tag for each state of its inputs."""
+async def _setups(world: World, project: str, environment: str, wanted: Mapping[Address, str]) -> list[Live]:
+    """The snapshots of shared setups, of blocks that are gone, too. There may be several of one, with a tag for each
+    state of its inputs.
+    """
+    known = {name: address for address, name in wanted.items()}
     found: list[Live] = []
-    for address, name in wanted.items():
-        pages = world.connection.client.AsyncSandbox.list_snapshots(name=name)
-        while pages.has_next:
-            for snapshot in await pages.next_items():
-                tag = snapshot.snapshot_id.rpartition(":")[2]
+    pages = world.connection.client.AsyncSandbox.list_snapshots()
+    while pages.has_next:
+        for snapshot in await pages.next_items():
+            name, _, tag = snapshot.snapshot_id.rpartition("/")[2].rpartition(":")
+            address = known.get(name) or setup_of_name(project, environment, name)
+            if address is not None:
                 facts: dict[str, Value] = {"name": name, "reference": f"{name}:{tag}"}
                 found.append(Live(address=address, id=snapshot.snapshot_id, facts=facts))
     return found

@@ -18,7 +18,7 @@ from nexus.model.addresses import Address
 from nexus.model.diagnostics import Diagnostic, Severity
 from nexus.model.observation import Observation, Observed, Presence
 from nexus.model.state import ResourceRecord, State
-from nexus.planning.situation import REMAINS_FACT
+from nexus.planning.situation import MADE_FROM_FACT, REMAINS_FACT
 from nexus.providers.e2b import errors
 from nexus.providers.e2b.accounts import list_sandboxes, list_templates
 from nexus.providers.e2b.metadata import scope, users_own
@@ -181,7 +181,10 @@ def _seen(info: SandboxInfo) -> Observed:
         id=info.sandbox_id,
         presence=Presence.RUNNING if running else Presence.PAUSED,
         expires_at=timestamp(info.end_at) if running else None,
-        facts={"metadata": users_own(info.metadata)},
+        facts={
+            "metadata": users_own(info.metadata),
+            MADE_FROM_FACT: (info.name or info.template_id).rpartition("/")[2],
+        },
     )
 
 

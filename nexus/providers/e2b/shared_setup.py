@@ -91,15 +91,9 @@ class SetupHandler:
             record = (await self._sandboxes.execute(work)).record or record
 
     async def _forget_former(self, call: Call, spec: SetupSpec) -> None:
-        """The tag of the snapshot before this one; E2B keeps what sandboxes made from it need.
-
-        One of another name is from before its block was moved.
-        """
+        """The tag of the snapshot before this one; E2B keeps what sandboxes made from it need."""
         former = _reference(call.record)
         name, _, tag = former.rpartition(":")
-        if name and name != spec.name:
-            with contextlib.suppress(ProviderError, SandboxException):
-                await delete_template(self._world, name, str(call.address))
         if name == spec.name and tag != spec.tag:
             with contextlib.suppress(SandboxException):
                 await self._world.connection.client.AsyncTemplate.remove_tags(name, [tag])
