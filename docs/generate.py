@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from nexus.api import reference as python
 from nexus.cli.reference import commands_reference
 from nexus.expressions.functions import CEL_FUNCTIONS, FUNCTIONS
 from nexus.kinds.definitions import DEFINITIONS
@@ -68,6 +69,11 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "functions": functions_table,
     "commands": commands_reference,
     "errors": errors_pages,
+    "python-functions": python.functions_reference,
+    "python-project": python.project_reference,
+    "python-sandbox": python.sandbox_reference,
+    "python-data": python.data_reference,
+    "python-events": python.events_reference,
     "mcp-tools": tools_table,
     "mcp-reference": tools_reference,
     "error-codes": error_codes_table,

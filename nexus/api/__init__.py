@@ -29,15 +29,17 @@ from nexus.model.events import (
     Outcome,
     PlanReady,
 )
+from nexus.model.runs import OperationRun, Run, RunStatus, StepResult
 from nexus.model.state import ResourceRecord, State
 from nexus.planning import Alert, Drift, DriftCause, DriftReport
 from nexus.providers.carrying import Carried
-from nexus.providers.operating import Executed, Forks, LiveSandbox, LogEntry, Snapshot, Usage
+from nexus.providers.operating import Configured, Executed, Forks, LiveSandbox, LogEntry, Snapshot, Usage
 from nexus.workflows.applying import Applied
 from nexus.workflows.carrying import Copied
 from nexus.workflows.lifetimes import Deleted, Deletion, Moved, Stopped
 from nexus.workflows.listing import Listed, SortBy
 from nexus.workflows.logs import Logs
+from nexus.workflows.runs import Listed as ListedRun
 from nexus.workflows.status import Load, Status
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "AsyncSandboxHandle",
     "Carried",
     "Change",
+    "Configured",
     "Copied",
     "Deleted",
     "Deletion",
@@ -70,6 +73,7 @@ __all__ = [
     "Json",
     "Language",
     "Listed",
+    "ListedRun",
     "LiveSandbox",
     "Load",
     "LogEntry",
@@ -82,12 +86,15 @@ __all__ = [
     "Operation",
     "OperationFinished",
     "OperationProgress",
+    "OperationRun",
     "OperationStarted",
     "Outcome",
     "Plan",
     "PlanReady",
     "Project",
     "ResourceRecord",
+    "Run",
+    "RunStatus",
     "SandboxHandle",
     "Severity",
     "Snapshot",
@@ -96,6 +103,7 @@ __all__ = [
     "StalePlanError",
     "State",
     "Status",
+    "StepResult",
     "Stopped",
     "Usage",
     "load",

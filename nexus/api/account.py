@@ -14,6 +14,7 @@ from nexus.workflows.listing import Listed, Selection, SortBy
 from nexus.workflows.status import Load
 
 Target = Literal["local", "e2b"]
+SandboxStatus = Literal["running", "paused"]
 
 
 def process_for(target: Target | None) -> Mapping[str, str]:
@@ -42,10 +43,10 @@ class AsyncLive:
     async def list(
         self,
         *,
-        status: Literal["running", "paused"] | None = None,
+        status: SandboxStatus | None = None,
         template: str | None = None,
         limit: int | None = None,
-        sort_by: SortBy | str = SortBy.CREATED_AT,
+        sort_by: SortBy | str = "created_at",
         descending: bool = True,
         everything: bool = False,
         with_usage: bool = False,

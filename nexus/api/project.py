@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from nexus.api import errors
-from nexus.api.account import AsyncLive, Target, process_for
+from nexus.api.account import AsyncLive, Target
 from nexus.api.live import Grounds
+from nexus.api.loading import findings, load_request
 from nexus.api.ongoing import Ongoing, under_way
 from nexus.api.outputs import Json, plain_outputs, typed_output
 from nexus.api.plans import plan_options
+from nexus.api.sandboxes import LanguageName
 from nexus.kinds.step_fields import Language
 from nexus.model.addresses import Address
 from nexus.model.changes import Plan, PlanOptions
-from nexus.model.diagnostics import Diagnostic, DiagnosticsError, Severity
+from nexus.model.diagnostics import Diagnostic, Severity
 from nexus.model.events import Event
+from nexus.model.runs import Run
 from nexus.model.state import State
 from nexus.planning import DriftReport, SavedPlan
 from nexus.providers.operating import Executed
 from nexus.stores import Backend, local_backend
 from nexus.wiring import open_session
-from nexus.workflows import applying, drifting, lifetimes, loading, planning
+from nexus.workflows import applying, drifting, lifetimes, loading, planning, runs
 from nexus.workflows.applying import Applied, ApplyRequest, BindInterrupt
 from nexus.workflows.lifetimes import Deletion
 from nexus.workflows.operating import Place
 from nexus.workflows.outputs import read_state
 from nexus.workflows.pipelines import steps_of
+from nexus.workflows.runs import Listed as ListedRun
 
 T = TypeVar("T")
 
@@ -67,13 +70,7 @@ class AsyncProject(AsyncLive):
         instance: str = "",
         state_folder: str | os.PathLike[str] | None = None,
     ) -> AsyncProject:
-        """The project of a folder, or of a ``nexus.yaml``, read and checked as a whole. Touches no network.
-
-        ``variables`` win over ``variable_files``, and those over all other sources. ``target`` is ``local`` or ``e2b``;
-        if not said, it is chosen as on the command line, from the process environment and the manifest. An ``instance``
-        is a second life of the environment, with objects, names and a state of its own: what tests use. The state is in
-        the project's ``.nexus``, unless ``state_folder`` says where else. Raises ManifestError.
-        """
+        """As ``nexus.load``, for programs with an event loop. There is nothing to await: it touches no network."""
         folder = None if state_folder is None else Path(state_folder).absolute()
         return cls(
             load_request(
@@ -92,6 +89,7 @@ class AsyncProject(AsyncLive):
 
     @property
     def name(self) -> str:
+        """As in the manifest."""
         return self._loaded.name
 
     @property
@@ -270,12 +268,27 @@ class AsyncProject(AsyncLive):
         """What is remembered: every object with its id and outputs. Needs no network."""
         return await read_state(self._backend())
 
+    async def runs(self, *, limit: int | None = None) -> Sequence[ListedRun]:
+        """The runs that are on record, the newest first: applies, destroys and pipelines that did something."""
+        return (await runs.list_runs(self._backend()))[:limit]
+
+    async def run_record(self, run_id: str | None = None) -> Run:
+        """What one run did, operation by operation: the one whose id begins so, or the newest."""
+        run, _ = await runs.find_run(self._backend(), run_id)
+        return run
+
+    async def run_log(self, name: str, run_id: str | None = None) -> str:
+        """All that one step, or operation, of a run wrote."""
+        run, backend = await self.run_record(run_id), self._backend()
+        logs = [await backend.runs.log(run.head.id, item.id) for item in runs.operations_named(run, name)]
+        return "".join(logs)
+
     async def exec(
         self,
         sandbox: str,
         code: str,
         *,
-        language: Language | Literal["bash", "python", "javascript"] = Language.BASH,
+        language: Language | LanguageName = "bash",
         timeout: float | None = None,  # noqa: ASYNC109 - it bounds what runs in the sandbox
     ) -> Executed:
         """Run code in a sandbox: short for ``sandbox(name).exec(code)``, which takes more."""
@@ -326,43 +339,11 @@ class AsyncProject(AsyncLive):
         return {} if spec is None else spec.alerts
 
 
-def load_request(
-    path: str | os.PathLike[str],
-    *,
-    environment: str = "default",
-    variables: Mapping[str, object] | None = None,
-    variable_files: Iterable[str | os.PathLike[str]] = (),
-    target: Target | None = None,
-    instance: str = "",
-) -> loading.LoadRequest:
-    """What a program wants to be loaded. Raises NexusError when there is no such target."""
-    return loading.LoadRequest(
-        path=Path(path).absolute(),
-        environment=environment,
-        instance=instance,
-        process=process_for(target),
-        variable_files=tuple(Path(item).absolute() for item in variable_files),
-        assignments=tuple(f"{name}={_text(value)}" for name, value in (variables or {}).items()),
-    )
-
-
-def findings(request: loading.LoadRequest) -> tuple[Diagnostic, ...]:
-    """Everything that is to be said of a manifest."""
-    try:
-        return loading.load(request).diagnostics
-    except DiagnosticsError as problem:
-        return problem.diagnostics
-
-
 def _request(plan: Plan | None, options: PlanOptions, parallelism: int | None, lock_timeout: float) -> ApplyRequest:
     if plan is not None and options != PlanOptions():
         raise ValueError("a plan is applied as it is: no selection beside it")
     saved = None if plan is None else SavedPlan(plan)
     return ApplyRequest(options=options, saved=saved, parallelism=parallelism, lock_timeout=lock_timeout)
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _yes(plan: Plan) -> bool:  # noqa: ARG001

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Literal
 from nexus.api.errors import NexusError
 from nexus.api.live import Ground, Grounds
 from nexus.kinds.step_fields import Language
-from nexus.providers.operating import Executed, Execution, Forks, LogEntry, Snapshot
-from nexus.workflows import carrying, lifetimes, multiplying, operating
+from nexus.model.values import Sensitive
+from nexus.providers.operating import Configured, Executed, Execution, Forks, LogEntry, Snapshot
+from nexus.workflows import carrying, configuring, lifetimes, multiplying, operating
 from nexus.workflows import logs as logging
 from nexus.workflows import status as looking
 from nexus.workflows.carrying import Copied
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from e2b import AsyncSandbox, Sandbox
 
 Level = Literal["debug", "info", "warn", "error"]
+LanguageName = Literal["bash", "python", "javascript"]
 
 
 class AsyncSandboxHandle:
@@ -54,10 +56,7 @@ class AsyncSandboxHandle:
             return sandbox.id
 
     async def e2b(self) -> AsyncSandbox:
-        """The sandbox as an ``e2b.AsyncSandbox`` of E2B's own SDK, which talks to where it is, with the right key.
-
-        It has to run. Unlike the SDK's ``connect``, this does not change how long it lives.
-        """
+        """The same as :meth:`sync_e2b` for an event loop: an ``e2b.AsyncSandbox``."""
         async with self._found() as (ground, sandbox):
             with about(sandbox):
                 return await ground.sdk.async_sdk_sandbox(sandbox.id, str(sandbox))
@@ -66,7 +65,7 @@ class AsyncSandboxHandle:
         self,
         code: str | Sequence[str],
         *,
-        language: Language | Literal["bash", "python", "javascript"] = Language.BASH,
+        language: Language | LanguageName = "bash",
         user: str | None = None,
         working_dir: str | None = None,
         env_vars: Mapping[str, str] | None = None,
@@ -161,6 +160,43 @@ class AsyncSandboxHandle:
                 into_folder=into_folder,
             )
 
+    async def configure(
+        self,
+        *,
+        env_vars: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
+        unset: Sequence[str] = (),
+        install: Sequence[str] = (),
+        uninstall: Sequence[str] = (),
+        run_commands: Sequence[str] = (),
+        internet: bool | None = None,
+        allow: Sequence[str] = (),
+        deny: Sequence[str] = (),
+        restart: bool = False,
+        on_output: Callable[[str, str], None] | None = None,
+    ) -> Configured:
+        """Change it now, beside any plan: its network, variables, packages, then the commands, then the restart.
+
+        ``secrets`` are names of the project's secrets, by the variable that is to hold them. Packages are written as in
+        a manifest: ``httpx``, ``apt:jq``. ``on_output`` is handed (stream, line) of what is written meanwhile.
+        """
+        changes = configuring.Changes(
+            env_vars={name: Sensitive(text) for name, text in (env_vars or {}).items()},
+            secrets=dict(secrets or {}),
+            unset=unset,
+            install=install,
+            uninstall=uninstall,
+            run_commands=run_commands,
+            internet=internet,
+            allow=allow,
+            deny=deny,
+            restart=restart,
+        )
+        async with self._found() as (ground, sandbox):
+            complete = configuring.with_secrets(ground.place, changes, self._grounds.process)
+            report = _Telling(on_output or _discard)
+            return await configuring.configure(ground.place, ground.operator, sandbox, complete, report)
+
     async def stop(self) -> Stopped:
         """Pause it, with its memory and disk kept. One that is paused stays so."""
         async with self._found() as (ground, sandbox):
@@ -196,7 +232,10 @@ class AsyncSandboxHandle:
             return await multiplying.fork(ground.operator, sandbox, count, lifetime)
 
     async def sync_e2b(self) -> Sandbox:
-        """The same as :meth:`e2b` as an ``e2b.Sandbox``, for code that waits."""
+        """The sandbox as an ``e2b.Sandbox`` of E2B's own SDK, which talks to where it is, with the right key.
+
+        It has to run. Unlike the SDK's ``connect``, this does not change how long it lives.
+        """
         async with self._found() as (ground, sandbox):
             with about(sandbox):
                 return await ground.sdk.sdk_sandbox(sandbox.id, str(sandbox))
@@ -205,6 +244,19 @@ class AsyncSandboxHandle:
     async def _found(self, *, hide_secrets: bool = False) -> AsyncIterator[tuple[Ground, operating.Sandbox]]:
         async with self._grounds.open(hide_secrets=hide_secrets) as ground:
             yield ground, await find_sandbox(ground.place, ground.operator, self._name)
+
+
+class _Telling:
+    """Hands on what is written, and not what is going on."""
+
+    def __init__(self, on_output: Callable[[str, str], None]) -> None:
+        self._on_output = on_output
+
+    def progress(self, message: str) -> None:
+        """For those who watch a screen."""
+
+    def log(self, stream: str, text: str) -> None:
+        self._on_output(stream, text)
 
 
 def _discard(stream: str, text: str) -> None:

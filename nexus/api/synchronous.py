@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from nexus.api.account import AsyncAccount, AsyncLive, Target
+from nexus.api.loading import findings, load_request
 from nexus.api.outputs import typed_output
-from nexus.api.project import AsyncProject, findings, load_request
+from nexus.api.project import AsyncProject
 from nexus.api.sandboxes import AsyncSandboxHandle
 from nexus.api.waiting import iterating, waiting
 from nexus.model.diagnostics import Diagnostic
@@ -29,7 +30,10 @@ def load(
 ) -> Project:
     """The project of a folder, or of a ``nexus.yaml``, read and checked as a whole. Touches no network.
 
-    Takes what :meth:`AsyncProject.load` takes. Raises ManifestError.
+    ``variables`` win over ``variable_files``, and those over all other sources. ``target`` is ``local`` or ``e2b``; if
+    not said, it is chosen as on the command line, from the process environment and the manifest. An ``instance`` is a
+    second life of the environment, with objects, names and a state of its own: what tests use. The state is in the
+    project's ``.nexus``, unless ``state_folder`` says where else. Raises ManifestError.
     """
     return Project(
         AsyncProject.load(
@@ -75,6 +79,7 @@ class Project:
 
     @property
     def name(self) -> str:
+        """As in the manifest."""
         return self._asynchronous.name
 
     @property
@@ -116,6 +121,9 @@ class Project:
     run = waiting(AsyncProject.run)
     outputs = waiting(AsyncProject.outputs)
     state = waiting(AsyncProject.state)
+    runs = waiting(AsyncProject.runs)
+    run_record = waiting(AsyncProject.run_record)
+    run_log = waiting(AsyncProject.run_log)
     exec = waiting(AsyncProject.exec)
     list = waiting(AsyncProject.list)
     usage = waiting(AsyncProject.usage)
@@ -172,6 +180,7 @@ class SandboxHandle:
     url = waiting(AsyncSandboxHandle.url)
     upload = waiting(AsyncSandboxHandle.upload)
     download = waiting(AsyncSandboxHandle.download)
+    configure = waiting(AsyncSandboxHandle.configure)
     stop = waiting(AsyncSandboxHandle.stop)
     start = waiting(AsyncSandboxHandle.start)
     extend = waiting(AsyncSandboxHandle.extend)
