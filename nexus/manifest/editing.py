@@ -91,7 +91,8 @@ class _Edit:
 
     def emptied_by(self, path: Path, keep: int) -> Path:
         """``path``, or the shortest part of it that holds nothing else."""
-        while len(path) - 1 > keep and self._size(path[:-1]) == 1:
+        is_there = self._find(path) is not None
+        while is_there and len(path) - 1 > keep and self._size(path[:-1]) == 1:
             path = path[:-1]
         return path
 

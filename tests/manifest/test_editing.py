@@ -127,6 +127,11 @@ def test_nothing_is_removed_that_comes_from_elsewhere() -> None:
         without(MANIFEST, ("sandboxes", "merged", "env_vars", "LOG"))
 
 
+def test_removing_what_is_not_there_removes_nothing_else() -> None:
+    with pytest.raises(NotEditable):
+        without("sandboxes:\n  web: {env_vars: {A: 1}}\n", (*WEB, "env_vars", "B"), keep=2)
+
+
 def test_what_an_anchor_gives_to_others_is_not_edited() -> None:
     text = "sandboxes:\n  web: {env_vars: &e {A: 1}}\n  api: {env_vars: *e}\n"
     with pytest.raises(NotEditable):
