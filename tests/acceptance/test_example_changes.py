@@ -78,9 +78,3 @@ def test_the_template_of_an_example_is_built_again_for_a_changed_file(scenario: 
     assert scenario.actions() == {"template.toolbox": "update", **replaced}
     scenario.apply().expect(0)
     assert scenario.inside('sandbox.dev["grace"]', "cat /opt/lib/warm.txt") == "warmer"
-
-
-def test_every_example_has_a_page_about_it() -> None:
-    told = {tale.example for tale in TALES} | {"custom-template"}
-    assert {page.parent.name for page in EXAMPLES.glob("*/README.md")} == told
-    assert {manifest.parent.name for manifest in EXAMPLES.glob("*/nexus.yaml")} == told

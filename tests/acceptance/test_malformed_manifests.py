@@ -13,16 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from nexus.kinds.registry import KINDS
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError
-from nexus.model.observation import Observation
-from nexus.model.state import State, Target
-from nexus.model.values import fingerprinter
-from nexus.planning import PlanRequest, make_plan
 from nexus.render.diagnostics import diagnostic_text
-from nexus.workflows.loading import LoadRequest, load
+from tests.acceptance.empty_account import first_plan
 from tests.acceptance.malforming import EXAMPLES, malformed
-from tests.fakes.applier import NOW
 
 COUNT = int(os.environ.get("NEXUS_MALFORMED", "400"))
 SEED = int(os.environ.get("NEXUS_MALFORMED_SEED", "1"))
@@ -30,28 +24,15 @@ SEED = int(os.environ.get("NEXUS_MALFORMED_SEED", "1"))
 
 def told(folder: Path) -> tuple[Diagnostic, ...]:
     """All that is said on the way to a plan for an empty account."""
-    project = load(LoadRequest(path=folder))
-    request = PlanRequest(
-        graph=project.desired,
-        kinds=KINDS,
-        state=State(lineage="lineage", project=project.name, target=Target("local")),
-        observation=Observation(records={}, catalogue={}),
-        files=project.files,
-        fingerprint=fingerprinter(b"key of the state"),
-        now=NOW,
-        project=project.name,
-        environment="default",
-        target=Target("local"),
-        variables=project.variables,
-    )
-    return (*project.diagnostics, *make_plan(request).plan.diagnostics)
+    plan, diagnostics = first_plan(folder)
+    return (*diagnostics, *plan.diagnostics)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Holds the files that any of the examples refers to."""
-    for example in EXAMPLES.iterdir():
-        shutil.copytree(example, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".nexus"))
+    for manifest in EXAMPLES.glob("*/nexus.yaml"):
+        shutil.copytree(manifest.parent, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".nexus"))
     return tmp_path
 
 

@@ -1,28 +1,84 @@
-"""Every example does what it says: checked, applied, left alone by a second plan, and taken down without a trace."""
+"""Every example does what its page says: its commands are typed into a terminal as they stand, and leave no trace."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from tests.docs.terminal import console_commands, offer_nexus, typed
 from tests.lifecycle.scenario import Scenario
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
+SEEN = {
+    "agent-pool": ['"number": 2', "are you awake?", '"number": 3', "1 created", ") is deleted"],
+    "code-interpreter": ["the total is 45", "Hello from Python", "Hello from Node.js", "Hello from Bash", "cpu_time"],
+    "custom-template": ["ready for ada"],
+    "data-analysis": [
+        "Dataset shape: (1000, 3)",
+        '"memory_percent"',
+        '"host": "localhost"',
+        "Dataset shape: (2000, 3)",
+    ],
+    "data-pipeline": ['{"a": 34458, "b": 32714, "c": 33762}'],
+    "evaluation-matrix": ["537 comparisons for 100 numbers", "100 merge           537", "No changes"],
+    "full-stack": ['"status":"healthy"', "Item 10", "Redis server", "nginx version", "Claude Code", "Item 2"],
+    "gallery": ["vanilla", "Compiled successfully", "Claude Code"],
+    "ml-research": ["Environment warmed up", "project: research", "wandb"],
+    "quickstart": ["the server says: Hello from", "No changes", "1 updated"],
+    "team": ["ada, lead", "grace, developer", "for you, grace", "1 command"],
+    "ui-components": ['<div id="root">', "styled-components"],
+    "web-app": ["<h1>Made with nexus</h1>", "<h1>Hello</h1>"],
+}
+"""What the terminal shows of each example, among all else."""
 
-@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()))
-def test_example(scenario: Scenario, name: str) -> None:
+LARGE = frozenset({"data-analysis", "full-stack", "gallery", "ml-research", "ui-components"})
+"""Those that build templates or install packages for minutes."""
+
+CHECKS = ("nexus plan --detailed-exitcode", "nexus output --json > outputs.json")
+"""What happens once an example is applied, besides what its page says."""
+
+
+def cases() -> list[object]:
+    names = sorted(path.parent.name for path in EXAMPLES.glob("*/nexus.yaml"))
+    marks = {name: (pytest.mark.catalogue, pytest.mark.timeout(1800)) if name in LARGE else () for name in names}
+    return [pytest.param(name, marks=marks[name]) for name in names]
+
+
+def script(page: str) -> str:
+    """The commands of a page, and the checks after the first that applies."""
+    commands = console_commands(page)
+    applied = next(number for number, line in enumerate(commands, 1) if line.startswith("nexus apply"))
+    return "\n".join(("nexus validate", *commands[:applied], *_checks(commands[applied - 1]), *commands[applied:]))
+
+
+def _checks(apply: str) -> tuple[str, ...]:
+    variables = apply.partition("#")[0].partition("--var")
+    return (f"{CHECKS[0]} {''.join(variables[1:])}", CHECKS[1])
+
+
+@pytest.mark.parametrize("name", cases())
+def test_the_commands_of_an_example_work_as_they_stand(scenario: Scenario, tmp_path_factory, name: str) -> None:
     scenario.copy(EXAMPLES / name)
-    scenario.run_afresh("validate").expect(0)
-    scenario.run_afresh("apply", "-y").expect(0)
-    scenario.expect_no_changes()
-    assert "No changes" in scenario.apply().expect(0).text
-    outputs = scenario.run("output", "--json").expect(0).json
+    page = (EXAMPLES / name / "README.md").read_text(encoding="utf-8")
+    programs = offer_nexus(tmp_path_factory.mktemp("programs"))
+    settings = {**scenario.environment, "PATH": f"{programs}:{scenario.environment['PATH']}", "COLUMNS": "160"}
+    code, shown = typed(script(page), scenario.folder, scenario.engine.home, limit=1500, settings=settings)
+    assert code == 0, shown
+    assert [text for text in SEEN[name] if text not in shown] == [], shown
+    outputs = json.loads((scenario.folder / "outputs.json").read_text())
     assert outputs
     assert all(output["value"] is not None for output in outputs.values())
-    assert scenario.live()
-    scenario.run_afresh("destroy", "-y").expect(0)
     scenario.expect_nothing_left()
+
+
+def test_every_example_has_a_page_that_ends_with_destroying_it() -> None:
+    pages = {page.parent.name: page.read_text(encoding="utf-8") for page in EXAMPLES.glob("*/README.md")}
+    assert pages.keys() == {manifest.parent.name for manifest in EXAMPLES.glob("*/nexus.yaml")} == SEEN.keys()
+    for name, page in pages.items():
+        assert console_commands(page)[-1] == "nexus destroy", name
+        assert f"({name})" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
