@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Annotated, Final
 
-import anyio
 from pydantic import Field
 
 from nexus import planning as plans
@@ -194,12 +193,11 @@ async def _uncancelled(project: Project, session: Session, request: ApplyRequest
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        with anyio.CancelScope(shield=True):
-            if interrupts:
-                interrupts[-1]()
-            else:
-                work.cancel()
-            await asyncio.wait([work])
+        if interrupts:
+            interrupts[-1]()
+        else:
+            work.cancel()
+        await asyncio.wait([work])
         raise
 
 

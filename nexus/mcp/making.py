@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -9,12 +10,16 @@ from pydantic import BeforeValidator, Field
 
 from nexus.kinds.durations import parse_duration
 from nexus.kinds.reading import InvalidValue
-from nexus.mcp.progress import Narrator
+from nexus.mcp.progress import Narrator, Progress
 from nexus.mcp.results import Answer, failure
 from nexus.mcp.tools import Arguments, Call, Effect, NamedTexts, SandboxId, Texts, Tool
+from nexus.model.diagnostics import DiagnosticsError, error
+from nexus.model.values import Sensitive
+from nexus.render.configuring import configured_text, configured_to_json
 from nexus.render.creating import created_text, created_to_json
 from nexus.render.documents import FORMAT_VERSION, Json
 from nexus.render.lifetimes import deleted_text, deleted_to_json, stop_text, stop_to_json
+from nexus.workflows.configuring import Changes, configure
 from nexus.workflows.creating import Wish, create_sandbox, project_of
 from nexus.workflows.lifetimes import delete, find_each, stop
 from nexus.workflows.operating import DEFAULT_TIMEOUT, find_sandbox
@@ -28,7 +33,7 @@ def _seconds(value: object) -> object:
         raise ValueError(f"it must be {problem}") from None
 
 
-Seconds = Annotated[int, BeforeValidator(_seconds)]
+Seconds = Annotated[int, Field(ge=1), BeforeValidator(_seconds)]
 
 
 class CreateArguments(Arguments):
@@ -41,7 +46,7 @@ class CreateArguments(Arguments):
         ),
     ] = "base"
     name: Annotated[str, Field(description="What it is called; it has an id besides.")] = ""
-    timeout: Annotated[Seconds, Field(ge=1, description="Seconds that it lives.")] = DEFAULT_TIMEOUT
+    timeout: Annotated[Seconds, Field(description="Seconds that it lives.")] = DEFAULT_TIMEOUT
     env_vars: Annotated[
         NamedTexts, Field(description="Its environment variables. Their values are never shown again.")
     ] = Field(default_factory=dict)
@@ -95,6 +100,51 @@ async def sandbox_create(call: Call, arguments: CreateArguments) -> Answer:
     return Answer(document=document, text=text)
 
 
+class ConfigureArguments(Arguments):
+    sandbox_id: SandboxId
+    env_vars: Annotated[
+        NamedTexts, Field(description="Variables to set, beside those that there are. Their values are never shown.")
+    ] = Field(default_factory=dict)
+    install_packages: Annotated[Texts, Field(description="Packages to install, written as for sandbox_create.")] = (
+        Field(default_factory=list)
+    )
+    run_commands: Annotated[Texts, Field(description="Commands to run one after the other, as root.")] = Field(
+        default_factory=list
+    )
+    restart: Annotated[
+        bool, Field(description="Start its start_command again, at last; a paused sandbox runs again.")
+    ] = False
+
+
+async def sandbox_configure(call: Call, arguments: ConfigureArguments) -> Answer:
+    changes = Changes(
+        env_vars={name: Sensitive(value) for name, value in arguments.env_vars.items()},
+        install=arguments.install_packages,
+        run_commands=arguments.run_commands,
+        restart=arguments.restart,
+    )
+    if changes.is_empty:
+        hint = "give env_vars, install_packages, run_commands or restart"
+        raise DiagnosticsError(error("invalid-arguments", "There is nothing to configure", hint=hint))
+    async with call.seat.live() as (place, operator):
+        found = await find_sandbox(place, operator, arguments.sandbox_id)
+        done = await configure(place, operator, found, changes, _Telling(call.progress))
+    return Answer(document=configured_to_json(done), text=configured_text(done))
+
+
+@dataclass(frozen=True, slots=True)
+class _Telling:
+    """A report that is told as progress."""
+
+    to: Progress
+
+    def progress(self, message: str) -> None:
+        self.to.say(message)
+
+    def log(self, stream: str, text: str) -> None:  # noqa: ARG002 - both are told alike
+        self.to.say(f"  │ {text.rstrip()}")
+
+
 class StopArguments(Arguments):
     sandbox_id: SandboxId
 
@@ -134,6 +184,16 @@ TOOLS: Final = (
         answers="create",
         effect=Effect.ADDS,
         run=sandbox_create,
+    ),
+    Tool(
+        name="sandbox_configure",
+        title="Change a sandbox while it runs",
+        description="Set variables, install packages, run commands in a running sandbox, in this order. With restart, "
+        "its start_command is started anew, and a paused sandbox runs again. What fails leaves what was done before.",
+        arguments=ConfigureArguments,
+        answers="configure",
+        effect=Effect.RUNS,
+        run=sandbox_configure,
     ),
     Tool(
         name="sandbox_stop",

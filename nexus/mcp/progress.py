@@ -18,6 +18,7 @@ Send = Callable[[float, float | None, str | None], Awaitable[None]]
 """Sends how much is done, of how much, and what is going on. Does nothing where the client did not ask for it."""
 
 _LONGEST: Final = 4000
+_MOMENT: Final = 0.05
 _STEP: Final = 0.001
 """The least by which progress grows with each notification: the protocol wants every one above the last."""
 
@@ -32,7 +33,7 @@ class Progress:
         self._total: float | None = None
         self._sent = 0.0
         self._news = asyncio.Event()
-        self._ended = False
+        self._ended = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def say(self, line: str) -> None:
@@ -61,7 +62,7 @@ class Progress:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._task is not None
-        self._ended = True
+        self._ended.set()
         self._news.set()
         if kind is not None:
             self._task.cancel()
@@ -69,13 +70,20 @@ class Progress:
             await self._task
 
     async def _send_news(self) -> None:
-        while not self._ended:
+        while not self._ended.is_set():
             await self._news.wait()
+            await self._gather()
             self._news.clear()
             text, self._told = self._told.rstrip("\n"), ""
             if text or self._done > self._sent:
                 self._sent = round(max(self._sent + _STEP, self._done), 3)
                 await self._send(self._sent, self._total, text or None)
+
+    async def _gather(self) -> None:
+        """Programs write in bits and pieces: what comes within a moment is told at once."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_MOMENT):
+                await self._ended.wait()
 
 
 class Narrator:

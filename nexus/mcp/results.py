@@ -98,14 +98,17 @@ def answer_schema(name: str) -> Json:
 
 
 def _rerouted(value: object, part: str) -> object:
-    """The same, with references to where the definitions of ``part`` are now."""
+    """The same, with references to where the definitions of ``part`` are now, as plainly as clients need it."""
     match value:
         case Mapping():
-            return {
-                key: str(item).replace("#/$defs/", f"#/$defs/{part}-") if key == "$ref" else _rerouted(item, part)
-                for key, item in value.items()
-                if key != "$schema"
-            }
+            moved = {key: _rerouted(item, part) for key, item in value.items() if key != "$schema"}
+            if "$ref" in moved:
+                moved["$ref"] = str(moved["$ref"]).replace("#/$defs/", f"#/$defs/{part}-")
+            if isinstance(types := moved.get("type"), list):
+                # Some clients understand one type at a time only.
+                del moved["type"]
+                moved["anyOf"] = [{"type": name} for name in types]
+            return moved
         case list():
             return [_rerouted(item, part) for item in value]
         case _:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
+import anyio
 from mcp.server import Server, ServerRequestContext
 from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPError
@@ -13,7 +14,7 @@ from mcp.types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
-    ElicitResult,
+    InputRequiredResult,
     ListToolsResult,
     PaginatedRequestParams,
 )
@@ -21,10 +22,11 @@ from pydantic import ValidationError
 
 import nexus
 from nexus.mcp import changing, making, projects, sandboxes
+from nexus.mcp.asking import Unanswered, asking
 from nexus.mcp.progress import Progress
 from nexus.mcp.results import Answer, failure
 from nexus.mcp.seat import Seat
-from nexus.mcp.tools import Ask, Call, Tool
+from nexus.mcp.tools import Call, Tool
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
 from nexus.providers.base import ProviderError
 
@@ -40,12 +42,6 @@ nexus runs isolated E2B sandboxes, in the cloud or on this machine. sandbox_crea
 project. What is to last is declared in nexus.yaml: look with validate, plan and drift, and change it with apply, \
 which shows its plan before it does anything. Errors carry a code and a hint that says what to do.\
 """
-
-_APPROVAL: Final = {
-    "type": "object",
-    "properties": {"approve": {"type": "boolean", "title": "Do it", "description": "Whether all of this is done"}},
-    "required": ["approve"],
-}
 
 OnBug = Callable[[Exception], object]
 """Told of exceptions that nobody expected."""
@@ -76,13 +72,19 @@ def make_server(seat: Seat, tools: Sequence[Tool[Any]], on_bug: OnBug) -> Server
     ) -> ListToolsResult:
         return ListToolsResult(tools=[tool.listed() for tool in tools])
 
-    async def call_tool(context: ServerRequestContext[Any], params: CallToolRequestParams) -> CallToolResult:
+    async def call_tool(
+        context: ServerRequestContext[Any], params: CallToolRequestParams
+    ) -> CallToolResult | InputRequiredResult:
         tool = by_name.get(params.name)
         if tool is None:
             raise MCPError(INVALID_PARAMS, f"There is no tool {params.name}; they are: {', '.join(by_name)}")
-        async with Progress(context.session.report_progress) as progress:
-            call = Call(seat=seat, progress=progress, ask=_asking(context))
-            return (await _answer(tool, call, params.arguments or {}, on_bug)).to_mcp()
+        try:
+            async with Progress(context.session.report_progress) as progress:
+                call = Call(seat=seat, progress=progress, ask=asking(context, params))
+                answer = await _cancelled_once(_answer(tool, call, params.arguments or {}, on_bug))
+                return answer.to_mcp()
+        except Unanswered as pending:
+            return pending.to_mcp()
 
     return Server(
         "nexus",
@@ -92,6 +94,21 @@ def make_server(seat: Seat, tools: Sequence[Tool[Any]], on_bug: OnBug) -> Server
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )
+
+
+async def _cancelled_once(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Do the work in a task of its own. A call that the client gives up cancels it once, and lets it clear up.
+
+    What serves the call is cancelled again at everything that it waits for, until it has ended.
+    """
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.cancel()
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([task])
+        raise
 
 
 async def _answer(tool: Tool[Any], call: Call, given: dict[str, Any], on_bug: OnBug) -> Answer:
@@ -104,6 +121,8 @@ async def _answer(tool: Tool[Any], call: Call, given: dict[str, Any], on_bug: On
         return failure(problem.diagnostics, read_source)
     except ProviderError as problem:
         return failure([problem.diagnostic], read_source)
+    except Unanswered:
+        raise
     except Exception as problem:
         on_bug(problem)
         return failure([_bug(problem)], read_source)
@@ -112,13 +131,17 @@ async def _answer(tool: Tool[Any], call: Call, given: dict[str, Any], on_bug: On
 _MISTAKES: Final = {"missing": "it has to be given", "extra_forbidden": "there is no such argument"}
 
 
+def _mistake(kind: str, message: str) -> str:
+    return _MISTAKES.get(kind, message.removeprefix("Value error, "))
+
+
 def _wrong_arguments(tool: Tool[Any], problem: ValidationError) -> list[Diagnostic]:
     """One for each; nothing of the values, which may be secrets."""
     known = ", ".join(tool.arguments.model_fields)
     return [
         error(
             "invalid-arguments",
-            f"{'.'.join(map(str, item['loc'])) or 'the arguments'}: {_MISTAKES.get(item['type'], item['msg'])}",
+            f"{'.'.join(map(str, item['loc'])) or 'the arguments'}: {_mistake(item['type'], item['msg'])}",
             hint=f"{tool.name} takes: {known}",
         )
         for item in problem.errors(include_input=False, include_url=False, include_context=False)
@@ -131,15 +154,3 @@ def _bug(problem: Exception) -> Diagnostic:
         f"This is a bug in nexus ({type(problem).__name__})",
         hint="what is needed to mend it is in the server's log; nothing that was done is lost",
     )
-
-
-def _asking(context: ServerRequestContext[Any]) -> Ask:
-    async def ask(question: str, /) -> bool | None:
-        session = context.session
-        able = session.client_capabilities
-        if able is None or able.elicitation is None or not session.can_send_request:
-            return None
-        answer: ElicitResult = await session.elicit_form(question, _APPROVAL, related_request_id=context.request_id)
-        return answer.action == "accept" and answer.content is not None and answer.content.get("approve") is True
-
-    return ask
