@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 KINDS = ("volume", "catalogue", "template", "setup", "sandbox", "step")
 """Kind words, in the order in which resources of them are usually made."""
@@ -56,3 +57,44 @@ class Address:
             return cls(kind, name, None if key is None else json.loads(key[1:-1]))
         except json.JSONDecodeError as error:
             raise AddressError(f"{text!r}: the key is not a quoted string") from error
+
+
+Moves = Mapping[Address, Address]
+"""Addresses that resources had, and those that they have now; one without a key moves all instances of a block."""
+
+
+def address_now(address: Address, moves: Moves) -> Address:
+    """The address itself where nothing moves it; an instance's own move comes before its block's.
+
+    What was renamed twice goes all the way, so that a state of before the first time is understood as well.
+    """
+    seen = {address}
+    while (new := _moved_once(address, moves)) not in seen:
+        seen.add(new)
+        address = new
+    return address
+
+
+def circular_moves(moves: Moves) -> Iterator[Address]:
+    """Old addresses that lead back to themselves: what is there would move at every apply."""
+    keys = {address.key for both in moves.items() for address in both} | {None}
+    for old in moves:
+        instances = {replace(old, key=key) for key in keys} if old.key is None else {old}
+        if any(_leads_back(address, moves) for address in instances):
+            yield old
+
+
+def _leads_back(address: Address, moves: Moves) -> bool:
+    seen: set[Address] = set()
+    now = address
+    while now not in seen:
+        seen.add(now)
+        now = _moved_once(now, moves)
+    return now == address and (len(seen) > 1 or moves.get(address) == address)
+
+
+def _moved_once(address: Address, moves: Moves) -> Address:
+    if address in moves:
+        return moves[address]
+    block = moves.get(address.group)
+    return address if block is None or block.key is not None else replace(block, key=address.key)

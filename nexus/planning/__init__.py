@@ -3,7 +3,7 @@
 from nexus.planning.adopting import differences
 from nexus.planning.drift import Alert, Drift, DriftCause, DriftReport, drift_of, refreshed
 from nexus.planning.evaluate import Evaluated, Evaluation
-from nexus.planning.moves import address_now, moved
+from nexus.planning.moves import moved
 from nexus.planning.planner import Planned, make_plan, plan
 from nexus.planning.quota import AccountLimits, over_quota
 from nexus.planning.request import PlanRequest
@@ -30,7 +30,6 @@ __all__ = [
     "PlanRequest",
     "Planned",
     "SavedPlan",
-    "address_now",
     "diagnostic_to_json",
     "difference",
     "differences",

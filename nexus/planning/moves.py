@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from nexus.model.addresses import Address
+from nexus.model.addresses import Address, address_now
 from nexus.model.diagnostics import Diagnostic, Diagnostics, error
 from nexus.model.state import Intent, ResourceRecord, State
 
@@ -17,8 +17,8 @@ _NAMED_BY_ADDRESS: Final = ("template", "volume", "catalogue")
 def moved(state: State, moves: Mapping[Address, Address]) -> State:
     """``state`` with what lies at an old address at its new one; an address without a key moves all instances.
 
-    What is not in the state is left out: a move stays in the manifest after it was made. Raises DiagnosticsError when
-    something can't be moved.
+    What is not in the state is left out: a move stays in the manifest after it was made. The shared setup of a block
+    stays where it is: E2B knows it by that name. Raises DiagnosticsError when something can't be moved.
     """
     wanted = {address: new for address in state.resources if (new := address_now(address, moves)) != address}
     if not wanted:
@@ -32,17 +32,6 @@ def moved(state: State, moves: Mapping[Address, Address]) -> State:
         deposed=tuple(_at_new(record, moves) for record in state.deposed),
         pending=tuple(_intent(intent, moves) for intent in state.pending),
     )
-
-
-def address_now(address: Address, moves: Mapping[Address, Address]) -> Address:
-    """The address itself where nothing moves it; an instance's own move comes before its block's.
-
-    The shared setup of a block stays where it is: E2B knows it by that name, and it goes when nothing of it is left.
-    """
-    if address in moves:
-        return moves[address]
-    block = moves.get(address.group)
-    return address if block is None or block.key is not None else replace(block, key=address.key)
 
 
 def _refusals(state: State, wanted: Mapping[Address, Address]) -> list[Diagnostic]:

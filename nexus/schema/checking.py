@@ -12,7 +12,7 @@ from nexus.kinds.conflicts import conflicts
 from nexus.kinds.reading import InvalidValue, label, shown
 from nexus.kinds.registry import KINDS
 from nexus.manifest import Manifest, check_variables
-from nexus.model.addresses import NAME, Address, AddressError
+from nexus.model.addresses import NAME, Address, AddressError, circular_moves
 from nexus.model.diagnostics import Diagnostics, SourceRange, error
 from nexus.model.values import Value
 from nexus.schema.findings import Finding, Path
@@ -152,13 +152,23 @@ class _Checking:
                 self._report(Finding(code="duplicate-name", path=(*path, name), message=message, at_key=True))
 
     def _addresses(self, moved: Mapping[str, Value]) -> None:
+        parsed: dict[str, Address] = {}
         for old, new in moved.items():
             for text, at_key in ((old, True), (new, False)):
                 try:
-                    Address.parse(str(text))
+                    parsed[str(text)] = Address.parse(str(text))
                 except AddressError as problem:
                     message = str(problem)
                     self._report(Finding(code="invalid-value", path=("moved", old), message=message, at_key=at_key))
+        moves = {parsed[old]: parsed[str(new)] for old, new in moved.items() if {old, str(new)} <= parsed.keys()}
+        circular = set(circular_moves(moves))
+        for old in moved:
+            if parsed.get(old) in circular:
+                message = f"{old} would move at every apply: it leads back to itself"
+                hint = "«nexus state mv» swaps two, by way of a third name"
+                self._report(
+                    Finding(code="invalid-value", path=("moved", old), message=message, hint=hint, at_key=True)
+                )
 
     def _listed_addresses(self, section: str, field: str) -> None:
         items = self._values.get(section)

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from nexus.model.addresses import Address
+from nexus.model.addresses import Address, address_now
 from nexus.model.diagnostics import Diagnostic, warning
 from nexus.model.state import ResourceRecord, State
-from nexus.planning import address_now
 from nexus.providers.base import Live
 
 

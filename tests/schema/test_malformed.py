@@ -129,6 +129,7 @@ MALFORMED = [
     ("an output without a value", HEAD + "outputs:\n  url: {description: x}\n", "4:3 missing-field"),
     ("an unknown target", HEAD + "provider: {target: aws}\n", "3:20 invalid-value"),
     ("moved from no address", HEAD + "moved: {web: sandbox.app}\n", "3:9 invalid-value"),
+    ("moved to itself", HEAD + "moved: {sandbox.web: sandbox.web}\n", "3:9 invalid-value"),
     ("an include that is missing", HEAD + "include: [parts/missing.yaml]\n", "3:11 include-not-found"),
     ("an include outside the project", HEAD + "include: [../other.yaml]\n", "3:11 outside-project"),
     ("an include by an absolute path", HEAD + "include: [/etc/passwd]\n", "3:11 outside-project"),

@@ -83,10 +83,11 @@ def test_an_address_that_the_manifest_does_not_know_is_not_preferred() -> None:
 
 
 def test_moves_hold_for_marks_and_for_what_the_state_says() -> None:
-    moves = {WEB: API, COPY: WEB}
+    twin = Address.parse("sandbox.twin")
+    moves = {WEB: API, COPY: twin}
     prior = state_of(record(COPY, "fork", "u2"))
-    found = claims([ORIGINAL, FORK], prior, moves, {WEB, API})
-    assert told(found.live) == {"sandbox.api": ["original"], "sandbox.web": ["fork"]}
+    found = claims([ORIGINAL, FORK], prior, moves, {API, twin})
+    assert told(found.live) == {"sandbox.api": ["original"], "sandbox.twin": ["fork"]}
 
 
 def test_forks_are_told_together() -> None:
