@@ -24,6 +24,7 @@ from nexus.workflows.session import Session
 from nexus.workflows.surveying import explained, survey
 
 _CATALOGUE_PREFIX = "nexus-"
+_DEFAULT_TAG = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,10 +138,14 @@ def _block(address: Address, live_id: str, seen: Observed) -> Iterator[str]:
 
 
 def _template(names: object) -> str:
-    """A name that means the template in a manifest, where the catalogue's names come first."""
+    """A name that means the template in a manifest, where the catalogue's names come first.
+
+    With a tag, a name of the catalogue is E2B's own template of that name.
+    """
     known = [str(name) for name in names] if isinstance(names, list) else []
     reserved = {name for item in DEFINITIONS.values() for name in (item.name, *item.aliases)}
     for name in known:
         if name.removeprefix(_CATALOGUE_PREFIX) in DEFINITIONS and name.startswith(_CATALOGUE_PREFIX):
             return name.removeprefix(_CATALOGUE_PREFIX)
-    return next((name for name in known if name not in reserved and "/" not in name), "base")
+    plain = next((name for name in known if name not in reserved and "/" not in name), None)
+    return plain or f"{next(iter(known), 'base')}:{_DEFAULT_TAG}"

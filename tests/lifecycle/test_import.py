@@ -134,3 +134,25 @@ def test_a_removed_block_leaves_its_sandbox_alone_or_destroys_it(scenario: Scena
     scenario.expect_no_changes()
     scenario.expect_live("sandbox.a")
     assert scenario.run("state", "list").expect(0).stdout == ""
+
+
+def test_a_sandbox_of_a_template_of_e2b_s_own_is_taken_over_with_the_block_that_is_generated(
+    scenario: Scenario,
+) -> None:
+    made = Sandbox.create(timeout=900, **scenario.options)
+    scenario.write("sandboxes: {pet: {timeout: 20m}}")
+    refused = scenario.run("import", "sandbox.pet", made.sandbox_id).expect(1)
+    assert "import-differs" in refused.stderr
+    scenario.write(scenario.run("import", "--generate", "sandbox.pet", made.sandbox_id).expect(0).stdout)
+    scenario.apply().expect(0)
+    scenario.expect_no_changes()
+    assert scenario.run("state", "list", "--json").json["resources"][0]["id"] == made.sandbox_id
+    scenario.destroy().expect(0)
+    assert not made.is_running()
+
+
+@pytest.mark.parametrize("text", ["../templates", "x/../../templates", "a?b", "gone00000000000000000"])
+def test_what_is_no_id_is_no_sandbox(scenario: Scenario, text: str) -> None:
+    scenario.write("sandboxes: {pet: {timeout: 20m}}")
+    assert "error[import-not-found]" in scenario.run("import", "sandbox.pet", text).expect(1).stderr
+    assert "error[import-not-found]" in scenario.run("import", "--generate", "sandbox.pet", text).expect(1).stderr

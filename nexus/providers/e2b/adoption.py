@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from e2b import SandboxInfo, SandboxState
 from e2b.exceptions import SandboxNotFoundException
@@ -16,12 +18,17 @@ from nexus.providers.e2b.metadata import ADDRESS, ENVIRONMENT, PROJECT, UID, use
 from nexus.providers.e2b.network_rules import network_of
 from nexus.providers.e2b.world import World, timestamp
 
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+"""Anything else would be another path of the API."""
+
 
 async def examine(world: World, wanted: Mapping[Address, str]) -> Mapping[Address, Observed]:
     """See :meth:`nexus.providers.base.Provider.examine`."""
     names = {item.template_id: item.names for item in (await list_templates(world.connection)).values()}
 
     async def look(live_id: str) -> Observed:
+        if not _ID.fullmatch(live_id):
+            return Observed(id=live_id, presence=Presence.GONE)
         try:
             info = await world.connection.client.AsyncSandbox.get_info(live_id)
         except SandboxNotFoundException:
