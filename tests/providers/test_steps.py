@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 
@@ -181,3 +182,20 @@ async def test_a_step_runs_as_who_it_says_and_a_wrong_folder_is_explained(make: 
     with pytest.raises(ProviderError) as caught:
         await step.do(Verb.RUN_STEP, "run")
     assert caught.value.diagnostic.code == "no-working-directory"
+
+
+async def test_what_a_run_that_was_cut_off_left_running_is_ended_by_the_next(
+    make: Make, web: Subject, inside: Inside
+) -> None:
+    step = make("step.etl.one").declare(sandbox=on(web), run="echo up; echo $$ >> /tmp/pids; sleep 976 & sleep 975")
+    running = asyncio.create_task(step.do(Verb.RUN_STEP, "run"))
+    await step.report.until(("stdout", "up"))
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert await inside(web, "pgrep -f -c 'sleep 97[56]'") == "2\n"
+    again = make("step.etl.one").declare(sandbox=on(web), run="pgrep -f -c '[s]leep 97[56]' || true; sleep 974 >/dev/null 2>&1 &")
+    await again.do(Verb.RUN_STEP, "run")
+    assert again.report.lines == [("stdout", "0")]
+    await again.do(Verb.RUN_STEP, "run")
+    assert await inside(web, "pgrep -f -c '[s]leep 974'") == "2\n", "what a step leaves on purpose stays"

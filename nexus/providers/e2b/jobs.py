@@ -47,7 +47,8 @@ class Job:
 
     ``after_success`` is a command that runs in the same shell when the script succeeded. ``measured`` keeps the job's
     folder, for :func:`collect`. ``input`` is handed on while the job runs, instead of ``stdin``. ``ended_with_us`` ends
-    the job's processes when the wait for it is cancelled; others go on.
+    the job's processes when the wait for it is cancelled; others go on. A job with a ``name`` of letters and digits can
+    be ended by :func:`end_leftovers` should nobody be there any more to see its end.
     """
 
     script: str
@@ -62,6 +63,7 @@ class Job:
     measured: bool = False
     input: AsyncIterator[bytes] | None = None
     ended_with_us: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,17 @@ async def run_job(inside: Inside, job: Job, output: Sink | None = None) -> Ran:
     return Ran(folder=folder, finished=finished, seconds=seconds, timed_out=timed_out)
 
 
+async def end_leftovers(inside: Inside, name: str) -> None:
+    """End jobs of this name whose end nobody saw: the folder of one that was seen to its end is gone."""
+    await inside.run(
+        f"{END_MARKED}\nfor file in {JOBS_FOLDER}/*/name; do\n"
+        f'[ -f "$file" ] && [ "$(cat "$file")" = {shlex.quote(name)} ] || continue\n'
+        'folder=${file%/name}; end_marked "NEXUS_JOB=${folder##*/}" 0; rm -rf "$folder"\ndone',
+        user=ROOT,
+        cwd="/",
+    )
+
+
 async def end_marked(inside: Inside, mark: str, *, folder: str = "") -> None:
     """Kill every process whose environment holds ``mark``, wherever it went. Removes ``folder`` besides."""
     cleanup = f"\nrm -rf {folder}" if folder else ""
@@ -141,6 +154,8 @@ def _files(job: Job, folder: str) -> dict[str, bytes]:
     files[f"{folder}/{script_name(job)}"] = job.script.encode()
     if job.measured:
         files[f"{folder}/measure.py"] = _MEASURE
+    if job.name:
+        files[f"{folder}/name"] = job.name.encode()
     return files
 
 

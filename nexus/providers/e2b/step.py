@@ -13,11 +13,11 @@ from nexus.kinds.step import Artefact, StepSpec
 from nexus.kinds.step_fields import Language
 from nexus.model.changes import Verb
 from nexus.model.runs import StepResult
-from nexus.model.values import Value
+from nexus.model.values import Value, digest
 from nexus.providers.base import Call, Certainty, Gone, ProviderError, Result
 from nexus.providers.e2b import errors, transfer
 from nexus.providers.e2b.inside import Inside
-from nexus.providers.e2b.jobs import Job, Ran, Runner, Usage, collect, run_job
+from nexus.providers.e2b.jobs import Job, Ran, Runner, Usage, collect, end_leftovers, run_job
 from nexus.providers.e2b.keeping import Keeping, outputs_of
 from nexus.providers.e2b.output import Output
 from nexus.providers.e2b.own_sandbox import own_sandbox
@@ -107,6 +107,9 @@ class StepHandler:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, max(_LONGEST_PAUSE, pause))
             async with self._sandbox(call, spec) as inside:
+                if number == 1 and spec.own is None:
+                    await inside.receipt()
+                    await end_leftovers(inside, _job_name(call))
                 if number == 1 or spec.own is not None:
                     await self._bring_inputs(inside, call, spec)
                 attempted = replace(await self._attempt(inside, call, spec), number=number)
@@ -131,7 +134,7 @@ class StepHandler:
     async def _attempt(self, inside: Inside, call: Call, spec: StepSpec) -> _Attempt:
         call.report.progress(f"running {spec.language}")
         output = Output(call.report)
-        ran = await run_job(inside, _job(spec), output)
+        ran = await run_job(inside, _job(spec, _job_name(call)), output)
         succeeded = ran.finished.exit_code == 0 and not ran.timed_out
         usage, measured = await collect(inside, ran, also=_measure(spec.outputs) if succeeded else "")
         attempted = _Attempt(inside.id, ran, usage)
@@ -145,10 +148,10 @@ class StepHandler:
             )
             return replace(attempted, problem=problem)
         if not succeeded:
-            problem = errors.failure(
-                errors.EXECUTION_ERROR,
+            problem = errors.execution_failed(
                 f"The step failed with exit code {ran.finished.exit_code}",
-                detail=output.tail or ran.finished.error,
+                exit_code=ran.finished.exit_code,
+                output=output.tail or ran.finished.error,
                 address=str(call.address),
             )
             return replace(attempted, problem=problem)
@@ -171,8 +174,14 @@ class _Attempt:
     number: int = 1
 
 
-def _job(spec: StepSpec) -> Job:
+def _job_name(call: Call) -> str:
+    """The same in every run of a step: what one that was killed has left running is ended by the next."""
+    return digest(str(call.address))
+
+
+def _job(spec: StepSpec, name: str) -> Job:
     return Job(
+        name=name,
         script=spec.code,
         user=spec.user,
         runner=RUNNERS[spec.language],
