@@ -21,6 +21,7 @@ from typing import BinaryIO
 import nexus
 from nexus.local.clients import client_variables
 from nexus.local.isolation_choice import AUTOMATIC, choose
+from nexus.local.outliving import let_outlive, reap
 from nexus.local.presence import Presence, is_held, one_at_a_time, read_presence
 from nexus.local.settings import (
     CERTIFICATE_VARIABLES,
@@ -43,9 +44,6 @@ _PASSED_ON = (
     *("NEXUS_LOCAL_FAULTS", "NEXUS_LOCAL_MAX_TIMEOUT", "NEXUS_LOCAL_ISOLATION"),
     *("NEXUS_LOCAL_MIN_FREE_MB", "NEXUS_LOCAL_MAX_DISK_MB", "NEXUS_LOCAL_MAX_SANDBOX_DISK_MB"),
 )
-
-# Kept to be reaped: a daemon that ends before its starter would stay a zombie.
-_started: list[subprocess.Popen[bytes]] = []
 
 
 class DaemonError(Exception):
@@ -257,7 +255,7 @@ def _start(home: Path, *, test_controls: bool) -> Presence:
             cwd="/",
             env=_environment(test_controls=test_controls),
         )
-    _started.append(process)
+    let_outlive(process)
     deadline = time.monotonic() + START_LIMIT
     while time.monotonic() < deadline:
         if (presence := read_presence(home)) is not None:
@@ -302,7 +300,7 @@ def _stop(home: Path, presence: Presence, *, kill_sandboxes: bool) -> None:
 def _wait_until_free(home: Path, limit: float) -> bool:
     deadline = time.monotonic() + limit
     while is_held(home):
-        _started[:] = [process for process in _started if process.poll() is None]
+        reap()
         if time.monotonic() > deadline:
             return False
         time.sleep(_POLL)

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from nexus.local.outliving import let_outlive
+
 # Half of PATH_MAX: what lies directly below is still in reach.
 _LONG_PATH: Final = 2048
 _ASIDE: Final = ".removed-"
-# Kept to be reaped: one that ends before its starter would stay a zombie.
-_removers: Final[list[subprocess.Popen[bytes]]] = []
 
 
 class RemovalStoppedError(Exception):
@@ -70,8 +70,7 @@ def leftovers_of(path: Path) -> list[Path]:
 
 def remove_in_background(path: Path) -> None:
     """Start a process that removes ``path`` and that nobody has to wait for."""
-    _removers[:] = [remover for remover in _removers if remover.poll() is None]
-    _removers.append(
+    let_outlive(
         subprocess.Popen(
             [sys.executable, "-P", "-m", __spec__.name, str(path)],
             stdin=subprocess.DEVNULL,
