@@ -8,7 +8,7 @@ from typing import Final
 from nexus.expressions import Path, parse_tree, resolve
 from nexus.graph.desired import Import, Inputs, Removed
 from nexus.graph.static import is_static
-from nexus.model.addresses import Address, AddressError
+from nexus.model.addresses import Address, AddressError, address_now
 from nexus.model.diagnostics import Diagnostics, DiagnosticsError, SourceRange, error
 from nexus.model.suggestions import did_you_mean
 
@@ -60,6 +60,30 @@ def read_removed(inputs: Inputs, declared: Collection[Address], diagnostics: Dia
         destroy = not (isinstance(lifecycle, Mapping) and lifecycle.get("destroy") is False)
         found.append(Removed(address, destroy, place))
     return tuple(found)
+
+
+def check_moved(inputs: Inputs, declared: Collection[Address], diagnostics: Diagnostics) -> None:
+    """What is declared under an old address would be moved away at every apply, and made again."""
+    section = inputs.values.get("moved")
+    written = {
+        _address(old): (old, _address(new)) for old, new in (section if isinstance(section, dict) else {}).items()
+    }
+    moves = {old: new for old, (_, new) in written.items() if old is not None and new is not None}
+    told: set[Address] = set()
+    for address in declared if moves else ():
+        old = address if address in moves else address.group
+        if old in told or address_now(address, moves) == address:
+            continue
+        told.add(old)
+        diagnostics.add(
+            error(
+                "moved-and-declared",
+                f"{old} is said to be moved to {moves[old]}, and still has a block",
+                hint="take this entry out of moved once everybody has applied it, or give the new block another name",
+                address=str(address),
+                range=inputs.places(("moved", written[old][0])),
+            )
+        )
 
 
 def _items(inputs: Inputs, section: str) -> Iterator[tuple[Path, Mapping[str, object]]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from nexus.graph.adoption import read_imports, read_removed
+from nexus.graph.adoption import check_moved, read_imports, read_removed
 from nexus.graph.blocks import Block, expressions_in, read_blocks, read_outputs
 from nexus.graph.dag import Dag
 from nexus.graph.desired import DesiredGraph, Inputs, OutputSpec
@@ -47,6 +47,7 @@ def build(inputs: Inputs) -> DesiredGraph:
     resources = {address: ResourceSpec(address=address, attributes={}) for address in implicit} | declared
     dag = Dag({address: spec.depends_on for address, spec in resources.items()})
     _check_cycles(dag, families, finder, diagnostics)
+    check_moved(inputs, declared, diagnostics)
     return DesiredGraph(
         resources=resources,
         instances={

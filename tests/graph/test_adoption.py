@@ -44,6 +44,13 @@ def test_the_id_of_an_import_may_be_an_expression_of_what_is_known() -> None:
             "known before apply",
         ),
         ("sandboxes: {pet: {}}\nremoved: [{from: sandbox.pet}]", "removed-and-declared", "still has a block"),
+        ("sandboxes: {pet: {}}\nmoved: {sandbox.pet: sandbox.cat}", "moved-and-declared", "still has a block"),
+        ("sandboxes: {pet: {count: 2}}\nmoved: {sandbox.pet: sandbox.cat}", "moved-and-declared", "still has a block"),
+        (
+            "sandboxes: {pet: {count: 2}}\nmoved: {'sandbox.pet[\"1\"]': sandbox.cat}",
+            "moved-and-declared",
+            'sandbox.pet["1"] is said to be moved to sandbox.cat, and still has a block',
+        ),
     ],
 )
 def test_what_makes_no_sense_is_told_with_its_place(text: str, code: str, said: str) -> None:
@@ -56,3 +63,16 @@ def test_what_makes_no_sense_is_told_with_its_place(text: str, code: str, said: 
 def test_what_is_removed_is_destroyed_unless_it_says_otherwise() -> None:
     graph = build(inputs_of("removed: [{from: sandbox.a}, {from: sandbox.b, lifecycle: {destroy: false}}]"))
     assert [(str(item.address), item.destroy) for item in graph.removed] == [("sandbox.a", True), ("sandbox.b", False)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sandboxes: {pet: {count: 2}}\nmoved: {sandbox.pet: 'sandbox.pet[\"0\"]'}",
+        "sandboxes: {pet: {}}\nmoved: {'sandbox.pet[\"0\"]': sandbox.pet}",
+        "sandboxes: {pet: {count: 1}}\nmoved: {'sandbox.pet[\"1\"]': 'sandbox.pet[\"0\"]'}",
+        "sandboxes: {cat: {}}\nmoved: {sandbox.pet: sandbox.dog, sandbox.dog: sandbox.cat}",
+    ],
+)
+def test_a_block_may_become_one_of_many_and_the_other_way_round(text: str) -> None:
+    assert not build(inputs_of(text)).diagnostics
