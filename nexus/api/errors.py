@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from nexus.model.diagnostics import Diagnostic, DiagnosticsError
+from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
 from nexus.workflows.applying import Applied
 
 NexusError = DiagnosticsError
@@ -62,4 +62,16 @@ def raise_if_failed(applied: Applied) -> Applied:
     result = applied.result
     if result is None or result.succeeded:
         return applied
-    raise ApplyError(applied, applied.diagnostics) from (result.bugs[0] if result.bugs else None)
+    diagnostics = applied.diagnostics
+    if result.interrupted:
+        diagnostics = (_interrupted(), *diagnostics)
+    raise ApplyError(applied, diagnostics) from (result.bugs[0] if result.bugs else None)
+
+
+def _interrupted() -> Diagnostic:
+    return error(
+        "interrupted",
+        "It was interrupted before all was done",
+        detail="What was done is on record.",
+        hint="apply again: it goes on from there",
+    )

@@ -178,6 +178,33 @@ def test_a_failed_apply_raises_and_can_be_continued(folder: Path) -> None:
 
 @pytest.mark.engine
 @pytest.mark.usefixtures("on_engine")
+async def test_an_apply_that_was_cancelled_or_interrupted_is_continued(folder: Path) -> None:
+    project = nexus.AsyncProject.load(folder, target="local")
+    begun = asyncio.Event()
+
+    def listen(event: nexus.Event) -> None:
+        if isinstance(event, nexus.OperationStarted):
+            begun.set()
+
+    cancelled = asyncio.create_task(project.apply(on_event=listen))
+    await begun.wait()
+    cancelled.cancel()
+    await asyncio.wait([cancelled])
+    assert cancelled.cancelled()
+    try:
+        async with project.applying() as ongoing:
+            ongoing.interrupt()
+            with pytest.raises(nexus.ApplyError, match="interrupted before all was done"):
+                await ongoing.result()
+        await project.apply()
+        assert (await project.list()).total == 1
+    finally:
+        await project.destroy()
+    assert (await project.list()).total == 0
+
+
+@pytest.mark.engine
+@pytest.mark.usefixtures("on_engine")
 async def test_two_instances_are_applied_at_once_in_one_event_loop(folder: Path, tmp_path: Path) -> None:
     projects = [
         nexus.AsyncProject.load(folder, target="local", instance=name, state_folder=tmp_path / "states")

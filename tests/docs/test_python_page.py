@@ -52,7 +52,7 @@ def test_the_program_says_what_its_comments_say(folder: Path, environment: dict[
     assert "\n{'replace': 1, 'run': 1}\n" in shown
     assert "\n42\n 0 " in shown
     assert "\nserver.py\n" in shown
-    assert 'SANDBOX_NOT_FOUND did you mean «web»?' in shown
+    assert "SANDBOX_NOT_FOUND did you mean «web»?" in shown
 
 
 def test_the_tests_pass_and_leave_nothing(folder: Path, environment: dict[str, str]) -> None:
