@@ -22,11 +22,12 @@ def console_commands(page: str) -> list[str]:
 
 
 def offer_nexus(folder: Path) -> Path:
-    """A folder for PATH with ``nexus`` in it, as an installation has it."""
+    """A folder for PATH with ``nexus`` in it, as an installation has it, and a pytest that knows its plugin."""
     folder.mkdir(parents=True, exist_ok=True)
-    program = folder / "nexus"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m nexus "$@"\n')
-    program.chmod(0o755)
+    for name, module in (("nexus", "nexus"), ("pytest", "pytest -p nexus.pytest_plugin -p no:cacheprovider")):
+        program = folder / name
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m {module} "$@"\n')
+        program.chmod(0o755)
     return folder
 
 

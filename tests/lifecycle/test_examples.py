@@ -31,6 +31,7 @@ SEEN = {
     "ml-research": ["Environment warmed up", "project: research", "wandb"],
     "quickstart": ["the server says: Hello from", "No changes", "1 updated"],
     "team": ["ada, lead", "grace, developer", "for you, grace", "1 command"],
+    "tested-service": ["3 passed", '["remember the milk"]'],
     "ui-components": ['<div id="root">', "styled-components"],
     "web-app": ["<h1>Made with nexus</h1>", "<h1>Hello</h1>"],
 }
