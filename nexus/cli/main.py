@@ -16,6 +16,7 @@ from nexus.cli.settings import Settings
 COMMANDS = {
     "init": ("nexus.cli.init", "Begin a project from one of the examples"),
     "validate": ("nexus.cli.validate", "Check the manifest, without touching a network"),
+    "fmt": ("nexus.cli.fmt", "Give manifests one layout, comments kept"),
     "plan": ("nexus.cli.plan", "Show what apply would do"),
     "drift": ("nexus.cli.drift", "Show what is not as it was applied"),
     "apply": ("nexus.cli.apply", "Make what is out there match the manifest"),

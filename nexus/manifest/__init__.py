@@ -2,7 +2,10 @@
 
 from nexus.manifest.editing import NotEditable, with_item, with_value, without
 from nexus.manifest.files import ProjectFiles
+from nexus.manifest.formatting import formatted
+from nexus.manifest.layout import NotFormattable
 from nexus.manifest.loading import MANIFEST_NAME, SECTIONS, Manifest, find_project, read
+from nexus.manifest.saving import save
 from nexus.manifest.secrets import resolve_secrets
 from nexus.manifest.source_map import Path, SourceMap
 from nexus.manifest.variables import (
@@ -21,6 +24,7 @@ __all__ = [
     "Document",
     "Manifest",
     "NotEditable",
+    "NotFormattable",
     "Path",
     "Plain",
     "ProjectFiles",
@@ -29,10 +33,12 @@ __all__ = [
     "check_variables",
     "declared_variables",
     "find_project",
+    "formatted",
     "read",
     "read_yaml",
     "resolve_secrets",
     "resolve_variables",
+    "save",
     "with_item",
     "with_value",
     "without",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from nexus.manifest import NotEditable
+from nexus.manifest import NotEditable, save
 from nexus.model.addresses import Address
 from nexus.model.changes import Change, PlanOptions, Verb
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
@@ -164,25 +164,13 @@ class _Telling:
 
 
 def _write(path: Path, edit: Edit) -> None:
-    """The file as a whole or not at all, links followed, its mode kept."""
-    target = path.resolve()
-    draft = target.with_name(f".{target.name}.new")
     try:
-        if target.read_bytes() != edit.before.encode():
-            raise DiagnosticsError(_changed_meanwhile(edit))
-        draft.write_bytes(edit.after.encode())
-        draft.chmod(target.stat().st_mode & 0o7777)
-        draft.replace(target)
-    except OSError as problem:
-        draft.unlink(missing_ok=True)
-        raise DiagnosticsError(
-            error(
-                "file-unwritable",
-                f"{edit.file} can't be written",
-                detail=f"{problem.strerror}. The sandbox was changed; its block does not say so yet.",
-                hint="edit the block yourself: «nexus plan» shows what is missing",
-            )
-        ) from problem
+        save(path, edit.file, edit.before.encode(), edit.after.encode())
+    except DiagnosticsError as problem:
+        done = "The sandbox was changed; its block does not say so yet."
+        hint = "edit the block yourself: «nexus plan» shows what is missing"
+        told = [replace(item, detail=f"{item.detail} {done}".strip(), hint=hint) for item in problem.diagnostics]
+        raise DiagnosticsError(told) from problem
 
 
 # ---- what is refused
@@ -240,15 +228,6 @@ def _not_editable(address: Address, why: str, *, hint: str) -> DiagnosticsError:
             hint=hint,
             address=str(address),
         )
-    )
-
-
-def _changed_meanwhile(edit: Edit) -> Diagnostic:
-    return error(
-        "file-changed",
-        f"{edit.file} changed while nexus was working",
-        detail="The sandbox was changed; its block does not say so yet.",
-        hint="edit the block yourself: «nexus plan» shows what is missing",
     )
 
 
