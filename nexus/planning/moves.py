@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from nexus.kinds.shared_setup import setup_address
 from nexus.model.addresses import Address, address_now
 from nexus.model.diagnostics import Diagnostic, Diagnostics, error
 from nexus.model.state import Intent, ResourceRecord, State
@@ -55,7 +56,8 @@ def _refused(old: Address, new: Address, why: str, hint: str) -> Diagnostic:
 def _at_new(record: ResourceRecord, moves: Mapping[Address, Address]) -> ResourceRecord:
     address = address_now(record.address, moves)
     outputs = {**record.outputs, "address": str(address)} if "address" in record.outputs else record.outputs
-    needed = tuple(address_now(item, moves) for item in record.depends_on)
+    renamed = {setup_address(record.address): setup_address(address)}  # what it would be made from by now
+    needed = tuple(renamed.get(item) or address_now(item, moves) for item in record.depends_on)
     return replace(record, address=address, outputs=outputs, depends_on=needed)
 
 
