@@ -74,12 +74,14 @@ def wrapping_width(console: Console) -> int | None:
     return console.width if console.is_terminal else None
 
 
-def print_texts(console: Console, texts: Iterable[Text]) -> None:
-    """Prints many texts, each on lines of its own.
+def is_plain(console: Console) -> bool:
+    """Whether there are no colours and no terminal's width to break lines at: then rich adds nothing but time."""
+    return console.color_system is None and console.soft_wrap
 
-    Without colours, and without a terminal's width to break lines at, rich adds nothing but time.
-    """
-    if console.color_system is None and console.soft_wrap:
+
+def print_texts(console: Console, texts: Iterable[Text]) -> None:
+    """Prints many texts, each on lines of its own."""
+    if is_plain(console):
         console.file.write("".join(f"{text.plain}\n" for text in texts))
         return
     for text in texts:

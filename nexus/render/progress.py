@@ -26,7 +26,7 @@ from nexus.model.events import (
     Outcome,
     PlanReady,
 )
-from nexus.render.console import wrapping_width
+from nexus.render.console import is_plain, wrapping_width
 from nexus.render.diagnostics import ReadSource, diagnostic_text
 from nexus.render.plan import print_plan
 from nexus.render.summary import summary_text
@@ -107,7 +107,11 @@ class Progress:
         self._log_line(operation, event.text)
 
     def _log_line(self, operation: Operation, line: str) -> None:
-        self.console.print(Text.assemble((f"    {operation.address} │ ", "faint"), line.rstrip()))
+        prefix, line = f"    {operation.address} │ ", line.rstrip()
+        if is_plain(self.console):  # a step may write millions of lines
+            self.console.file.write(f"{prefix}{line}\n")
+        else:
+            self.console.print(Text.assemble((prefix, "faint"), line))
 
     def _finished(self, event: OperationFinished) -> None:
         operation = event.operation
