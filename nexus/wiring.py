@@ -101,7 +101,12 @@ async def open_session(
 
 def open_stores(folder: Path, environment: str) -> Stores:
     """What is remembered of the project at ``folder`` (or above it), to be changed. Needs no valid manifest."""
-    return Stores(backend=backend_of(folder, environment), holder=_holder)
+    return stores_over(backend_of(folder, environment))
+
+
+def stores_over(backend: Backend) -> Stores:
+    """What is remembered there, to be changed."""
+    return Stores(backend=backend, holder=_holder)
 
 
 @asynccontextmanager

@@ -34,12 +34,16 @@ from nexus.model.state import ResourceRecord, State
 from nexus.planning import Alert, Drift, DriftCause, DriftReport
 from nexus.providers.carrying import Carried
 from nexus.providers.operating import Configured, Executed, Forks, LiveSandbox, LogEntry, Snapshot, Usage
+from nexus.stores import LockInfo
 from nexus.workflows.applying import Applied
 from nexus.workflows.carrying import Copied
+from nexus.workflows.importing import Imported
 from nexus.workflows.lifetimes import Deleted, Deletion, Moved, Stopped
 from nexus.workflows.listing import Listed, SortBy
 from nexus.workflows.logs import Logs
+from nexus.workflows.rebuilding import Rebuilt
 from nexus.workflows.runs import Listed as ListedRun
+from nexus.workflows.state_editing import Edited
 from nexus.workflows.status import Load, Status
 
 __all__ = [
@@ -65,10 +69,12 @@ __all__ = [
     "Drift",
     "DriftCause",
     "DriftReport",
+    "Edited",
     "Event",
     "Executed",
     "FieldDiff",
     "Forks",
+    "Imported",
     "InterruptReceived",
     "Json",
     "Language",
@@ -76,6 +82,7 @@ __all__ = [
     "ListedRun",
     "LiveSandbox",
     "Load",
+    "LockInfo",
     "LogEntry",
     "LogLine",
     "Logs",
@@ -92,6 +99,7 @@ __all__ = [
     "Plan",
     "PlanReady",
     "Project",
+    "Rebuilt",
     "ResourceRecord",
     "Run",
     "RunStatus",

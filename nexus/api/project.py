@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TypeVar
 
 from nexus.api import errors
 from nexus.api.account import AsyncLive, Target
 from nexus.api.live import Grounds
 from nexus.api.loading import findings, load_request
 from nexus.api.ongoing import Ongoing, under_way
-from nexus.api.outputs import Json, plain_outputs, typed_output
 from nexus.api.plans import plan_options
+from nexus.api.remembered import AsyncRemembered
 from nexus.api.sandboxes import LanguageName
 from nexus.kinds.step_fields import Language
 from nexus.model.addresses import Address
 from nexus.model.changes import Plan, PlanOptions
 from nexus.model.diagnostics import Diagnostic, Severity
 from nexus.model.events import Event
-from nexus.model.runs import Run
-from nexus.model.state import State
 from nexus.planning import DriftReport, SavedPlan
 from nexus.providers.operating import Executed
 from nexus.stores import Backend, local_backend
 from nexus.wiring import open_session
-from nexus.workflows import applying, drifting, lifetimes, loading, planning, runs
+from nexus.workflows import applying, drifting, importing, lifetimes, loading, planning, rebuilding
 from nexus.workflows.applying import Applied, ApplyRequest, BindInterrupt
+from nexus.workflows.importing import Imported
 from nexus.workflows.lifetimes import Deletion
 from nexus.workflows.operating import Place
-from nexus.workflows.outputs import read_state
 from nexus.workflows.pipelines import steps_of
-from nexus.workflows.runs import Listed as ListedRun
-
-T = TypeVar("T")
+from nexus.workflows.rebuilding import Rebuilt
+from nexus.workflows.session import Session
 
 _MADE_BESIDE = ("catalogue", "setup")
 """Kinds of objects that no block is about."""
@@ -44,7 +40,7 @@ OnEvent = Callable[[Event], None]
 Approve = Callable[[Plan], bool]
 
 
-class AsyncProject(AsyncLive):
+class AsyncProject(AsyncLive, AsyncRemembered):
     """A project whose manifest is right, for programs with an event loop. Made by :meth:`load`.
 
     Each method looks at the target anew. All raise NexusError when something is in the way. Cancelling a plan changes
@@ -56,7 +52,8 @@ class AsyncProject(AsyncLive):
         with errors.of_the_manifest():
             self._loaded = loading.load(request)
         self._state_folder = state_folder or self._loaded.root
-        super().__init__(Grounds(process=request.process, place=self._place, alerts=self._alerts))
+        AsyncLive.__init__(self, Grounds(process=request.process, place=self._place, alerts=self._alerts))
+        AsyncRemembered.__init__(self, self._backend)
 
     @classmethod
     def load(
@@ -145,12 +142,12 @@ class AsyncProject(AsyncLive):
             refresh_only=refresh_only,
             allow_missing=allow_missing,
         )
-        async with open_session(self._loaded, self._request.process, backend=self._backend()) as session:
+        async with self._session() as session:
             return (await planning.plan(self._loaded, session, options)).plan
 
     async def drift(self, *, deep: bool = True, allow_missing: bool = False) -> DriftReport:
         """What is not as it was applied. Changes nothing. ``deep`` looks into sandboxes, too."""
-        async with open_session(self._loaded, self._request.process, backend=self._backend()) as session:
+        async with self._session() as session:
             return await drifting.find_drift(self._loaded, session, deep=deep, allow_missing=allow_missing)
 
     async def apply(
@@ -256,32 +253,23 @@ class AsyncProject(AsyncLive):
         options = self._run_options(pipeline, step, force=force)
         return self._under_way(_request(None, options, parallelism, lock_timeout), approve)
 
-    async def outputs(self) -> dict[str, Json]:
-        """The outputs as of the last apply. Sensitive ones are None: nexus keeps no value of them."""
-        return plain_outputs((await self.state()).outputs)
+    async def import_sandbox(self, address: str, sandbox_id: str, *, lock_timeout: float = 0.0) -> Imported:
+        """Take over a live sandbox that nexus did not make, as ``address``. Nothing is done to it.
 
-    async def output(self, name: str, kind: type[T]) -> T:
-        """One output, which is a ``kind``: bool, int, float, str, list or dict. Raises NexusError when it is not."""
-        return typed_output(await self.state(), name, kind)
+        What differs from its block is in ``change``, and left for the next apply.
+        """
+        async with self._session() as session:
+            return await importing.import_sandbox(
+                self._loaded, session, Address.parse(address), sandbox_id, lock_timeout
+            )
 
-    async def state(self) -> State:
-        """What is remembered: every object with its id and outputs. Needs no network."""
-        return await read_state(self._backend())
+    async def rebuild_state(self, *, force: bool = False, lock_timeout: float = 0.0) -> Rebuilt:
+        """Find everything again from the live objects alone, for a state that was lost. Nothing out there changes.
 
-    async def runs(self, *, limit: int | None = None) -> Sequence[ListedRun]:
-        """The runs that are on record, the newest first: applies, destroys and pipelines that did something."""
-        return (await runs.list_runs(self._backend()))[:limit]
-
-    async def run_record(self, run_id: str | None = None) -> Run:
-        """What one run did, operation by operation: the one whose id begins so, or the newest."""
-        run, _ = await runs.find_run(self._backend(), run_id)
-        return run
-
-    async def run_log(self, name: str, run_id: str | None = None) -> str:
-        """All that one step, or operation, of a run wrote."""
-        run, backend = await self.run_record(run_id), self._backend()
-        logs = [await backend.runs.log(run.head.id, item.id) for item in runs.operations_named(run, name)]
-        return "".join(logs)
+        Without ``force``, a state is not replaced by nothing at all: then NexusError is raised.
+        """
+        async with self._session() as session:
+            return await rebuilding.rebuild(self._loaded, session, lambda _: True, lock_timeout, sure=force)
 
     async def exec(
         self,
@@ -306,7 +294,7 @@ class AsyncProject(AsyncLive):
     async def _apply(
         self, request: ApplyRequest, approve: Approve | None, on_event: OnEvent, bind_interrupt: BindInterrupt
     ) -> Applied:
-        async with open_session(self._loaded, self._request.process, backend=self._backend()) as session:
+        async with self._session() as session:
             with errors.refusing_stale_plans():
                 applied = await applying.apply(
                     self._loaded,
@@ -324,6 +312,9 @@ class AsyncProject(AsyncLive):
     def _run_options(self, pipeline: str, step: str | None, *, force: bool) -> PlanOptions:
         steps = steps_of(self._loaded, pipeline, step)
         return PlanOptions(targets=steps, run=steps, replace=steps if force else ())
+
+    def _session(self) -> AbstractAsyncContextManager[Session]:
+        return open_session(self._loaded, self._request.process, backend=self._backend())
 
     def _backend(self) -> Backend:
         """One for each use: a lock is held by one of them."""

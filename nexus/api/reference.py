@@ -20,7 +20,7 @@ _LIVE = (
     *(api.Executed, api.Status, api.LiveSandbox, api.Usage, api.Listed, api.Load, api.Logs, api.LogEntry, api.Copied),
     *(api.Carried, api.Configured, api.Stopped, api.Moved, api.Deleted, api.Deletion, api.Snapshot, api.Forks),
 )
-_RUNS = (api.ListedRun, api.Run, api.OperationRun, api.StepResult)
+_REMEMBERED = (api.ListedRun, api.Run, api.OperationRun, api.StepResult, api.Edited, api.Rebuilt, api.Imported)
 
 
 def functions_reference() -> str:
@@ -47,7 +47,7 @@ def sandbox_reference() -> str:
 
 def data_reference() -> str:
     """Fields of what methods answer with."""
-    return "\n".join(_fields(kind) for kind in (*_DATA, *_LIVE, *_RUNS))
+    return "\n".join(_fields(kind) for kind in (*_DATA, *_LIVE, *_REMEMBERED))
 
 
 def events_reference() -> str:

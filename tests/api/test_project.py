@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +96,45 @@ def test_both_faces_offer_the_same() -> None:
     assert public(nexus.AsyncProject) - streams - {"load"} == public(nexus.Project) - {"asynchronous"}
     assert public(nexus.AsyncSandboxHandle) - {"sync_e2b"} == public(nexus.SandboxHandle) - {"asynchronous"}
     assert public(nexus.AsyncAccount) == public(nexus.Account) - {"asynchronous"}
+
+
+COUNTERPARTS = {
+    "validate": "Project.validate",
+    "plan": "Project.plan",
+    "drift": "Project.drift",
+    "apply": "Project.apply",
+    "run": "Project.run",
+    "runs": "Project.runs",
+    "destroy": "Project.destroy",
+    "output": "Project.outputs",
+    "show": "read_plan",
+    "state": "Project.state",
+    "import": "Project.import_sandbox",
+    "list": "Project.list",
+    "status": "SandboxHandle.status",
+    "top": "Project.usage",
+    "exec": "SandboxHandle.exec",
+    "logs": "SandboxHandle.follow_logs",
+    "upload": "SandboxHandle.upload",
+    "download": "SandboxHandle.download",
+    "configure": "SandboxHandle.configure",
+    "stop": "SandboxHandle.stop",
+    "start": "SandboxHandle.start",
+    "extend": "SandboxHandle.extend",
+    "delete": "SandboxHandle.delete",
+    "snapshot": "SandboxHandle.snapshot",
+    "fork": "SandboxHandle.fork",
+}
+FOR_PEOPLE = {"completion", "init", "fmt", "graph", "explain", "shell", "doctor", "local", "mcp"}
+"""Files, pictures, pages, a terminal, the machine, and another way in: no part of what a program asks of a project."""
+
+
+def test_what_a_command_does_a_program_can_do() -> None:
+    from nexus.cli.main import COMMANDS
+
+    assert set(COMMANDS) - FOR_PEOPLE <= COUNTERPARTS.keys()
+    for name in COUNTERPARTS.values():
+        assert callable(operator.attrgetter(name)(nexus)), name
 
 
 def test_a_program_under_strict_type_checks_gets_full_types(tmp_path: Path) -> None:

@@ -114,6 +114,32 @@ def test_sandboxes_that_no_plan_knows_of(applied: nexus.Project) -> None:
         account.sandbox(forked).status()
 
 
+def test_what_is_remembered_can_be_looked_up_moved_and_rebuilt(applied: nexus.Project) -> None:
+    before = applied.state().resources
+    newest = applied.run_record()
+    assert [item.summary.head.id for item in applied.runs(limit=1)] == [newest.head.id]
+    assert isinstance(applied.run_log(newest.operations[0].id, newest.head.id), str)
+    applied.move("sandbox.web", "sandbox.moved")
+    assert "sandbox.moved" in map(str, applied.state().resources)
+    applied.forget("sandbox.moved")
+    rebuilt = applied.rebuild_state()
+    assert rebuilt.done
+    assert {address: record.id for address, record in applied.state().resources.items()} == {
+        address: record.id for address, record in before.items() if address.kind != "step"
+    }
+    assert applied.unlock() is None
+    with pytest.raises(nexus.NexusError, match="import"):
+        applied.import_sandbox("sandbox.nope", "i" * 20)
+
+
+def test_live_changes_are_made_beside_the_plan(applied: nexus.Project) -> None:
+    web = applied.sandbox("web")
+    done = web.configure(env_vars={"COLOUR": "green"}, run_commands=["echo done"])
+    assert (done.env_updated, done.commands) == (1, 1)
+    assert web.exec("echo $COLOUR").stdout == "green\n"
+    web.configure(unset=["COLOUR"])
+
+
 def test_a_name_that_means_nothing_names_the_nearest(applied: nexus.Project) -> None:
     with pytest.raises(nexus.NexusError) as caught:
         applied.sandbox("wep").exec("true")
