@@ -69,6 +69,7 @@ def command(
         document = list_to_json(
             listed.sandboxes,
             listed.usage,
+            listed.last_executions,
             total=listed.total,
             running=listed.running,
             stopped=listed.stopped,

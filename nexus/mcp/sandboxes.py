@@ -50,7 +50,13 @@ async def sandbox_list(call: Call, arguments: ListArguments) -> Answer:
         listed = await list_sandboxes(place, operator, selection, everything=True, with_usage=True)
     now = datetime.now(UTC)
     document = list_to_json(
-        listed.sandboxes, listed.usage, total=listed.total, running=listed.running, stopped=listed.stopped, now=now
+        listed.sandboxes,
+        listed.usage,
+        listed.last_executions,
+        total=listed.total,
+        running=listed.running,
+        stopped=listed.stopped,
+        now=now,
     )
     table = drawn(lambda console: print_list(console, listed.sandboxes, now, with_project=True))
     counts = f"{listed.running} running, {listed.stopped} paused"

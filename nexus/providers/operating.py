@@ -240,6 +240,9 @@ class Operator(Protocol):
     async def executions(self, sandbox_id: str) -> Executions:
         """What nexus ran in a running sandbox so far."""
 
+    async def last_execution(self, sandbox_id: str) -> datetime | None:
+        """When the last thing that nexus ran in a running sandbox ended. Starts no process there."""
+
     async def contents(self, sandbox_id: str) -> Contents:
         """What is lost when a running sandbox is deleted. Counts every file on its disk, which may take a moment."""
 

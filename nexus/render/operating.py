@@ -63,6 +63,7 @@ def megabytes(count: float) -> str:
 def list_to_json(
     sandboxes: Sequence[LiveSandbox],
     usage: Mapping[str, Usage],
+    last_executions: Mapping[str, datetime],
     *,
     total: int,
     running: int,
@@ -72,14 +73,14 @@ def list_to_json(
     return {
         "format_version": FORMAT_VERSION,
         "success": True,
-        "sandboxes": [_live_to_json(item, usage.get(item.id), now) for item in sandboxes],
+        "sandboxes": [_live_to_json(item, usage.get(item.id), last_executions.get(item.id), now) for item in sandboxes],
         "total_count": total,
         "running_count": running,
         "stopped_count": stopped,
     }
 
 
-def _live_to_json(item: LiveSandbox, usage: Usage | None, now: datetime) -> Json:
+def _live_to_json(item: LiveSandbox, usage: Usage | None, last_execution: datetime | None, now: datetime) -> Json:
     return {
         "id": item.id,
         "name": display_name(item),
@@ -88,9 +89,10 @@ def _live_to_json(item: LiveSandbox, usage: Usage | None, now: datetime) -> Json
         "environment": item.environment or None,
         "template": item.template,
         "status": item.status,
-        "uptime": round((now - item.started_at).total_seconds()),
+        "uptime": uptime(item, now),
         "created_at": moment(item.started_at),
         "expires_at": moment(item.expires_at),
+        "last_activity": moment(last_activity(item, last_execution)),
         "cpus": item.cpus,
         "memory_limit": f"{item.memory_mib} MiB",
         "resource_usage": None
@@ -107,6 +109,17 @@ def display_name(item: LiveSandbox) -> str:
     except AddressError:
         return item.metadata.get("name") or item.id
     return address.name if address.key is None else f"{address.name}[{address.key}]"
+
+
+def uptime(item: LiveSandbox, now: datetime) -> int:
+    """Seconds since it was started last; of a paused one, until it was paused."""
+    end = now if item.status == "running" else item.expires_at
+    return max(round((end - item.started_at).total_seconds()), 0)
+
+
+def last_activity(item: LiveSandbox, last_execution: datetime | None) -> datetime:
+    """The end of the last thing that nexus ran in it; its start where there was none since, or nobody could look."""
+    return item.started_at if last_execution is None else max(item.started_at, last_execution)
 
 
 def moment(time: datetime) -> str:

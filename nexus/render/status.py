@@ -13,7 +13,7 @@ from rich.text import Text
 
 from nexus.providers.operating import LiveSandbox, NetworkRules, Surroundings, Usage
 from nexus.render.documents import FORMAT_VERSION, Json
-from nexus.render.operating import STATUS_STYLES, display_name, megabytes, moment
+from nexus.render.operating import STATUS_STYLES, display_name, last_activity, megabytes, moment, uptime
 from nexus.render.values import duration, plural, size
 
 _UNKNOWN: Final = "–"
@@ -51,10 +51,10 @@ def status_to_json(
             "address": item.address or None,
             "status": item.status,
             "template": item.template,
-            "uptime": _uptime(item, now),
+            "uptime": uptime(item, now),
             "created_at": moment(item.started_at),
             "expires_at": moment(item.expires_at),
-            "last_activity": moment(_last_activity(item, surroundings)),
+            "last_activity": moment(last_activity(item, _last(surroundings))),
             "resource_usage": None if usage is None else _usage_to_json(usage, surroundings),
             "environment": None if surroundings is None else _environment_to_json(surroundings),
             "executions": None if surroundings is None else _executions_to_json(surroundings),
@@ -129,12 +129,12 @@ def print_status(
         ("id", Text(item.id)),
         ("status", Text(item.status, style=STATUS_STYLES.get(item.status, ""))),
         ("template", Text(item.template)),
-        ("uptime", Text(duration(_uptime(item, now)))),
+        ("uptime", Text(duration(uptime(item, now)))),
         ("ends", Text(_ends(item, now))),
         *((name, Text(text)) for name, text in _usage_rows(usage)),
         ("network", Text(_network(network))),
         *((name, Text(text)) for name, text in _inner_rows(surroundings)),
-        ("last activity", Text(moment(_last_activity(item, surroundings)))),
+        ("last activity", Text(moment(last_activity(item, _last(surroundings))))),
         ("start command", Text(start_command or _UNKNOWN)),
     ]
     for name, percent, threshold, exceeded in _alerts(usage, alerts):
@@ -181,15 +181,8 @@ def _ends(item: LiveSandbox, now: datetime) -> str:
     return f"in {duration(left)}, at {moment(item.expires_at)}"
 
 
-def _uptime(item: LiveSandbox, now: datetime) -> int:
-    end = now if item.status == "running" else item.expires_at
-    return max(round((end - item.started_at).total_seconds()), 0)
-
-
-def _last_activity(item: LiveSandbox, surroundings: Surroundings | None) -> datetime:
-    """The end of the last thing that nexus ran in it; its start where there was none."""
-    last = None if surroundings is None else surroundings.executions.last
-    return max(item.started_at, last) if last is not None else item.started_at
+def _last(found: Surroundings | None) -> datetime | None:
+    return None if found is None else found.executions.last
 
 
 def _alerts(usage: Usage | None, alerts: Mapping[str, int]) -> Iterator[tuple[str, float | None, int, bool]]:
@@ -211,7 +204,7 @@ def load_to_json(sandboxes: Sequence[LiveSandbox], usage: Mapping[str, Usage], n
                 "name": display_name(item),
                 "address": item.address or None,
                 "status": item.status,
-                "uptime": _uptime(item, now),
+                "uptime": uptime(item, now),
                 "expires_at": moment(item.expires_at),
                 "resource_usage": None if item.id not in usage else _usage_to_json(usage[item.id], None),
             }
@@ -234,7 +227,7 @@ def load_table(sandboxes: Sequence[LiveSandbox], usage: Mapping[str, Usage], now
             Text(display_name(item)),
             Text(item.status, style=STATUS_STYLES.get(item.status, "")),
             *(Text(text) for text in _load_cells(measured)),
-            Text(duration(_uptime(item, now))),
+            Text(duration(uptime(item, now))),
             Text(duration(max(left, 0)) if item.status == "running" else _UNKNOWN),
         )
     return table

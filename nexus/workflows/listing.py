@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, assert_never
 
-from nexus.providers.base import Gone
+from nexus.providers.base import Gone, ProviderError
 from nexus.providers.operating import LiveSandbox, Operator, Usage
 from nexus.workflows.operating import Place, about
 
 _AT_ONCE: Final = 10
+_PATIENCE: Final = 5.0
+"""Seconds for one sandbox to answer."""
 
 
 class SortBy(StrEnum):
@@ -25,10 +28,14 @@ class SortBy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """``sandboxes`` is what was asked for; the counts are of all that there are, whatever was left out."""
+    """``sandboxes`` is what was asked for; the counts are of all that there are, whatever was left out.
+
+    ``usage`` and ``last_executions`` are by id, of those that run and answered.
+    """
 
     sandboxes: Sequence[LiveSandbox]
     usage: Mapping[str, Usage]
+    last_executions: Mapping[str, datetime]
     total: int
     running: int
     stopped: int
@@ -59,9 +66,19 @@ async def list_sandboxes(
             key=lambda item: (_rank(item, selection.sort_by), item.id),
             reverse=selection.descending,
         )[: selection.limit]
-        usage = await _usage(operator, chosen) if with_usage else {}
+        looked_at = [item.id for item in chosen if item.status == "running"] if with_usage else []
+        usage, last_executions = await asyncio.gather(
+            operator.measure(looked_at), _last_executions(operator, looked_at)
+        )
     running = sum(item.status == "running" for item in found)
-    return Listed(sandboxes=chosen, usage=usage, total=len(found), running=running, stopped=len(found) - running)
+    return Listed(
+        sandboxes=chosen,
+        usage=usage,
+        last_executions=last_executions,
+        total=len(found),
+        running=running,
+        stopped=len(found) - running,
+    )
 
 
 def _matches(item: LiveSandbox, selection: Selection) -> bool:
@@ -70,19 +87,20 @@ def _matches(item: LiveSandbox, selection: Selection) -> bool:
     return selection.status in (None, item.status) and (wanted is None or wanted in names)
 
 
-async def _usage(operator: Operator, sandboxes: Sequence[LiveSandbox]) -> Mapping[str, Usage]:
-    """The newest measurement of each that runs. One that ended meanwhile has none."""
+async def _last_executions(operator: Operator, sandbox_ids: Sequence[str]) -> Mapping[str, datetime]:
+    """Of those that answer: one that ended meanwhile, or hangs, does not keep the others from being listed."""
     slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def newest(item: LiveSandbox) -> tuple[str, Sequence[Usage]]:
+    async def last(sandbox_id: str) -> tuple[str, datetime | None]:
         async with slots:
             try:
-                return item.id, await operator.usage(item.id)
-            except Gone:
-                return item.id, ()
+                async with asyncio.timeout(_PATIENCE):
+                    return sandbox_id, await operator.last_execution(sandbox_id)
+            except (Gone, ProviderError, TimeoutError):
+                return sandbox_id, None
 
-    found = await asyncio.gather(*(newest(item) for item in sandboxes if item.status == "running"))
-    return {sandbox_id: measured[-1] for sandbox_id, measured in found if measured}
+    found = await asyncio.gather(*(last(sandbox_id) for sandbox_id in sandbox_ids))
+    return {sandbox_id: time for sandbox_id, time in found if time is not None}
 
 
 def _rank(item: LiveSandbox, by: SortBy) -> tuple[float, str]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Final
+
+from e2b.exceptions import FileNotFoundException
 
 from nexus.providers.e2b import executions as counting
 from nexus.providers.e2b.inside import ROOT, Inside
@@ -27,6 +30,14 @@ async def executions(inside: Inside) -> Executions:
     command = counting.count_command(inside.id)
     text = await inside.check(command, user=ROOT, summary="The executions could not be counted")
     return counting.parse(text)
+
+
+async def last_execution(inside: Inside) -> datetime | None:
+    """See :meth:`nexus.providers.operating.Operator.last_execution`: when the count was written last."""
+    try:
+        return (await inside.sandbox.files.get_info(counting.PATH, user=ROOT)).modified_time
+    except FileNotFoundException:
+        return None
 
 
 async def contents(inside: Inside) -> Contents:

@@ -141,6 +141,9 @@ class E2BOperator:
     async def executions(self, sandbox_id: str) -> Executions:
         return await _told(looking.executions(await self._open(sandbox_id)), sandbox_id)
 
+    async def last_execution(self, sandbox_id: str) -> datetime | None:
+        return await _told(looking.last_execution(await self._open(sandbox_id)), sandbox_id)
+
     async def contents(self, sandbox_id: str) -> Contents:
         return await _told(looking.contents(await self._open(sandbox_id)), sandbox_id)
 
