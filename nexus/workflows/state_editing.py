@@ -163,6 +163,8 @@ def _check_push(pushed: State, there: Loaded | None, request: Push) -> None:
         raise _refused(request, f"It is of lineage {pushed.lineage}; what is there is of {current.lineage}.")
     if current.project and pushed.project != current.project:
         raise _refused(request, f"It is the state of the project «{pushed.project}», not of «{current.project}».")
+    if current.target not in (None, pushed.target) and not current.is_empty:
+        raise _refused(request, f"What it knows lives on {pushed.target}; what is there, on {current.target}.")
     if pushed.serial < current.serial:
         raise _refused(
             request, f"It is older: its serial is {pushed.serial}, and that of what is there {current.serial}."

@@ -20,7 +20,7 @@ from nexus.model.state import ResourceRecord, State, Target
 from nexus.model.values import Value
 from nexus.planning import moved
 from nexus.providers.base import ProviderError
-from nexus.stores import commit, load
+from nexus.stores import Loaded, LockInfo, commit, load
 from nexus.workflows.limits import account_limits
 from nexus.workflows.loading import Project
 from nexus.workflows.session import Session
@@ -162,13 +162,22 @@ async def _known_state(
         raise DiagnosticsError(damage)
     _check_project(state, project)
     if not for_apply:
-        notes = (_unresolved(),) if state.pending else ()
-        return state, (*loaded.diagnostics, *notes)
+        return state, await _unfinished(session, loaded)
     check_target(state, target)
     recovered = await recover(session.provider, state, session.clock.now())
     if loaded.interrupted or recovered.state != state:
         return await commit(session.backend, recovered.state), (*loaded.diagnostics, *recovered.diagnostics)
     return state, ()
+
+
+async def _unfinished(session: Session, loaded: Loaded) -> tuple[Diagnostic, ...]:
+    """What to say of a state that is not whole: whether somebody works on it now, or was interrupted."""
+    if not loaded.interrupted and not loaded.state.pending:
+        return loaded.diagnostics
+    running = await session.backend.lock.holder()
+    if running is not None:
+        return (_in_progress(running),)
+    return (*loaded.diagnostics, *((_unresolved(),) if loaded.state.pending else ()))
 
 
 def moves_of(project: Project) -> dict[Address, Address]:
@@ -204,6 +213,16 @@ def check_target(state: State, target: Target) -> None:
             hint="choose the target with --local or NEXUS_TARGET, use the API key of the same account, "
             "or another environment (-e) for another target",
         )
+    )
+
+
+def _in_progress(running: LockInfo) -> Diagnostic:
+    return warning(
+        "run-in-progress",
+        "The state is being changed right now",
+        detail=f"{running.holder} (process {running.pid}) has been running «nexus {running.operation}» since "
+        f"{running.since}. What it has not done yet is missing here.",
+        hint="look again once it has ended",
     )
 
 

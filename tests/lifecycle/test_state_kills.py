@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from e2b import Sandbox
 
 from tests.lifecycle.killing import DiskDeath, Moment
 from tests.lifecycle.scenario import Scenario
@@ -75,3 +76,14 @@ def test_push(applied: Scenario, tmp_path: Path) -> None:
 def test_rebuild(applied: Scenario, tmp_path: Path) -> None:
     kill_everywhere(applied, ("state", "rebuild", "-y"), tmp_path, forget=True)
     applied.expect_no_changes()
+
+
+def test_import(applied: Scenario, tmp_path: Path) -> None:
+    made = Sandbox.create("nexus-base", timeout=900, **applied.options)
+    applied.write(MANIFEST.replace("{a:", "{pet: {timeout: 20m}, a:"))
+    kill_everywhere(applied, ("import", "sandbox.pet", made.sandbox_id), tmp_path)
+    assert ("sandbox.pet", made.sandbox_id) in remembered(applied)
+    applied.apply().expect(0)
+    applied.expect_no_changes()
+    applied.destroy().expect(0)
+    assert not made.is_running()

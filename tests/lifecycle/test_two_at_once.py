@@ -55,6 +55,10 @@ def test_a_second_apply_is_refused_with_the_holder_and_since_when(scenario: Scen
         assert "nexus state unlock" in refused.stderr
         scenario.run("state", "rm", BOX).expect(1)
         assert scenario.run("state", "list").expect(0).stdout.split() == [BOX]  # reading needs no lock
+        seen = scenario.plan()["diagnostics"]
+        assert [(item["code"], f"(process {first.pid})" in item["detail"]) for item in seen] == [
+            ("run-in-progress", True)
+        ]
         let_go(scenario)
         first.wait().expect(0)
     scenario.expect_no_changes()

@@ -9,7 +9,7 @@ import pytest
 
 from nexus.model.addresses import Address
 from nexus.model.diagnostics import DiagnosticsError
-from nexus.model.state import Intent, State
+from nexus.model.state import Intent, State, Target
 from nexus.stores import Begin, Done, Header, LockInfo, Memory, decode_state, encode_state, load
 from nexus.workflows.session import Stores
 from nexus.workflows.state_editing import Push, move, pull, push, remove, unlock
@@ -19,6 +19,7 @@ STATE = State(
     lineage="lin",
     serial=3,
     project="shop",
+    target=Target("local", "engine-1"),
     resources={WEB: make_record(WEB, "u1"), WORKER: make_record(WORKER, "u2", depends_on=(WEB,))},
 )
 API = Address("sandbox", "api")
@@ -159,6 +160,7 @@ async def test_a_newer_state_of_the_same_lineage_is_put_in_place(memory: Memory)
         (replace(STATE, serial=2), "older"),
         (replace(STATE, resources={}), "the same"),
         (replace(STATE, project="other", serial=9), "project"),
+        (replace(STATE, target=Target("e2b"), serial=9), "lives on e2b; what is there, on local (engine-1)"),
         (replace(STATE, environment="prod", serial=9), "environment"),
     ],
 )
