@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-import nexus
 from nexus.cli.lazy import LazyGroup
 from nexus.cli.settings import Settings
+from nexus.cli.version import version_option
 
 COMMANDS = {
     "init": ("nexus.cli.init", "Begin a project from one of the examples"),
@@ -58,7 +58,7 @@ COMMANDS = {
 )
 @click.option("-C", "--chdir", type=click.Path(path_type=Path), default=None, help="Act as if started in this folder.")
 @click.option("--no-color", is_flag=True, help="No colours (NO_COLOR does the same).")
-@click.version_option(nexus.__version__, prog_name="nexus")
+@version_option
 @click.pass_context
 def root(context: click.Context, chdir: Path | None, no_color: bool) -> None:
     """Declare E2B sandboxes in YAML; plan, apply and destroy them, in the cloud or on the embedded local engine."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 
@@ -26,7 +27,10 @@ def test_nothing_heavy_is_imported_for_what_needs_nothing(arguments: list[str]) 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
-    assert capsys.readouterr().out == f"nexus, version {package.__version__}\n"
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first == f"nexus, version {package.__version__}"
+    assert others[-1].startswith("e2b 2.")
+    assert f"Python {platform.python_version()}" in others[-1]
 
 
 @pytest.mark.parametrize(
