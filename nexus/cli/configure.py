@@ -12,7 +12,7 @@ import click
 
 from nexus.cli.failures import guarded
 from nexus.cli.live import on_live
-from nexus.cli.options import json_option, lock_timeout_option, project_options, target_options
+from nexus.cli.options import json_option, lock_timeout_option, project_options, sandbox_argument, target_options
 from nexus.cli.running import load_request, on_interrupt, seconds
 from nexus.cli.settings import Settings
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command("configure")
-@click.argument("sandbox")
+@sandbox_argument
 @click.option("--env", "env_texts", multiple=True, metavar="NAME[=VALUE]", help="Variable; without VALUE, your own.")
 @click.option("--unset", multiple=True, metavar="NAME", help="Variable that is to be no more.")
 @click.option(

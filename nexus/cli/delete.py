@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nexus.cli.applying import confirm
+from nexus.cli.completing import completes, sandboxes
 from nexus.cli.failures import guarded, show_diagnostics
 from nexus.cli.live import on_live
 from nexus.cli.options import environment_option, json_option, target_options
@@ -25,7 +26,7 @@ PARTLY_DELETED = 3
 
 
 @click.command("delete")
-@click.argument("sandboxes", nargs=-1, metavar="[SANDBOX...]")
+@click.argument("sandboxes", nargs=-1, metavar="[SANDBOX...]", shell_complete=completes(sandboxes))
 @click.option("--all", "everything", is_flag=True, help="All of this project's environment; of the account outside.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask. Needed where nobody can be asked.")
 @environment_option

@@ -10,7 +10,7 @@ import click
 
 from nexus.cli.copying import run_copy
 from nexus.cli.failures import guarded
-from nexus.cli.options import environment_option, json_option, target_options
+from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("download")
-@click.argument("sandbox")
+@sandbox_argument
 @click.argument("source", metavar="REMOTE")
 @click.argument("target", metavar="LOCAL")
 @click.option("--user", metavar="USER", help="User of the sandbox to read as; the sandbox's own if not said.")

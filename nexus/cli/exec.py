@@ -14,7 +14,7 @@ import click
 
 from nexus.cli.failures import guarded, show_diagnostics
 from nexus.cli.live import on_live
-from nexus.cli.options import environment_option, json_option, target_options
+from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.piped import piped_input
 from nexus.cli.running import duration_of
 from nexus.cli.settings import Settings
@@ -33,7 +33,7 @@ _ENOUGH_TO_EXPLAIN = 64 * 1024
 
 
 @click.command("exec", context_settings={"ignore_unknown_options": False})
-@click.argument("sandbox")
+@sandbox_argument
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
 @click.option("--language", type=click.Choice(LANGUAGES), help="What runs the code; bash, or what FILE's name says.")
 @click.option("--code", help="Code to run in place of a command.")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from nexus.cli.completing import codes, completes
 from nexus.cli.failures import guarded
 from nexus.cli.settings import Settings
 
 
 @click.command("explain")
-@click.argument("code", required=False)
+@click.argument("code", required=False, shell_complete=completes(codes))
 @click.pass_obj
 @guarded
 def command(settings: Settings, code: str | None) -> int:

@@ -10,7 +10,7 @@ import click
 
 from nexus.cli.failures import guarded
 from nexus.cli.live import on_live
-from nexus.cli.options import environment_option, json_option, target_options
+from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.running import duration_of
 from nexus.cli.settings import Settings
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command("extend")
-@click.argument("sandbox")
+@sandbox_argument
 @click.argument("duration")
 @environment_option
 @target_options

@@ -10,7 +10,7 @@ import click
 
 from nexus.cli.failures import guarded
 from nexus.cli.live import on_live
-from nexus.cli.options import environment_option, json_option, target_options
+from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ LEVELS = ("all", "debug", "info", "warn", "error")
 
 
 @click.command("logs")
-@click.argument("sandbox")
+@sandbox_argument
 @click.option("-n", "--lines", type=click.IntRange(1), default=100, show_default=True, help="How many lines, the last.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written, until the sandbox is gone or Ctrl-C.")
 @click.option("--level", type=click.Choice(LEVELS), default="all", show_default=True, help="This level and above.")

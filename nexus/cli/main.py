@@ -45,6 +45,7 @@ COMMANDS = {
     "snapshot": ("nexus.cli.snapshot", "Keep what is in a sandbox, to make others from"),
     "fork": ("nexus.cli.fork", "Make more sandboxes like one that runs"),
     "mcp": ("nexus.cli.mcp", "Serve nexus' commands to agents, as tools of the Model Context Protocol"),
+    "completion": ("nexus.cli.completion", "Let bash, zsh or fish complete what is typed"),
     "doctor": ("nexus.cli.doctor", "Say what this machine and account can do, and what mends what they can't"),
     "local": ("nexus.cli.local", "Start, stop and look after the local engine"),
 }

@@ -3,38 +3,54 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
+from nexus.cli.completing import addresses, completes, environments, sandboxes
 from nexus.model.addresses import Address, AddressError
+
+_UNQUOTED_KEY: Final = re.compile(r'\[([^"\]]+)\]$')
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class AddressType(click.ParamType[Address]):
-    """An address such as ``sandbox.web`` or ``sandbox.worker["0"]``."""
+    """An address such as ``sandbox.web`` or ``sandbox.worker["0"]``; shells eat the quotes, so it does without them."""
 
     name = "address"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return completes(addresses)(ctx, param, incomplete)
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Address:
         if isinstance(value, Address):
             return value
         try:
-            return Address.parse(str(value))
+            return Address.parse(_UNQUOTED_KEY.sub(r'["\1"]', str(value)))
         except AddressError as error:
             self.fail(str(error), param, ctx)
 
 
 ADDRESS = AddressType()
 
+sandbox_argument = click.argument("sandbox", shell_complete=completes(sandboxes))
+
 
 def environment_option(function: F) -> F:
     return click.option(
-        "-e", "--environment", default="default", show_default=True, metavar="NAME", help="Environment of the project."
+        "-e",
+        "--environment",
+        default="default",
+        show_default=True,
+        metavar="NAME",
+        help="Environment of the project.",
+        shell_complete=completes(environments),
     )(function)
 
 

@@ -7,13 +7,14 @@ import json
 
 import click
 
+from nexus.cli.completing import completes, outputs
 from nexus.cli.failures import guarded
 from nexus.cli.options import environment_option, json_option
 from nexus.cli.settings import Settings
 
 
 @click.command("output")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completes(outputs))
 @environment_option
 @click.option("--raw", is_flag=True, help="Print the value alone, without quotes.")
 @json_option("the outputs")

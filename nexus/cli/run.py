@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nexus.cli.applying import run_apply
+from nexus.cli.completing import completes, pipelines, steps
 from nexus.cli.failures import guarded_stream
 from nexus.cli.options import RunOptions, junit_option, run_options
 from nexus.cli.settings import Settings
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@click.argument("pipeline")
-@click.argument("step", required=False)
+@click.argument("pipeline", shell_complete=completes(pipelines))
+@click.argument("step", required=False, shell_complete=completes(steps))
 @click.option("--force", is_flag=True, help="Run them even if nothing that they are made of has changed.")
 @junit_option
 @click.pass_obj
@@ -30,7 +31,8 @@ def command(
 ) -> int:
     """Run the steps of PIPELINE that are due, or its one STEP, and first what they need.
 
-    Steps with «on: manual» run only here. The plan, the question and the exit codes are those of apply.
+    Steps with «on: manual» run only here. The plan, the question and the exit codes are those of apply. After a failure,
+    the same command runs what failed, what was skipped because of it, and nothing else.
     """
 
     def options(project: Project) -> PlanOptions:

@@ -10,7 +10,7 @@ import click
 
 from nexus.cli.failures import guarded
 from nexus.cli.live import on_live
-from nexus.cli.options import environment_option, target_options
+from nexus.cli.options import environment_option, sandbox_argument, target_options
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import DiagnosticsError, error
 
@@ -26,7 +26,7 @@ _KNOWN_TERMINALS: Final = frozenset(
 
 
 @click.command("shell")
-@click.argument("sandbox")
+@sandbox_argument
 @click.option("--user", metavar="USER", help="User of the sandbox to be; the sandbox's own if not said.")
 @click.option("--workdir", metavar="FOLDER", help="Folder of the sandbox to begin in; the user's home if not said.")
 @environment_option

@@ -9,7 +9,7 @@ import click
 
 from nexus.cli.failures import guarded
 from nexus.cli.live import on_live
-from nexus.cli.options import environment_option, json_option, target_options
+from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("snapshot")
-@click.argument("sandbox")
+@sandbox_argument
 @click.option("--name", metavar="NAME", help="Name for it; one that is taken already gets this as its newest.")
 @environment_option
 @target_options

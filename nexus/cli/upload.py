@@ -9,7 +9,7 @@ import click
 
 from nexus.cli.copying import run_copy
 from nexus.cli.failures import guarded
-from nexus.cli.options import environment_option, json_option, target_options
+from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import DiagnosticsError, error
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("upload")
-@click.argument("sandbox")
+@sandbox_argument
 @click.argument("source", metavar="LOCAL", type=click.Path(path_type=Path))
 @click.argument("target", metavar="REMOTE")
 @click.option("--user", metavar="USER", help="User whom the files belong to; the sandbox's own if not said.")

@@ -1,0 +1,33 @@
+"""``nexus completion``: the script that lets a shell complete commands, options and names of the project."""
+
+from __future__ import annotations
+
+import click
+
+from nexus.cli.failures import guarded
+
+_VARIABLE = "_NEXUS_COMPLETE"
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+@guarded
+def command(context: click.Context, shell: str) -> int:
+    """Print the script that lets SHELL complete what is typed: commands, options, addresses, names of live sandboxes.
+
+    To have it in every shell from now on, put the first line that fits into the named file:
+
+    \b
+      ~/.bashrc:  eval "$(nexus completion bash)"
+      ~/.zshrc:   eval "$(nexus completion zsh)"
+      fish:       nexus completion fish > ~/.config/fish/completions/nexus.fish
+
+    Names are those that the state and the manifest of the folder tell. Nothing is asked over the network.
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(context.find_root().command, {}, "nexus", _VARIABLE).source())
+    return 0

@@ -1,0 +1,117 @@
+"""What shells offer while somebody types."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.shell_completion import ShellComplete
+
+from nexus.cli.main import COMMANDS, root, run
+from nexus.manifest import formatted, read_yaml
+from nexus.model.addresses import Address
+from nexus.model.state import OutputRecord, State
+from nexus.stores import local_backend
+from tests.fakes.records import make_record
+
+MANIFEST = """\
+apiVersion: nexus/v1
+project: shop
+environments:
+  prod: {}
+sandboxes:
+  web: {}
+  worker: {count: 2}
+pipelines:
+  etl:
+    steps:
+      extract: {sandbox: web, run: date}
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    (tmp_path / "nexus.yaml").write_text(MANIFEST)
+    names = [("web", None), ("worker", "0"), ("worker", "eu west")]
+    records = [make_record(Address("sandbox", name, key), f"u{number}") for number, (name, key) in enumerate(names)]
+    state = State(lineage="lin", serial=1, project="shop", outputs={"url": OutputRecord("http://x")})
+    backend = local_backend(tmp_path, "default")
+    asyncio.run(backend.states.write(state.with_records(records), expected_serial=None))
+    return tmp_path
+
+
+def offered(folder: Path, *words: str) -> list[str]:
+    *before, incomplete = words
+    completing = ShellComplete(root, {}, "nexus", "_NEXUS_COMPLETE")
+    items = completing.get_completions(["-C", str(folder), *before], incomplete)
+    return [item.value for item in items]
+
+
+def test_names_of_the_project_are_offered(shop: Path) -> None:
+    assert offered(shop, "stop", "") == ["web", "worker[0]"]
+    assert offered(shop, "delete", "web", "wo") == ["worker[0]"]
+    assert offered(shop, "configure", "-e", "prod", "") == []
+    assert offered(shop, "plan", "--target", "sandbox.w") == ["sandbox.web", "sandbox.worker", "sandbox.worker[0]"]
+    assert offered(shop, "state", "show", "step.") == ["step.etl.extract"]
+    assert offered(shop, "plan", "-e", "") == ["default", "prod"]
+    assert offered(shop, "run", "") == ["etl"]
+    assert offered(shop, "run", "etl", "") == ["extract"]
+    assert offered(shop, "output", "u") == ["url"]
+    assert offered(shop, "explain", "unknown-f") == ["unknown-field"]
+
+
+def test_commands_and_options_are_offered(shop: Path) -> None:
+    assert set(offered(shop, "")) >= set(COMMANDS)
+    assert offered(shop, "conf") == ["configure"]
+    assert "--write" in offered(shop, "configure", "--w")
+
+
+def test_nothing_is_offered_where_nothing_can_be_read(tmp_path: Path) -> None:
+    assert offered(tmp_path, "stop", "") == []
+    (tmp_path / "nexus.yaml").write_text("sandboxes: [1")
+    assert offered(tmp_path, "plan", "--target", "sandbox.") == []
+
+
+def test_an_address_may_lose_its_quotes_on_the_way(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["-C", str(shop), "state", "show", "sandbox.worker[0]"]) == 0
+    assert "id-u1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_script_for_each_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["completion", shell]) == 0
+    assert "_NEXUS_COMPLETE" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_bash_completes_without_importing_anything_heavy(shop: Path) -> None:
+    binaries = Path(sys.executable).parent
+    if not (binaries / "nexus").exists():
+        pytest.skip("nexus is not installed beside Python")
+    script = (
+        'eval "$(nexus completion bash)"; COMP_WORDS=(nexus stop w); COMP_CWORD=2; '
+        '_nexus_completion nexus; echo "${COMPREPLY[@]}"'
+    )
+    watched = {**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}", "PYTHONPROFILEIMPORTTIME": "1"}
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=shop, env=watched, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "web worker[0]\n"
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "import time" in line}
+    assert not imported & {"e2b", "httpx", "rich", "networkx", "cel"}
+
+
+def test_the_hooks_for_pre_commit_call_commands_that_exist() -> None:
+    text = (Path(__file__).parents[2] / ".pre-commit-hooks.yaml").read_text()
+    hooks = read_yaml(text).value
+    assert isinstance(hooks, list)
+    for hook in hooks:
+        assert isinstance(hook, dict)
+        program, command = str(hook["entry"]).split()
+        assert (program, command in COMMANDS) == ("nexus", True)
+    assert formatted(text) == text
