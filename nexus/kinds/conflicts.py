@@ -97,6 +97,14 @@ def _step(block: Mapping[str, object]) -> Iterator[Conflict]:
             summary="The step does not say in which language its code is",
             hint="add language: python, javascript or bash",
         )
+    if block.get("cache") is True and block.get("on") == "always":
+        yield Conflict(
+            field="cache",
+            code="conflicting-fields",
+            summary="cache can't stand beside on: always",
+            detail="One says that an earlier run of the same is enough, the other that it never is.",
+            hint="take one of them away",
+        )
 
 
 def inferred_language(code: object) -> str | None:

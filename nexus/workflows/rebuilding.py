@@ -251,10 +251,13 @@ class _Rebuilding:
         return self._known_uids.get((live.address.kind, live.id)) or live.uid or self._session.ids()
 
     def _step(self, address: Address) -> ResourceRecord | None:
-        """Nothing out there tells that a step ran. The state before does, for as long as its sandbox is the same."""
+        """Nothing out there tells that a step ran. The state before does, for as long as its sandbox is the same; one
+        of its own was gone as soon as it had run."""
         record = None if self._prior is None else self._prior.resources.get(address)
-        if record is not None and _sandbox_id(record) in {item.id for item in self._records.values()}:
-            return record
+        if record is not None:
+            sandbox_id = _sandbox_id(record)
+            if sandbox_id is None or sandbox_id in {item.id for item in self._records.values()}:
+                return record
         self.diagnostics.add(_run_lost(address))
         return None
 
@@ -312,9 +315,12 @@ def _seen(address: Address, catalogue: Mapping[Address, Observed]) -> ResourceRe
     return ResourceRecord(address=address, id=seen.id, uid="", outputs=outputs)
 
 
-def _sandbox_id(record: ResourceRecord) -> str:
+def _sandbox_id(record: ResourceRecord) -> str | None:
+    """Where a step ran; None for a sandbox of its own."""
     sandbox = record.attributes.get("sandbox")
-    return str(sandbox.get("id")) if isinstance(sandbox, dict) else ""
+    if not isinstance(sandbox, dict):
+        return ""
+    return str(sandbox["id"]) if "id" in sandbox else None
 
 
 # ---- what is said

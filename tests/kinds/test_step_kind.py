@@ -45,6 +45,7 @@ def test_code_of_a_file_is_read_and_its_name_tells_the_language(normalise: Any):
         ({"sandbox": SANDBOX, "run": "x", "inputs": {"/x": "text"}}, "wrong-type"),
         ({"sandbox": SANDBOX, "run": "x", "outputs": {"a": "relative"}}, "invalid-value"),
         ({"sandbox": SANDBOX, "run": "x", "retries": -1}, "invalid-value"),
+        ({"sandbox": SANDBOX, "run": "x", "cache": True, "on": "always"}, "conflicting-fields"),
     ],
 )
 def test_what_can_not_run_is_reported(normalise: Any, attributes: Any, code: str):
