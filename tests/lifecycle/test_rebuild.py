@@ -146,7 +146,10 @@ def test_two_sandboxes_for_one_address_leave_one_and_tell_which(scenario: Scenar
 PIPELINE = """
 sandboxes: {a: {timeout: 20m}}
 pipelines:
-  p: {steps: {s: {sandbox: a, run: "echo x > /home/user/made", outputs: {made: /home/user/made}}}}
+  p:
+    steps:
+      s: {sandbox: a, run: "echo x > /home/user/made", outputs: {made: /home/user/made}}
+      own: {sandbox: {template: base}, run: "true"}
 """
 
 
@@ -156,8 +159,8 @@ def test_a_run_that_nothing_tells_of_is_said_and_planned_and_kept_where_the_stat
     assert codes(scenario.run("state", "rebuild", "--json").expect(0).json) == []
     scenario.expect_no_changes()
     lose(scenario)
-    assert codes(scenario.run("state", "rebuild", "--json").expect(0).json) == ["run-not-restored"]
-    assert scenario.actions() == {"step.p.s": "run"}
+    assert codes(scenario.run("state", "rebuild", "--json").expect(0).json) == ["run-not-restored"] * 2
+    assert scenario.actions() == {"step.p.own": "run", "step.p.s": "run"}
     scenario.apply().expect(0)
     scenario.expect_no_changes()
 
