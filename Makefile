@@ -29,8 +29,8 @@ test:
 	$(BIN)/python -m compileall -q nexus
 	$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
-catalogue: $(BIN)/pytest ## build every template of the catalogue, the large ones too, and use each; apply every example
-	$(BIN)/pytest -m "catalogue or not catalogue" tests/catalogue tests/lifecycle/test_examples.py
+catalogue: $(BIN)/pytest ## build every template of the catalogue, the large ones too, and use each; apply every example; try the tools with the inspector of MCP
+	$(BIN)/pytest -m "catalogue or not catalogue" tests/catalogue tests/lifecycle/test_examples.py tests/mcp/test_inspector.py
 
 campaign: $(BIN)/pytest ## play random projects against failures and kill -9, for as long as it takes to kill KILLS runs
 	NEXUS_CAMPAIGN_KILLS=$(KILLS) NEXUS_CAMPAIGN_EXAMPLES=400 NEXUS_CAMPAIGN_STEPS=50 NEXUS_CAMPAIGN_ENGINE_EXAMPLES=20 \

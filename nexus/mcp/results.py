@@ -58,7 +58,7 @@ def _with_tool(diagnostic: Diagnostic) -> Diagnostic:
 
 
 def diagnostics_as_text(diagnostics: Iterable[Diagnostic], read_source: ReadSource) -> str:
-    """As on a terminal; the published code stands before those that have one."""
+    """As on a terminal; each that has a published code begins with it."""
     parts: list[str] = []
     for item in diagnostics:
         text = diagnostic_text(item, read_source).plain.rstrip()

@@ -43,7 +43,10 @@ def diagnostic_text(diagnostic: Diagnostic, read_source: ReadSource, width: int 
     text = Text()
     style = "error" if diagnostic.severity is Severity.ERROR else "warning"
     text.append(f"{diagnostic.severity}[{diagnostic.code}]", style=style)
-    text.append(f": {diagnostic.summary}\n", style="bold")
+    text.append(f": {diagnostic.summary}", style="bold")
+    if diagnostic.error_code is not None and not _says(diagnostic.code, diagnostic.error_code):
+        text.append(f" ({diagnostic.error_code})", style="faint")
+    text.append("\n")
     if diagnostic.range is not None:
         _append_source(text, diagnostic.range, read_source)
     if diagnostic.address:
@@ -53,6 +56,11 @@ def diagnostic_text(diagnostic: Diagnostic, read_source: ReadSource, width: int 
     for number, line in enumerate(_broken(diagnostic.hint, width, indent=8)):
         text.append("        " if number else "  hint: ", style="hint").append(f"{line}\n")
     return text
+
+
+def _says(code: str, published: str) -> bool:
+    """Whether our own code is the published one, but for how it is written."""
+    return code.upper().replace("-", "_") == published
 
 
 def _broken(words: str, width: int | None, *, indent: int) -> Iterator[str]:

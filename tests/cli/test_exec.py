@@ -75,6 +75,7 @@ def test_code_runs_in_every_language_and_is_told_in_the_published_fields(
     assert ran.code == document["exit_code"] == 3
     assert document["output"] == "42 1\n"
     assert (document["status"], document["success"], document["language"]) == ("failed", False, language)
+    assert document["code"] == "EXECUTION_ERROR"
     assert (document["env_vars_used"], document["timeout"], document["address"]) == (1, 30.0, "sandbox.web")
     assert document["execution_time"] > 0
     assert document["memory_used"].endswith(" MB")
@@ -100,6 +101,16 @@ def test_a_time_limit_ends_it_with_a_code_of_its_own(shared: Nexus) -> None:
     assert "error[execution-timeout]" in ran.err
     timed = shared("exec", "web", "--timeout", "1s", "--json", "--", "sleep 60")
     assert (timed.code, timed.json("exec")["status"]) == (124, "timeout")
+    assert timed.json("exec")["code"] == "EXECUTION_TIMEOUT"
+
+
+def test_what_ran_out_of_something_is_told_from_what_merely_failed(shared: Nexus) -> None:
+    full = shared("exec", "web", "--", "echo 'cp: No space left on device' >&2; exit 1")
+    assert full.code == 1
+    assert "error[insufficient-resources]: The code ran out of disk, as it seems" in full.err
+    killed = shared("exec", "web", "--json", "--", "kill -9 $$")
+    assert (killed.code, killed.json("exec")["code"]) == (137, "INSUFFICIENT_RESOURCES")
+    assert "less memory" in killed.json("exec")["hint"]
 
 
 def test_an_interrupt_ends_the_command_inside(shared: Nexus) -> None:
