@@ -210,6 +210,8 @@ class _Edit:
     ) -> str:
         """One more entry before the closing bracket: on a line of its own where the last one has one."""
         closing = node.end - 1
+        if not node.bracketed:
+            raise NotEditable("a single pair in a list can't be added to")
         if not values:
             opening = self._text.index("{" if isinstance(node, MappingNode) else "[", node.start) + 1
             inner = self._text[opening:closing]

@@ -168,10 +168,10 @@ class _Laying:
             self._tighten(node)
             return
         self.layout.flows.append((node.start, node.end))
-        inner = [item for item in parts(node) if isinstance(item, MappingNode | SequenceNode)]
+        inner = [item for item in parts(node) if isinstance(item, MappingNode | SequenceNode) and item.bracketed]
         for start in self._line_starts(node):
             around = [item for item in inner if item.start < start < item.end]
-            closed = any(start == item.end - 1 for item in around)
+            closed = any(start == item.end - 1 and item.bracketed for item in around)
             self.layout.columns[start] = column + STEP * (len(around) - closed)
         for item in parts(node):
             if isinstance(item, ScalarNode) and "\n" in self._text[item.start : item.end]:
@@ -184,13 +184,11 @@ class _Laying:
     def _tighten(self, node: MappingNode | SequenceNode) -> None:
         """No spaces inside the brackets of one line, and one after each comma and colon."""
         pairs = node.entries if isinstance(node, MappingNode) else [(item, item) for item in node.items]
-        opening = self._text.index("{" if isinstance(node, MappingNode) else "[", node.start) + 1
         ends = [max(key.end, value.end) for key, value in pairs]
-        if pairs:
-            self._gap(opening, pairs[0][0].start, _SPACES, "")
-            self._gap(ends[-1], node.end - 1, _END, "")
-        else:
-            self._gap(opening, node.end - 1, _SPACES, "")
+        if node.bracketed:
+            opening = self._text.index("{" if isinstance(node, MappingNode) else "[", node.start) + 1
+            self._gap(opening, pairs[0][0].start if pairs else node.end - 1, _SPACES, "")
+            self._gap(ends[-1] if pairs else node.end - 1, node.end - 1, _END, "")
         for end, (key, _) in zip(ends, pairs[1:], strict=False):
             self._gap(end, key.start, _COMMA, ", ")
         for key, value in pairs if isinstance(node, MappingNode) else ():

@@ -51,13 +51,17 @@ class AliasNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappingNode:
-    """``end`` of one in block style is that of its last value. ``explicit`` keys are written with a question mark."""
+    """``end`` of one in block style is that of its last value.
+
+    ``bracketed``: it stands in braces; a single pair in a list, as in ``[a: 1]``, needs none.
+    """
 
     start: int
     end: int
     flow: bool
     entries: tuple[tuple[Node, Node], ...]
     anchored: bool = False
+    bracketed: bool = False
 
     def value(self, key: str) -> Node | None:
         """What is written under this key, here and not by way of a merge."""
@@ -81,6 +85,10 @@ class SequenceNode:
     items: tuple[Node, ...]
     dashes: tuple[int, ...] = ()
     anchored: bool = False
+
+    @property
+    def bracketed(self) -> bool:
+        return self.flow
 
 
 Node: TypeAlias = "ScalarNode | AliasNode | MappingNode | SequenceNode"
@@ -144,7 +152,16 @@ class _Building:
             following = self._next()
         flow = bool(event.flow_style)
         end = _offset(following.end_mark) if flow else max(node.end for node in entries[-1])
-        return MappingNode(start=start, end=end, flow=flow, entries=tuple(entries), anchored=event.anchor is not None)
+        return MappingNode(
+            start=start,
+            end=end,
+            flow=flow,
+            entries=tuple(entries),
+            anchored=event.anchor is not None,
+            bracketed=flow
+            and self._text[end - 1 : end] == "}"
+            and end > max((v.end for _, v in entries), default=start),
+        )
 
     def _sequence(self, event: Any, start: int) -> SequenceNode:
         items: list[Node] = []

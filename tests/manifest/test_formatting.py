@@ -142,6 +142,8 @@ def test_the_examples_are_formatted(path: Path) -> None:
         ("a:\n    several words\n    of text\n", "a:\n  several words\n  of text\n"),
         ("a: several words\n     of text # end\n", "a: several words\n  of text # end\n"),
         ("a: 'it''s #1'   # one\n", "a: 'it''s #1'   # one\n"),
+        ("a: [ 1, b:  2, {c:  3} ]\n", "a: [1, b: 2, {c: 3}]\n"),
+        ("a: [\n  b: 1,\n  c: {d: 2}\n]\n", "a: [\n  b: 1,\n  c: {d: 2}\n]\n"),
         ("a: [1,\n    2]\n", "a: [1,\n  2]\n"),
         ("a: &x\n    b: 1\nc: *x\n", "a: &x\n  b: 1\n\nc: *x\n"),
         ("a:\n    b: 1\n    # of b\n  # odd\n# of c\nc: 1\n", "a:\n  b: 1\n  # of b\n\n# odd\n# of c\nc: 1\n"),
