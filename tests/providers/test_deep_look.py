@@ -11,7 +11,8 @@ from nexus.local.daemon import Endpoint
 from nexus.model.changes import Verb
 from nexus.model.observation import Observed
 from nexus.model.state import State
-from nexus.providers.e2b import E2BProvider, probe
+from nexus.providers.base import Certainty
+from nexus.providers.e2b import E2BProvider, errors, probe
 from tests.lifecycle.proxy import Requests, proxy
 from tests.providers.conftest import Make, settings_of
 from tests.providers.subject import MemoryFiles, Subject, secret
@@ -90,6 +91,11 @@ async def test_a_sandbox_that_does_not_answer_is_left_as_it_was_seen(make: Make,
     assert [item.address for item in after.diagnostics] == ["sandbox.web"]
 
 
+async def up(subject: Subject) -> Subject:
+    await subject.bring_up()
+    return subject
+
+
 ODD_NAMES = (
     "two\nlines.txt",
     "back\\slash",
@@ -151,6 +157,35 @@ async def test_a_deep_look_makes_two_requests_for_a_sandbox_however_much_was_don
     assert deep.diagnostics == ()
     assert set(deep.records[full.uid].facts["setup"]) == set(full.record.setup)
     assert (listing, len(requests.seen) - listing) == (1, 2 + 1), requests.seen
+
+
+async def test_an_answer_that_is_not_whole_tells_nothing(
+    make: Make, provider: E2BProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "_ABOUT_REST", "kill -9 $$\n")
+    web = await up(make("sandbox.web").declare(start_command="sleep 1000", startup_script="true"))
+    state = State(lineage="l", project=web.project, resources={web.address: web.record})
+    seen = await provider.observe(state, {})
+    deep = await provider.look_inside(state, seen)
+    assert [item.code for item in deep.diagnostics] == ["not-looked-into"]
+    assert deep.records == seen.records
+
+
+async def test_a_look_that_fails_by_chance_is_taken_once_more(
+    make: Make, provider: E2BProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web = await up(make("sandbox.web").declare(startup_script="true"))
+    real, calls = provider._world.sandboxes.look_up, []
+
+    async def shaky(sandbox_id: str, address: str) -> object:
+        calls.append(sandbox_id)
+        if len(calls) == 1:
+            raise errors.failure("no-answer", "lost", certainty=Certainty.UNKNOWN)
+        return await real(sandbox_id, address)
+
+    monkeypatch.setattr(provider._world.sandboxes, "look_up", shaky)
+    assert await lost(provider, web) == set()
+    assert len(calls) == 2
 
 
 async def test_a_list_of_files_that_no_variable_takes_travels_as_a_file(

@@ -18,7 +18,7 @@ from nexus.model.diagnostics import Diagnostic, Severity
 from nexus.model.observation import Observation, Observed, Presence
 from nexus.model.state import ResourceRecord, State, Tree
 from nexus.model.values import Value
-from nexus.providers.base import ProviderError
+from nexus.providers.base import Certainty, ProviderError
 from nexus.providers.e2b import errors
 from nexus.providers.e2b.network_rules import network_of_detail
 from nexus.providers.e2b.probing import UNRECEIPTED, ask, findings
@@ -55,16 +55,24 @@ class _Looker:
         self.diagnostics: list[Diagnostic] = []
 
     async def look(self, record: ResourceRecord, seen: Observed) -> None:
+        """Looking changes nothing, so it is tried once more where it failed by chance."""
         async with self._slots:
-            try:
-                detail = await self._world.sandboxes.look_up(record.id, str(record.address))
-                facts: dict[str, object] = {**seen.facts, **_network(detail, record)}
-                if record.setup:
-                    facts.update(await self._inside(detail, record))
-            except Exception as problem:
-                self._note(errors.translate(problem, str(record.address)), record)
-                return
-        self.found[record.uid] = replace(seen, facts=facts)
+            for is_last in (False, True):
+                try:
+                    facts = {**seen.facts, **await self._facts(record)}
+                except Exception as problem:
+                    failed = errors.translate(problem, str(record.address))
+                    if is_last or failed.certainty is Certainty.PERMANENT:
+                        self._note(failed, record)
+                        return
+                else:
+                    self.found[record.uid] = replace(seen, facts=facts)
+                    return
+
+    async def _facts(self, record: ResourceRecord) -> dict[str, object]:
+        detail = await self._world.sandboxes.look_up(record.id, str(record.address))
+        inside = await self._inside(detail, record) if record.setup else {}
+        return {**_network(detail, record), **inside}
 
     async def _inside(self, detail: SandboxDetail, record: ResourceRecord) -> dict[str, object]:
         inside = self._world.sandboxes.enter(detail, str(record.address))

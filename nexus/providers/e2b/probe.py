@@ -80,6 +80,13 @@ async def ask(inside: Inside, paths: Sequence[str], managers: Sequence[str]) -> 
     listings = "".join(f"echo '==== {manager}'; {_LIST[manager]}\n" for manager in managers)
     finished = await inside.run(f"{cleanup}{about_files}{_ABOUT_REST}{listings}{_END}", user=ROOT, cwd="/", envs=envs)
     parts = _parts(finished.stdout)
+    if "end" not in parts:
+        raise errors.execution_failed(
+            "The sandbox could not be looked into",
+            exit_code=finished.exit_code,
+            output=finished.stderr or finished.error or "The command that looks was ended before it had told all.",
+            address=inside.address,
+        )
     return Answers(
         receipt=Receipt.from_json("\n".join(parts["receipt"])),
         files=dict(zip(paths, _files(inside, parts, len(paths)), strict=True)),
