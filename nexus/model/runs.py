@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -201,11 +200,6 @@ def _artefacts(made: Mapping[str, Value]) -> dict[str, Artefact]:
         for name, item in made.items()
         if isinstance(item, dict)
     }
-
-
-def counted(operations: Mapping[str, Outcome]) -> dict[Outcome, int]:
-    """How many operations ended how."""
-    return dict(Counter(operations.values()))
 
 
 def _text(value: Value) -> str:

@@ -71,7 +71,7 @@ def result_from_json(data: object) -> StepResult | None:
 
 
 def _line(data: Mapping[str, object]) -> bytes:
-    return (records.to_text(data) + "\n").encode()
+    return (records.to_text(data) + "\n").encode(errors="replace")
 
 
 def _plain(entry: RunHead | RunEntry) -> Json:

@@ -39,6 +39,7 @@ _STEP: Final = "step"
 _TAIL_LINES: Final = 20
 _LONGEST: Final = 500
 """Characters of one line that the record keeps of a tail; the log has it whole."""
+_LONGEST_DETAIL: Final = 4000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -108,7 +109,7 @@ class Recorder:
                 note=event.note,
                 code="" if why is None else why.code,
                 summary="" if why is None else why.summary,
-                detail="" if why is None else why.detail,
+                detail="" if why is None else _end_of(why.detail),
                 step=step_result(record.attributes, record.outputs, record.created_at)
                 if is_step and record is not None
                 else None,
@@ -128,6 +129,11 @@ class Recorder:
             write(self.log)
         except DiagnosticsError as problem:
             self.problem = not_recorded(problem)
+
+
+def _end_of(detail: str) -> str:
+    """What a failing command said last, as messages quote it, is what matters."""
+    return detail if len(detail) <= _LONGEST_DETAIL else f"[...]{detail[-_LONGEST_DETAIL:]}"
 
 
 def _drafted(operation: Operation) -> OperationRun:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from nexus.model.runs import Artefact, StepResult
 from nexus.stores import LocalResults
 
 KEY = "a" * 64
+SCHEMA = Path(__file__).parents[2] / "schemas" / "step-result.schema.json"
 HOUR = 3600.0
 
 
@@ -44,6 +47,7 @@ async def test_a_result_is_found_with_its_files(tmp_path: Path) -> None:
     assert await results.keep(sha(b"onetwo"), 6, pieces(b"one", b"two"))
     results.note(KEY, result_of(b"onetwo"))
     assert LocalResults(tmp_path).find(KEY) == result_of(b"onetwo")
+    jsonschema.validate(json.loads((tmp_path / "results" / f"{KEY}.json").read_text()), json.loads(SCHEMA.read_text()))
     assert [piece async for piece in LocalResults(tmp_path).read(sha(b"onetwo"))] == [b"onetwo"]
     assert {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*") if path.is_file()} == {0o600}
 
