@@ -83,8 +83,9 @@ def command(
 
     The manifest does not know of it: «nexus drift» tells what differs, and «nexus apply --deep» takes it back, as far
     as its block says anything of variables, packages or the network. With --write the change is made to the block as
-    well, comments and layout kept, and applied: then there is nothing left to plan. The manifest is written once the
-    change has succeeded. Values read from your own environment are never written.
+    well, comments and layout kept, and applied: then there is nothing left to plan, in this environment. A new command
+    is run as the last of run_commands, and startup_script after it. The manifest is written once the change has
+    succeeded. Values read from your own environment are never written.
     """
     from nexus.workflows.configuring import Changes
 

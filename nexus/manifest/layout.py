@@ -79,22 +79,20 @@ class _Laying:
 
     def lay(self, node: Node, column: int, levels: tuple[Level, ...], *, closing: int | None = None) -> None:
         """``column`` is where the node belongs if it begins a line; ``closing``, where a bracket that ends it does."""
+        self.layout.columns.setdefault(node.start, column)
         match node:
             case MappingNode(flow=False):
                 self._mapping(node, column, levels)
             case SequenceNode(flow=False):
                 self._sequence(node, column, levels)
             case MappingNode() | SequenceNode():
-                self.layout.columns.setdefault(node.start, column)
                 self._flow(node, column if closing is None else closing)
             case ScalarNode() if node.style.is_block:
-                self.layout.columns.setdefault(node.start, column)
                 self._body(node, levels)
             case ScalarNode():
-                self.layout.columns.setdefault(node.start, column)
                 self._lines_of(node, column)
-            case AliasNode(start=start):
-                self.layout.columns.setdefault(start, column)
+            case AliasNode():
+                pass
 
     # ---- blocks
 

@@ -10,6 +10,7 @@ from nexus.expressions import escaped
 from nexus.kinds.packages import MANAGER_OF_LANGUAGE, MANAGERS, package_name
 from nexus.kinds.reading import as_text
 from nexus.manifest import NotEditable, Path, Plain, read_yaml, with_item, with_value, without
+from nexus.manifest.scalars import read_plain
 from nexus.model.values import Scalar, Value
 from nexus.workflows.configuring import Changes
 
@@ -49,7 +50,7 @@ class Block:
         current = self._get(("env_vars", name))
         if isinstance(current, str | bool | int | float) and as_text(current) == escaped(text):
             return
-        self._set(("env_vars", name), escaped(text))
+        self._set(("env_vars", name), escaped(text) if isinstance(current, str) else _as_people_write(text))
 
     def _edit_network(self, changes: Changes) -> None:
         if changes.internet is not None:
@@ -123,3 +124,9 @@ class Block:
         document = read_yaml(self.text).value
         section = document.get(SECTION) if isinstance(document, dict) else None
         self.value = section.get(self.name) if isinstance(section, dict) else None
+
+
+def _as_people_write(text: str) -> Scalar:
+    """A number or a boolean where that gives this very text; others mean themselves."""
+    plain = read_plain(text)
+    return plain if isinstance(plain, int) and as_text(plain) == text else escaped(text)

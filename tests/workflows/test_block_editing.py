@@ -42,6 +42,12 @@ def test_variables_are_set_and_unset_where_they_stand() -> None:
     ]
 
 
+def test_numbers_and_booleans_are_written_as_such_unless_they_were_texts() -> None:
+    assert edited(env_vars={"PORT": "9090", "STAGE": "7", "DEBUG": "true", "ID": "007"})[1] == (
+        '+    env_vars: {STAGE: "7", PORT: 9090, DEBUG: true, ID: "007"}'
+    )
+
+
 def test_a_variable_that_says_so_already_is_left_alone() -> None:
     assert edited(env_vars={"PORT": "8080", "STAGE": "dev"}) == []
 
