@@ -24,16 +24,16 @@ SEEN = {
         '"host": "localhost"',
         "Dataset shape: (2000, 3)",
     ],
-    "data-pipeline": ['{"a": 34458, "b": 32714, "c": 33762}'],
+    "data-pipeline": [": 4 run.", '{"a": 34458, "b": 32714, "c": 33762}'],
     "evaluation-matrix": ["537 comparisons for 100 numbers", "100 merge           537", "No changes"],
     "full-stack": ['"status":"healthy"', "Item 10", "Redis server", "nginx version", "Claude Code", "Item 2"],
     "gallery": ["vanilla", "Compiled successfully", "Claude Code"],
     "ml-research": ["Environment warmed up", "project: research", "wandb"],
-    "quickstart": ["the server says: Hello from", "No changes", "1 updated"],
+    "quickstart": ["the server says: Hello from", "No changes", ": 1 updated.", "Moin from"],
     "team": ["ada, lead", "grace, developer", "for you, grace", "1 command"],
     "tested-service": ["3 passed", '["remember the milk"]'],
     "ui-components": ['<div id="root">', "styled-components"],
-    "web-app": ["<h1>Made with nexus</h1>", "<h1>Hello</h1>"],
+    "web-app": ["<h1>Made with nexus</h1>", ": 1 updated.", "<h1>Hello</h1>"],
 }
 """What the terminal shows of each example, among all else."""
 
