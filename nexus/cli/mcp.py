@@ -21,7 +21,7 @@ def command(settings: Settings, environment: str, local: bool, read_only: bool) 
     Nothing but the protocol is written to stdout.
     """
     from nexus.mcp.seat import Seat
-    from nexus.mcp.server import serve
+    from nexus.mcp.serving import serve
 
     seat = Seat(folder=settings.folder, environment=environment, process=settings.environment, local=local)
     serve(seat, read_only=read_only, on_bug=report)

@@ -9,6 +9,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final
 
+import anyio
+
 from nexus.mcp.results import plain_console
 from nexus.model.events import ApplyStarted, Event, OperationFinished, OperationProgress
 from nexus.render.diagnostics import ReadSource
@@ -77,7 +79,8 @@ class Progress:
             text, self._told = self._told.rstrip("\n"), ""
             if text or self._done > self._sent:
                 self._sent = round(max(self._sent + _STEP, self._done), 3)
-                await self._send(self._sent, self._total, text or None)
+                with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):  # the client has gone
+                    await self._send(self._sent, self._total, text or None)
 
     async def _gather(self) -> None:
         """Programs write in bits and pieces: what comes within a moment is told at once."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-import anyio
 from mcp.server import Server, ServerRequestContext
-from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
     INVALID_PARAMS,
@@ -47,23 +44,18 @@ OnBug = Callable[[Exception], object]
 """Told of exceptions that nobody expected."""
 
 
-def serve(seat: Seat, *, read_only: bool, on_bug: OnBug) -> None:
-    """Answer on stdin and stdout until stdin ends. ``read_only`` offers only tools that change nothing."""
-    asyncio.run(_serve(make_server(seat, offered(read_only=read_only), on_bug)))
+class Carry(Protocol):
+    """Does the work of a call to its end, whether the client waits for it or not."""
+
+    async def __call__(self, work: Coroutine[Any, Any, Answer], /) -> Answer: ...
 
 
 def offered(*, read_only: bool) -> tuple[Tool[Any], ...]:
     return tuple(tool for tool in TOOLS if tool.changes_nothing or not read_only)
 
 
-async def _serve(server: Server[Any]) -> None:
-    # While it serves, what anything else prints to stdout goes to stderr.
-    async with stdio_server() as (incoming, outgoing):
-        await server.run(incoming, outgoing, server.create_initialization_options())
-
-
-def make_server(seat: Seat, tools: Sequence[Tool[Any]], on_bug: OnBug) -> Server[Any]:
-    """A server for one seat, apart from what carries its messages."""
+def make_server(seat: Seat, tools: Sequence[Tool[Any]], on_bug: OnBug, carry: Carry) -> Server[Any]:
+    """A server for one seat, apart from what carries its messages. ``carry`` does the work of each call."""
     by_name = {tool.name: tool for tool in tools}
 
     async def list_tools(
@@ -81,7 +73,7 @@ def make_server(seat: Seat, tools: Sequence[Tool[Any]], on_bug: OnBug) -> Server
         try:
             async with Progress(context.session.report_progress) as progress:
                 call = Call(seat=seat, progress=progress, ask=asking(context, params))
-                answer = await _cancelled_once(_answer(tool, call, params.arguments or {}, on_bug))
+                answer = await carry(_answer(tool, call, params.arguments or {}, on_bug))
                 return answer.to_mcp()
         except Unanswered as pending:
             return pending.to_mcp()
@@ -96,27 +88,14 @@ def make_server(seat: Seat, tools: Sequence[Tool[Any]], on_bug: OnBug) -> Server
     )
 
 
-async def _cancelled_once(work: Coroutine[Any, Any, Answer]) -> Answer:
-    """Do the work in a task of its own. A call that the client gives up cancels it once, and lets it clear up.
-
-    What serves the call is cancelled again at everything that it waits for, until it has ended.
-    """
-    task = asyncio.create_task(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        task.cancel()
-        with anyio.CancelScope(shield=True):
-            await asyncio.wait([task])
-        raise
-
-
 async def _answer(tool: Tool[Any], call: Call, given: dict[str, Any], on_bug: OnBug) -> Answer:
     read_source = call.seat.read_source
     try:
-        return await tool.run(call, tool.arguments.model_validate(given))
+        arguments = tool.arguments.model_validate(given)
     except ValidationError as problem:
         return failure(_wrong_arguments(tool, problem), read_source)
+    try:
+        return await tool.run(call, arguments)
     except DiagnosticsError as problem:
         return failure(problem.diagnostics, read_source)
     except ProviderError as problem:

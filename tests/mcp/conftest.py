@@ -19,6 +19,7 @@ from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
 from nexus.local.daemon import Endpoint
 from nexus.mcp.seat import Seat
 from nexus.mcp.server import TOOLS, make_server, offered
+from nexus.mcp.serving import Calls
 
 Elicit = Callable[[str], Awaitable[ElicitResult]]
 
@@ -90,7 +91,7 @@ def connect() -> Connect:
         def unexpected(problem: Exception) -> None:
             raise problem
 
-        server = make_server(seat, offered(read_only=read_only), unexpected)
+        server = make_server(seat, offered(read_only=read_only), unexpected, Calls().carry)
         callback = None if elicit is None else answer
         async with Client(server, mode=mode, elicitation_callback=callback, cache=None) as client:
             yield Agent(client)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,6 +17,7 @@ from nexus.mcp.seat import Seat
 from tests.mcp.conftest import Agent, Connect, eventually, text_of
 
 pytestmark = pytest.mark.engine
+CLIENT = {"clientInfo": {"name": "test", "version": "1"}}
 SECRET = "s3cr3t-v4lue"
 SCRIPT = """echo "ready with $TOKEN"
 echo '${{ not.ours }}' > /opt/made
@@ -114,6 +116,37 @@ async def test_a_cancelled_call_ends_what_it_runs(agent: Agent, owner: str) -> N
     with pytest.raises(asyncio.CancelledError):
         await running
     await eventually(lambda: none_sleeps(agent, sandbox))
+
+
+async def test_a_server_that_is_asked_to_end_clears_up_first(agent: Agent, owner: str, live_seat: Seat) -> None:
+    wish = {"startup_script": "echo begun; sleep 1234", "metadata": {"owner": owner}}
+    messages = [
+        {"id": 1, "method": "initialize", "params": {"protocolVersion": "2025-06-18", "capabilities": {}, **CLIENT}},
+        {"method": "notifications/initialized"},
+        {
+            "id": 2,
+            "method": "tools/call",
+            "params": {"name": "sandbox_create", "arguments": wish, "_meta": {"progressToken": 1}},
+        },
+    ]
+    server = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "nexus", "-C", str(live_seat.folder), "mcp", "--local"),
+        env={**live_seat.process, "PATH": "/usr/bin:/bin"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+    for message in messages:
+        server.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+    async with asyncio.timeout(60):
+        while b"begun" not in await server.stdout.readline():
+            assert not server.stdout.at_eof()
+        server.terminate()
+        assert await server.wait() == 128 + signal.SIGTERM
+    listed = await agent.document("sandbox_list")
+    assert owner not in [item["metadata"].get("owner") for item in listed["sandboxes"]]
 
 
 async def none_sleeps(agent: Agent, sandbox: str) -> bool:

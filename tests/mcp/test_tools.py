@@ -18,6 +18,7 @@ from nexus.mcp.progress import Progress
 from nexus.mcp.results import answer_schema, clipped
 from nexus.mcp.seat import Seat
 from nexus.mcp.server import TOOLS, make_server, offered
+from nexus.mcp.serving import Calls
 from nexus.mcp.tools import Effect
 from tests.mcp.conftest import Agent, Connect, held, text_of
 
@@ -155,7 +156,7 @@ class TestMistakes:
 
         logged: list[Exception] = []
         tool = replace(next(tool for tool in TOOLS if tool.name == "validate"), run=broken)
-        async with Client(make_server(seat, [tool], logged.append), mode="legacy") as client:
+        async with Client(make_server(seat, [tool], logged.append, Calls().carry), mode="legacy") as client:
             answer = await client.call_tool("validate", {})
         assert answer.is_error
         assert "This is a bug in nexus (RuntimeError)" in text_of(answer)
