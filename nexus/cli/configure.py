@@ -13,7 +13,7 @@ import click
 from nexus.cli.failures import guarded
 from nexus.cli.live import on_live
 from nexus.cli.options import json_option, lock_timeout_option, project_options, sandbox_argument, target_options
-from nexus.cli.running import load_request, on_interrupt, seconds
+from nexus.cli.running import load_request, off_interrupt, on_interrupt, seconds
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -123,7 +123,13 @@ def command(
             return open_session(project, settings.environment, local=local)
 
         request = load_request(settings, environment, var_texts, var_files)
-        writing = Writing(request=request, open_session=session_of, bind_interrupt=on_interrupt, patience=patience)
+        writing = Writing(
+            request=request,
+            open_session=session_of,
+            bind_interrupt=on_interrupt,
+            unbind_interrupt=off_interrupt,
+            patience=patience,
+        )
         return await configure_and_write(place, operator, found, complete, report, writing)
 
     done = on_live(settings, environment, local=local, work=work)

@@ -83,6 +83,13 @@ def on_interrupt(interrupt: Callable[[], None]) -> None:
         loop.add_signal_handler(number, interrupt)
 
 
+def off_interrupt() -> None:
+    """Let Ctrl-C, and a request to end, be again what they are without :func:`on_interrupt`."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.remove_signal_handler(number)
+
+
 def seconds(text: str) -> float:
     """How long to wait for a lock: a duration such as ``5m``, or none at all. Raises click.BadParameter."""
     return 0.0 if text in ("0", "0s") else duration_of(text, "--lock-timeout")

@@ -51,11 +51,15 @@ class Edit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writing:
-    """How the project is loaded and worked on. ``patience`` is how many seconds to wait for the lock."""
+    """How the project is loaded and worked on. ``patience`` is how many seconds to wait for the lock.
+
+    ``unbind_interrupt`` undoes what ``bind_interrupt`` did, once the change is made.
+    """
 
     request: LoadRequest
     open_session: Callable[[Project], AbstractAsyncContextManager[Session]]
     bind_interrupt: BindInterrupt
+    unbind_interrupt: Callable[[], None]
     patience: float = 0.0
 
 
@@ -142,6 +146,7 @@ async def write_back(
             grounded_draft = await grounded(session, draft)
             limits = pacing(edit.project, None)
             applied = await carry_out(session, grounded_draft, limits, _Telling(report), writing.bind_interrupt)
+            writing.unbind_interrupt()
             if applied.result is None or not applied.result.succeeded:
                 raise DiagnosticsError(applied.diagnostics or [_interrupted(address)])
         _write(project.root / edit.file, edit)
