@@ -81,6 +81,7 @@ if TYPE_CHECKING:
         load,
         read_plan,
         save_plan,
+        to_document,
         validate,
     )
 
@@ -159,6 +160,7 @@ __all__ = [
     "load",
     "read_plan",
     "save_plan",
+    "to_document",
     "validate",
 ]
 

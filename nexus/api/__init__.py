@@ -5,6 +5,7 @@ an event loop (:class:`AsyncProject`). It decides nothing and prints nothing. Na
 """
 
 from nexus.api.account import AsyncAccount
+from nexus.api.documents import to_document
 from nexus.api.errors import ApplyError, ManifestError, NexusError, StalePlanError
 from nexus.api.ongoing import Ongoing
 from nexus.api.outputs import Json
@@ -117,5 +118,6 @@ __all__ = [
     "load",
     "read_plan",
     "save_plan",
+    "to_document",
     "validate",
 ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import urllib.request
 from pathlib import Path
 
 import e2b
+import jsonschema
 import pytest
 
 import nexus
@@ -38,15 +40,34 @@ def test_a_sandbox_is_an_object_of_the_sdk_connected_to_where_it_is(applied: nex
     assert sandbox.is_running()
 
 
+def fits(item: nexus.Plan | nexus.Event | nexus.DriftReport | nexus.State | nexus.NexusError, schema: str) -> None:
+    """Its document is one that could be printed, and as its published schema has it."""
+    path = Path(nexus.__file__).parents[1] / "schemas" / f"{schema}.schema.json"
+    jsonschema.validate(json.loads(json.dumps(nexus.to_document(item))), json.loads(path.read_text()))
+
+
+def test_answers_are_documents_too(applied: nexus.Project) -> None:
+    fits(applied.plan(replace=["sandbox.web"]), "plan")
+    fits(applied.drift(deep=False), "drift")
+    fits(applied.state(), "show")
+    with pytest.raises(nexus.NexusError) as caught:
+        applied.sandbox("wep").url(8000)
+    fits(caught.value, "failure")
+    with pytest.raises(TypeError, match="no document for int"):
+        nexus.to_document(3)  # type: ignore[arg-type]
+
+
 def test_the_same_in_an_event_loop(applied: nexus.Project) -> None:
     async def program() -> None:
         project = applied.asynchronous
         sandbox = await project.sandbox("web").e2b()
         assert isinstance(sandbox, e2b.AsyncSandbox)
         assert (await sandbox.commands.run("echo hi")).stdout == "hi\n"
-        kinds: list[type[nexus.Event]] = []
         async with project.running("checks", force=True) as ongoing:
-            kinds += [type(event) async for event in ongoing]
+            events = [event async for event in ongoing]
+        kinds = [type(event) for event in events]
+        for event in events:
+            fits(event, "events")
         assert kinds[0] is nexus.PlanReady
         assert kinds[-1] is nexus.ApplyFinished
         assert nexus.LogLine in kinds
