@@ -118,8 +118,23 @@ async def test_a_cancelled_call_ends_what_it_runs(agent: Agent, owner: str) -> N
     await eventually(lambda: none_sleeps(agent, sandbox))
 
 
+@pytest.mark.parametrize("moment", ["creating from", "begun"])
+async def test_a_sandbox_whose_making_is_cancelled_does_not_stay(moment: str, agent: Agent, owner: str) -> None:
+    making = asyncio.create_task(make(agent, owner, startup_script="echo be''gun; sleep 1234"))
+    await agent.hears(moment)
+    making.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await making
+
+    async def none_is_there() -> bool:
+        listed = await agent.document("sandbox_list")
+        return owner not in [item["metadata"].get("owner") for item in listed["sandboxes"]]
+
+    await eventually(none_is_there)
+
+
 async def test_a_server_that_is_asked_to_end_clears_up_first(agent: Agent, owner: str, live_seat: Seat) -> None:
-    wish = {"startup_script": "echo begun; sleep 1234", "metadata": {"owner": owner}}
+    wish = {"startup_script": "echo be''gun; sleep 1234", "metadata": {"owner": owner}}
     messages = [
         {"id": 1, "method": "initialize", "params": {"protocolVersion": "2025-06-18", "capabilities": {}, **CLIENT}},
         {"method": "notifications/initialized"},

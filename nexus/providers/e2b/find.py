@@ -58,7 +58,9 @@ async def _find(world: World, state: State, intent: Intent) -> tuple[Found, ...]
 
 
 async def _sandboxes(world: World, state: State, intent: Intent) -> tuple[Found, ...]:
-    marks = {**scope(state.project, state.environment), OPERATION: intent.key}
+    # Outside of any project, the key is the one mark there is.
+    ours = scope(state.project, state.environment) if state.project else {}
+    marks = {**ours, OPERATION: intent.key}
     found: list[Found] = []
     for info in await list_sandboxes(world.connection, marks, order="asc"):
         if found and not _is_leased(info):
