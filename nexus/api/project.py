@@ -29,7 +29,7 @@ from nexus.workflows.applying import Applied, ApplyRequest, BindInterrupt
 from nexus.workflows.importing import Imported
 from nexus.workflows.lifetimes import Deletion
 from nexus.workflows.operating import Place
-from nexus.workflows.pipelines import steps_of
+from nexus.workflows.pipelines import run_options
 from nexus.workflows.rebuilding import Rebuilt
 from nexus.workflows.session import Session
 
@@ -203,7 +203,7 @@ class AsyncProject(AsyncLive, AsyncRemembered):
 
         ``force`` runs them even if nothing that they are made of has changed. Otherwise like :meth:`apply`.
         """
-        request = _request(None, self._run_options(pipeline, step, force=force), parallelism, lock_timeout)
+        request = _request(None, run_options(self._loaded, pipeline, step, force=force), parallelism, lock_timeout)
         return await self._apply(request, approve, on_event or _ignore, _leave_interrupts)
 
     def applying(
@@ -250,7 +250,7 @@ class AsyncProject(AsyncLive, AsyncRemembered):
         lock_timeout: float = 0.0,
     ) -> AbstractAsyncContextManager[Ongoing]:
         """:meth:`run` with its events to iterate over, like :meth:`applying`."""
-        options = self._run_options(pipeline, step, force=force)
+        options = run_options(self._loaded, pipeline, step, force=force)
         return self._under_way(_request(None, options, parallelism, lock_timeout), approve)
 
     async def import_sandbox(self, address: str, sandbox_id: str, *, lock_timeout: float = 0.0) -> Imported:
@@ -308,10 +308,6 @@ class AsyncProject(AsyncLive, AsyncRemembered):
 
     def _under_way(self, request: ApplyRequest, approve: Approve | None) -> AbstractAsyncContextManager[Ongoing]:
         return under_way(lambda tell, bind: self._apply(request, approve, tell, bind))
-
-    def _run_options(self, pipeline: str, step: str | None, *, force: bool) -> PlanOptions:
-        steps = steps_of(self._loaded, pipeline, step)
-        return PlanOptions(targets=steps, run=steps, replace=steps if force else ())
 
     def _session(self) -> AbstractAsyncContextManager[Session]:
         return open_session(self._loaded, self._request.process, backend=self._backend())

@@ -36,10 +36,8 @@ def command(
     """
 
     def options(project: Project) -> PlanOptions:
-        from nexus.model.changes import PlanOptions
-        from nexus.workflows.pipelines import steps_of
+        from nexus.workflows.pipelines import run_options
 
-        steps = steps_of(project, pipeline, step)
-        return PlanOptions(targets=steps, run=steps, replace=steps if force else ())
+        return run_options(project, pipeline, step, force=force)
 
     return run_apply(settings, run, options, junit=junit)

@@ -29,7 +29,7 @@ from nexus.workflows import planning
 from nexus.workflows.applying import Applied, ApplyRequest
 from nexus.workflows.applying import apply as carry_out
 from nexus.workflows.loading import Project
-from nexus.workflows.pipelines import steps_of
+from nexus.workflows.pipelines import run_options
 from nexus.workflows.session import Session
 
 AutoApprove = Annotated[
@@ -87,8 +87,7 @@ class RunArguments(ProjectArguments):
 
 async def run(call: Call, arguments: RunArguments) -> Answer:
     project = call.seat.load(arguments.environment, arguments.variables)
-    steps = steps_of(project, arguments.pipeline, arguments.step)
-    options = PlanOptions(targets=steps, run=steps, replace=steps if arguments.force else ())
+    options = run_options(project, arguments.pipeline, arguments.step, force=arguments.force)
     return await _change(call, project, options, auto_approve=arguments.auto_approve)
 
 
