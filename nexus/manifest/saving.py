@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from nexus.model.diagnostics import DiagnosticsError, error
@@ -23,7 +24,8 @@ def save(path: Path, name: str, before: bytes, after: bytes) -> None:
         draft.chmod(target.stat().st_mode & 0o7777)
         draft.replace(target)
     except OSError as problem:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
         raise DiagnosticsError(
             error("file-unwritable", f"{name} can't be written", detail=f"{problem.strerror}.")
         ) from problem

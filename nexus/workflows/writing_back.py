@@ -31,7 +31,7 @@ from nexus.workflows.locking import locked
 from nexus.workflows.operating import Place, Sandbox, about
 from nexus.workflows.planning import Draft, draw_up
 from nexus.workflows.session import Session
-from nexus.workflows.surveying import survey
+from nexus.workflows.surveying import available_secrets, survey
 
 _IN_PLACE: Final = frozenset(
     {Verb.SET_NETWORK, Verb.SET_ENV, Verb.INSTALL, Verb.RUN_COMMAND, Verb.START, Verb.AWAIT_READY, Verb.CHECK}
@@ -138,7 +138,10 @@ async def write_back(
     options = PlanOptions(targets=(address,))
     async with locked(session, "configure", writing.patience):
         found = await survey(edit.project, session, options, lineage=session.ids(), for_apply=True)
-        _refuse_unapplied(draw_up(project, session, found, options).plan.changes, address)
+        former, _ = available_secrets(project)  # of which the edit may have taken out the last use
+        session.keep_secret(former.values())
+        whole = replace(found, secrets={**former, **found.secrets})
+        _refuse_unapplied(draw_up(project, session, whole, options).plan.changes, address)
         draft = draw_up(edit.project, session, found, options)
         _refuse_more(draft, address)
         if not draft.plan.is_empty:

@@ -90,6 +90,10 @@ def test_a_written_change_leaves_nothing_to_plan_and_touches_no_other_line(proje
     seen = 'echo "$STAGE|$OLD|${#TOKEN}|$(cat /tmp/two)|$(cat /tmp/stage)"'
     assert project.ok("exec", "web", "--", seen).out == "prod||22|two|prod\n"
 
+    project.ok("configure", "web", "--unset", "TOKEN", "--write", env=SECRET)
+    assert "TOKEN:" not in file.read_text()
+    assert project.ok("plan", "--detailed-exitcode", "--target", "sandbox.web").code == 0
+
 
 def test_a_change_that_fails_is_not_written(project: Nexus) -> None:
     file = project.folder / "nexus.yaml"
