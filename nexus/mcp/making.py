@@ -73,7 +73,7 @@ async def sandbox_create(call: Call, arguments: CreateArguments) -> Answer:
         startup_script=arguments.startup_script,
         metadata=arguments.metadata,
     )
-    project = project_of(wish, call.seat.process)
+    project = project_of(wish, call.seat.folder, call.seat.process)
     narrator = Narrator(call.progress, call.seat.read_source)
     async with call.seat.live() as (_, operator), call.seat.passing_session(project) as session:
         created = await create_sandbox(project, session, operator, narrator)

@@ -12,6 +12,7 @@ import asyncio
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -67,7 +68,7 @@ class Created:
         return f"nexus import {shlex.quote(str(self.address))} {self.sandbox.id}"
 
 
-def project_of(wish: Wish, process: Mapping[str, str]) -> Project:
+def project_of(wish: Wish, folder: Path, process: Mapping[str, str]) -> Project:
     """The project of the one sandbox. Raises DiagnosticsError when there is something wrong with the wish."""
     name = _block_name(wish.name)
     # Texts that are empty can't be secrets, and need not be.
@@ -90,7 +91,7 @@ def project_of(wish: Wish, process: Mapping[str, str]) -> Project:
         "secrets": {secret: {"env": secret} for secret in secrets},
         "sandboxes": {name: block},
     }
-    manifest = Manifest(root=Path.cwd(), files=(), values=values)
+    manifest = Manifest(root=folder, files=(), values=values)
     own = {secret: value for secret, (_, value) in secrets.items()}
     loaded = expand(manifest, LoadRequest(path=manifest.root, process={**process, **own}))
     return replace(loaded, name="")
@@ -109,7 +110,8 @@ async def create_sandbox(project: Project, session: Session, operator: Operator,
         return await _describe(session, operator, record)
     except BaseException:
         # Nobody would know of it: what is half made is of no use, and costs until its time is up.
-        await asyncio.shield(_apply(project, session, PlanOptions(destroy=True), _unheard))
+        with suppress(DiagnosticsError):  # what went wrong first is what is to be told
+            await asyncio.shield(_apply(project, session, PlanOptions(destroy=True), _unheard))
         raise
 
 

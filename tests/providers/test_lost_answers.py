@@ -14,7 +14,7 @@ from nexus.local.daemon import Endpoint
 from nexus.model.changes import Verb
 from nexus.model.state import Intent, State
 from nexus.providers.base import Certainty, Found, ProviderError, TooFast
-from nexus.providers.e2b import E2BProvider, error_code
+from nexus.providers.e2b import E2BProvider
 from tests.providers.conftest import Make
 from tests.providers.subject import Subject
 
@@ -79,7 +79,7 @@ async def test_a_request_to_slow_down_is_left_to_the_executor_which_knows_what_e
 @pytest.mark.parametrize(
     ("status", "certainty", "code"),
     [
-        (429, Certainty.NOT_DONE, None),
+        (429, Certainty.NOT_DONE, "QUOTA_EXCEEDED"),
         (503, Certainty.NOT_DONE, "INSUFFICIENT_RESOURCES"),
         (500, Certainty.UNKNOWN, None),
         (403, Certainty.PERMANENT, "PERMISSION_DENIED"),
@@ -93,7 +93,7 @@ async def test_every_status_says_what_is_known_of_the_effect(
     with pytest.raises(ProviderError) as caught:
         await web.do(Verb.CREATE)
     assert caught.value.certainty is certainty
-    assert error_code(caught.value.diagnostic) == code
+    assert caught.value.diagnostic.error_code == code
     assert caught.value.diagnostic.address == "sandbox.web"
 
 
