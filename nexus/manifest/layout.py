@@ -162,8 +162,8 @@ class _Laying:
                 self.layout.columns[start] = column
 
     def _flow(self, node: MappingNode | SequenceNode, column: int) -> None:
+        self._tighten(node)
         if "\n" not in self._text[node.start : node.end]:
-            self._tighten(node)
             return
         self.layout.flows.append((node.start, node.end))
         inner = [item for item in parts(node) if isinstance(item, MappingNode | SequenceNode) and item.bracketed]
@@ -180,7 +180,7 @@ class _Laying:
         return [match.end() for match in _LINE.finditer(self._text, node.start, node.end)]
 
     def _tighten(self, node: MappingNode | SequenceNode) -> None:
-        """No spaces inside the brackets of one line, and one after each comma and colon."""
+        """No spaces inside of brackets, and one after each comma and colon, wherever no line ends between them."""
         pairs = node.entries if isinstance(node, MappingNode) else [(item, item) for item in node.items]
         ends = [max(key.end, value.end) for key, value in pairs]
         if node.bracketed:

@@ -145,6 +145,7 @@ def test_the_examples_are_formatted(path: Path) -> None:
         ("a: [ 1, b:  2, {c:  3} ]\n", "a: [1, b: 2, {c: 3}]\n"),
         ("a: [\n  b: 1,\n  c: {d: 2}\n]\n", "a: [\n  b: 1,\n  c: {d: 2}\n]\n"),
         ("a: [1,\n    2]\n", "a: [1,\n  2]\n"),
+        ("a: [ { b:  1,c: 2 },  # one\n    2 , 3 ]\n", "a: [{b: 1, c: 2},  # one\n  2, 3]\n"),
         ("a: &x\n    b: 1\nc: *x\n", "a: &x\n  b: 1\n\nc: *x\n"),
         ("a:\n    &x\n    b: 1\n", "a:\n  &x\n  b: 1\n"),
         ("a:\n    b: 1\n    # of b\n  # odd\n# of c\nc: 1\n", "a:\n  b: 1\n  # of b\n\n# odd\n# of c\nc: 1\n"),
