@@ -27,6 +27,7 @@ from nexus.model.events import (
     Event,
     InterruptReceived,
     OperationFinished,
+    OperationProgress,
     OperationStarted,
     Outcome,
     Sink,
@@ -159,6 +160,8 @@ class _Walk:
         self._interrupted = False
         self._halted = ""
         self._full = False
+        self._freed = 0
+        self._refused: dict[str, Ending] = {}
         self._bugs: list[Exception] = []
         self._started_at = clock.monotonic()
         self._seconds = 0.0
@@ -245,14 +248,35 @@ class _Walk:
         self._wake.clear()
 
     async def _one(self, operation: Operation, performer: Performer) -> None:
-        started_at = self._clock.monotonic()
+        started_at, freed = self._clock.monotonic(), self._freed
         self.emit(OperationStarted(operation=operation, expected_seconds=self._schedule.expected(operation)))
         try:
             ending = await performer.perform(operation)
         except asyncio.CancelledError:
             self._end(operation, Ending(Outcome.CANCELLED), started_at)
             raise
-        self._end(operation, ending, started_at)
+        if ending.limit and self._may_get_room(freed):
+            self._put_back(operation, ending, freed)
+        else:
+            self._end(operation, ending, started_at)
+
+    # ---- where the account is full
+
+    def _may_get_room(self, freed: int) -> bool:
+        """Whether the plan deletes sandboxes yet, or has deleted one meanwhile; ``freed`` is how many it had before."""
+        return self._freed != freed or any(
+            operation.verb is Verb.DELETE and operation.address.kind == "sandbox" and operation.id not in self._outcomes
+            for operation in self._plan.operations
+        )
+
+    def _put_back(self, operation: Operation, ending: Ending, freed: int) -> None:
+        """It waits for the next deletion. Should none come, ``ending`` is how it ended."""
+        del self._running[operation.id]
+        self._refused[operation.id] = ending
+        self._full = self._freed == freed
+        self._schedule.put_back(operation)
+        self.emit(OperationProgress(operation=operation, message="waiting for room in the account"))
+        self._wake.set()
 
     # ---- ending
 
@@ -292,11 +316,15 @@ class _Walk:
             self._full = True
         elif operation.verb is Verb.DELETE and ending.outcome in _DONE:
             self._full = False
+            self._freed += 1
 
     def _seconds_left(self) -> float:
         return self._schedule.seconds_left(self._limits.concurrency, self._limits.rate)
 
     def _give_up_the_rest(self) -> None:
+        for operation in self._plan.operations:
+            if operation.id in self._refused and operation.id not in self._outcomes:
+                self._end_refused(operation, self._refused[operation.id])
         if self._halted:
             reason = self._halted
         elif self._interrupted:
@@ -304,6 +332,14 @@ class _Walk:
         else:
             reason = "the account's limit is reached"
         self._skip([op for op in self._schedule.remaining() for op in self._schedule.drop(op)], reason)
+
+    def _end_refused(self, operation: Operation, ending: Ending) -> None:
+        self._outcomes[operation.id] = ending.outcome
+        self._note(operation, ending)
+        diagnostic = next(iter(ending.diagnostics), None)
+        self.emit(OperationFinished(operation=operation, outcome=ending.outcome, diagnostic=diagnostic))
+        _, *dependants = self._schedule.drop(operation)
+        self._skip(dependants, f"{operation.verb} {operation.address} failed")
 
     def _skip(self, operations: Sequence[Operation], reason: str) -> None:
         for operation in operations:

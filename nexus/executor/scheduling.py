@@ -124,6 +124,15 @@ class Schedule:
                 self._push(dependant)
         return []
 
+    def put_back(self, operation: Operation) -> None:
+        """What was begun in vain may start again; nothing that waits for it is freed, or lost."""
+        self._busy.discard(operation.address)
+        del self._running[operation.id]
+        self._open[operation.id] = None
+        self._to_start[self._lane[operation.id]] += 1
+        for waiting in (operation.id, *self._held.pop(operation.address, ())):
+            self._push(waiting)
+
     def drop(self, operation: Operation) -> list[Operation]:
         """Give up one that has not started; it and those that can't be done any more because of it."""
         if operation.id not in self._open:

@@ -192,6 +192,34 @@ async def test_an_object_that_is_gone_is_forgotten_and_made_again(clock: ManualC
     assert (await bench.apply(world)).succeeded
 
 
+async def test_creates_wait_for_the_room_that_deletions_of_the_plan_make(clock: ManualClock) -> None:
+    bench = Bench(clock, limits=Limits(concurrency=10))
+    bench.cloud.limit = 3
+    await bench.apply(World([Wanted(sandbox(f"old{n}")) for n in range(3)]))
+    result = await bench.apply(World([Wanted(sandbox(f"new{n}")) for n in range(3)]))
+    assert result.succeeded, result.diagnostics
+    assert {str(thing.address) for thing in bench.cloud.things.values()} == {f"sandbox.new{n}" for n in range(3)}
+    assert (await bench.state()).pending == ()
+    assert bench.sink.of(OperationProgress)
+
+
+async def test_what_gets_no_room_has_failed_as_it_was_refused(clock: ManualClock) -> None:
+    bench = Bench(clock, limits=Limits(concurrency=10))
+    bench.cloud.limit = 3
+    await bench.apply(World([Wanted(sandbox(f"old{n}")) for n in range(3)]))
+    one, two = sandbox("new0"), sandbox("user")
+    result = await bench.apply(World([*(Wanted(sandbox(f"new{n}")) for n in range(5)), Wanted(two, (one,))]))
+    outcomes = list(result.outcomes.values())
+    assert outcomes.count(Outcome.FAILED) >= 1
+    assert len(bench.cloud.things) == 3
+    assert {item.code for item in result.diagnostics} == {"limit-reached"}
+    assert not any(str(address).startswith("sandbox.old") for address in (await bench.state()).resources)
+    bench.cloud.limit = None
+    world = World([*(Wanted(sandbox(f"new{n}")) for n in range(5)), Wanted(two, (one,))])
+    assert (await bench.apply(world)).succeeded
+    assert len(bench.cloud.things) == 6
+
+
 async def test_a_full_account_stops_creates_and_says_so(clock: ManualClock) -> None:
     bench = Bench(clock, limits=Limits(concurrency=1))
     bench.cloud.limit = 2

@@ -55,6 +55,16 @@ def test_a_full_account_stops_with_a_message_and_skips_the_rest(bounded: Scenari
     bounded.expect_live(*(f'sandbox.box["{number}"]' for number in range(5)))
 
 
+def test_what_a_full_account_refuses_waits_for_what_the_same_plan_deletes(bounded: Scenario) -> None:
+    limit(bounded, concurrent_sandboxes=3)
+    bounded.write("sandboxes: {old: {count: 3, timeout: 10m}}")
+    bounded.apply().expect(0)
+    bounded.write("sandboxes: {new: {count: 3, timeout: 10m, setup: each, run_commands: ['true']}}")
+    bounded.apply().expect(0)
+    bounded.expect_no_changes()
+    bounded.expect_live(*(f'sandbox.new["{number}"]' for number in range(3)))
+
+
 def test_a_rate_that_is_exceeded_is_waited_for(bounded: Scenario) -> None:
     limit(bounded, create_rate={"requests": 1, "seconds": 1})
     bounded.write("sandboxes: {box: {count: 5, timeout: 10m}}")
