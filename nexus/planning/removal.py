@@ -12,7 +12,7 @@ from nexus.model.changes import Action, Verb
 from nexus.model.diagnostics import Diagnostics, SourceRange, error
 from nexus.model.resources import OnDestroy
 from nexus.model.state import ResourceRecord
-from nexus.planning.foundations import without_used_setups
+from nexus.planning.foundations import keep_for_the_left, without_used_setups
 from nexus.planning.request import PlanRequest
 from nexus.planning.situation import situation_of
 from nexus.planning.work import Decision
@@ -39,6 +39,7 @@ def removals(
         for address, record in request.state.resources.items()
         if (destroy or address not in request.graph.resources) and (chosen is None or address in chosen)
     ]
+    keep_for_the_left(request, going)
     if not any(decision.address.kind == KIND for decision in going):
         return going
     return without_used_setups(request, going, [*going, *replaced, *leftovers(request, chosen)])

@@ -16,7 +16,7 @@ from nexus.model.diagnostics import DiagnosticsError
 from nexus.model.observation import Observation, Observed, Presence
 from nexus.model.values import Sensitive
 from nexus.planning import make_plan, moved
-from tests.fakes.applier import World, assert_order
+from tests.fakes.applier import World, actions, assert_order
 from tests.planning.test_properties import some_prefix
 
 
@@ -154,6 +154,22 @@ def test_where_nobody_looked_a_setup_is_kept_for_whoever_may_stand_on_it() -> No
     unseen = Observation(complete=False)
     world.apply(manifest(3).replace("w:", "v:"), unseen)
     assert world.snapshots == {"nexus-setup--demo--default--w"}
+
+
+def test_what_a_sandbox_stands_on_that_is_left_alone_is_left_with_it() -> None:
+    world = World()
+    mounted = 'one: {template: "${{ template.t }}", volumes: {/d: "${{ volume.v }}"}}'
+    blocks = manifest(3).replace("{w:", "{" + mounted + ", w:")
+    world.apply("volumes: {v: {}, other: {}}\ntemplates: {t: {packages: [x]}}\n" + blocks)
+    left = "removed: [{from: sandbox.one, lifecycle: {destroy: false}}, {from: sandbox.w, lifecycle: {destroy: false}}"
+    plan = world.plan(left + "]")
+    kept = ["volume.v", "template.t", "setup.w", "sandbox.one", *(f'sandbox.w["{key}"]' for key in range(3))]
+    assert actions(plan) == {"volume.other": "delete", **dict.fromkeys(kept, "forget")}
+    assert not next(change for change in plan.changes if str(change.address) == "volume.v").data_loss
+    assert actions(world.plan(left + ", {from: volume.v}]"))["volume.v"] == "delete"
+    assert actions(world.plan("removed: [{from: sandbox.w, lifecycle: {destroy: false}}]"))["volume.v"] == "delete"
+    world.apply(left + "]")
+    assert world.state.is_empty
 
 
 BLOCKS = st.fixed_dictionaries(
