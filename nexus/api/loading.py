@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from nexus.api.account import Target, process_for
+from nexus.model.changes import Plan
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError
 from nexus.workflows import loading
 
@@ -20,13 +21,21 @@ def load_request(
     variable_files: Iterable[str | os.PathLike[str]] = (),
     target: Target | None = None,
     instance: str = "",
+    plan: Plan | None = None,
 ) -> loading.LoadRequest:
-    """What a program wants to be loaded. Raises NexusError when there is no such target."""
+    """What a program wants to be loaded. Raises NexusError when there is no such target, ValueError for too much."""
+    process = process_for(target)
+    if plan is not None:
+        if variables or variable_files or instance or environment != "default":
+            raise ValueError("a plan brings its environment and its variables: no others beside it")
+        return loading.LoadRequest(
+            path=Path(path).absolute(), environment=plan.environment, process=process, settled=plan.variables
+        )
     return loading.LoadRequest(
         path=Path(path).absolute(),
         environment=environment,
         instance=instance,
-        process=process_for(target),
+        process=process,
         variable_files=tuple(Path(item).absolute() for item in variable_files),
         assignments=tuple(f"{name}={_text(value)}" for name, value in (variables or {}).items()),
     )

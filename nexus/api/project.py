@@ -65,6 +65,7 @@ class AsyncProject(AsyncLive, AsyncRemembered):
         variable_files: Iterable[str | os.PathLike[str]] = (),
         target: Target | None = None,
         instance: str = "",
+        plan: Plan | None = None,
         state_folder: str | os.PathLike[str] | None = None,
     ) -> AsyncProject:
         """As ``nexus.load``, for programs with an event loop. There is nothing to await: it touches no network."""
@@ -77,6 +78,7 @@ class AsyncProject(AsyncLive, AsyncRemembered):
                 variable_files=variable_files,
                 target=target,
                 instance=instance,
+                plan=plan,
             ),
             state_folder=folder,
         )

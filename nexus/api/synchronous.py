@@ -13,6 +13,7 @@ from nexus.api.outputs import typed_output
 from nexus.api.project import AsyncProject
 from nexus.api.sandboxes import AsyncSandboxHandle
 from nexus.api.waiting import iterating, waiting
+from nexus.model.changes import Plan
 from nexus.model.diagnostics import Diagnostic
 
 T = TypeVar("T")
@@ -26,14 +27,16 @@ def load(
     variable_files: Iterable[str | os.PathLike[str]] = (),
     target: Target | None = None,
     instance: str = "",
+    plan: Plan | None = None,
     state_folder: str | os.PathLike[str] | None = None,
 ) -> Project:
     """The project of a folder, or of a ``nexus.yaml``, read and checked as a whole. Touches no network.
 
     ``variables`` win over ``variable_files``, and those over all other sources. ``target`` is ``local`` or ``e2b``; if
     not said, it is chosen as on the command line, from the process environment and the manifest. An ``instance`` is a
-    second life of the environment, with objects, names and a state of its own: what tests use. The state is in the
-    project's ``.nexus``, unless ``state_folder`` says where else. Raises ManifestError.
+    second life of the environment, with objects, names and a state of its own: what tests use. A ``plan`` out of a file
+    brings its environment and the values of its variables, to be applied. The state is in the project's ``.nexus``,
+    unless ``state_folder`` says where else. Raises ManifestError.
     """
     return Project(
         AsyncProject.load(
@@ -43,6 +46,7 @@ def load(
             variable_files=variable_files,
             target=target,
             instance=instance,
+            plan=plan,
             state_folder=state_folder,
         )
     )

@@ -13,7 +13,8 @@ import pytest
 import nexus
 import nexus.api
 from nexus.api.outputs import typed_output
-from nexus.model.state import OutputRecord, State
+from nexus.model.state import OutputRecord, State, Target
+from nexus.model.values import Value
 
 
 def test_every_name_that_is_offered_is_there() -> None:
@@ -65,6 +66,16 @@ def test_variables_keep_their_types(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "vars.yaml").write_text("code: many")
     with pytest.raises(nexus.ManifestError, match="integer"):
         nexus.load(folder, variable_files=[tmp_path / "vars.yaml"])
+
+
+def test_a_plan_brings_its_own_values(folder: Path) -> None:
+    values: dict[str, Value] = {"code": 7, "words": []}
+    plan = nexus.Plan(
+        project="p", environment="other", target=Target("local"), lineage="", base_serial=0, variables=values
+    )
+    assert nexus.load(folder, plan=plan).environment == "other"
+    with pytest.raises(ValueError, match="no others beside it"):
+        nexus.load(folder, plan=plan, variables={"code": 8})
 
 
 def test_there_are_two_targets(folder: Path) -> None:
@@ -197,8 +208,12 @@ def test_plan_apply_outputs_and_destroy(folder: Path) -> None:
         with pytest.raises(ValueError, match="applied as it is"):
             project.apply(plan, targets=["sandbox.web"])
         nexus.save_plan(project.plan(destroy=True), folder / "down.plan")
+        with pytest.raises(nexus.StalePlanError, match="not what would be done now") as caught:
+            nexus.load(folder, target="local").apply(nexus.read_plan(folder / "down.plan"))
+        assert caught.value.differences == ("Variables have other values: words.",)
     finally:
-        project.apply(nexus.read_plan(folder / "down.plan"))
+        down = nexus.read_plan(folder / "down.plan")
+        nexus.load(folder, target="local", plan=down).apply(down)
     assert project.outputs() == {}
 
 
