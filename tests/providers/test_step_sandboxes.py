@@ -14,8 +14,9 @@ from e2b.exceptions import SandboxNotFoundException
 from nexus.local.daemon import Endpoint
 from nexus.model.addresses import Address
 from nexus.model.changes import Verb
+from nexus.model.diagnostics import error
 from nexus.model.state import LOST
-from nexus.providers.base import ProviderError
+from nexus.providers.base import LimitReached, ProviderError, TooFast
 from nexus.providers.e2b import E2BProvider
 from nexus.stores import LocalResults
 from tests.providers.conftest import Make, settings_of
@@ -153,3 +154,25 @@ async def test_an_earlier_run_stands_for_an_equal_one_in_an_equal_sandbox(
         again.report.lines.clear()
         assert not (await again.do(Verb.RUN_STEP, "run")).unchanged
         assert again.report.lines == [("stdout", "ran")]
+
+
+async def test_a_full_account_is_waited_for_while_own_sandboxes_will_make_room(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make("step.p.first").declare(sandbox=OWN, run="echo up; until [ -e /tmp/go ]; do sleep 0.1; done")
+    running = asyncio.create_task(first.do(Verb.RUN_STEP, "run"))
+    await first.report.until(("stdout", "up"))
+
+    async def full(*_: object, **__: object) -> None:
+        raise LimitReached(error("sandbox-limit", "The account is full"))
+
+    monkeypatch.setattr("nexus.providers.e2b.own_sandbox.make", full)
+    second = make("step.p.second").declare(sandbox=OWN, run="true")
+    with pytest.raises(TooFast) as waiting:
+        await second.do(Verb.RUN_STEP, "run")
+    assert waiting.value.retry_after
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    with pytest.raises(LimitReached):
+        await second.do(Verb.RUN_STEP, "run")

@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from nexus.kinds.sandbox import SandboxSpec
-from nexus.providers.base import LEASE_SECONDS, Call
+from nexus.providers.base import LEASE_SECONDS, Call, LimitReached, TooFast
+from nexus.providers.e2b.errors import translate
 from nexus.providers.e2b.inside import Inside
 from nexus.providers.e2b.jobs import new_token
 from nexus.providers.e2b.metadata import OPERATION, PREFIX, scope
@@ -23,23 +24,47 @@ STEP: Final = f"{PREFIX}step"
 _RENEWED_EVERY: Final = LEASE_SECONDS / 3
 
 
-@asynccontextmanager
-async def own_sandbox(world: World, call: Call, spec: SandboxSpec) -> AsyncIterator[Inside]:
-    """A sandbox for as long as the block lasts, however that ends."""
-    marks = {**scope(call.project, call.environment), STEP: str(call.address), OPERATION: call.key}
-    # Another key for each: a repeated one would be answered with the sandbox that was killed.
-    key = f"{call.key}-{new_token()}"
-    sandbox = await make(world, call, spec, template=spec.template, lease=LEASE_SECONDS, key=key, own_marks=marks)
-    inside = world.sandboxes.adopt(sandbox, str(call.address))
-    renewing = asyncio.create_task(_renew(world, inside.id))
-    try:
-        if spec.volumes:
-            await own_volume_roots(inside, spec)
-        yield inside
-    finally:
-        renewing.cancel()
-        world.sandboxes.forget(inside.id)
-        await _to_its_end(_kill(world, inside.id))
+_ROOM_SOON: Final = 2.0
+"""Seconds after which it is looked again whether an account that was full has room."""
+
+
+class OwnSandboxes:
+    """Makes them, and knows how many there are: these end by themselves, so a full account is worth waiting for."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._alive = 0
+
+    @asynccontextmanager
+    async def one(self, call: Call, spec: SandboxSpec) -> AsyncIterator[Inside]:
+        """A sandbox for as long as the block lasts, however that ends."""
+        inside = await self._made(call, spec)
+        self._alive += 1
+        renewing = asyncio.create_task(_renew(self._world, inside.id))
+        try:
+            if spec.volumes:
+                await own_volume_roots(inside, spec)
+            yield inside
+        finally:
+            renewing.cancel()
+            self._world.sandboxes.forget(inside.id)
+            await _to_its_end(_kill(self._world, inside.id))
+            self._alive -= 1
+
+    async def _made(self, call: Call, spec: SandboxSpec) -> Inside:
+        marks = {**scope(call.project, call.environment), STEP: str(call.address), OPERATION: call.key}
+        # Another key for each: a repeated one would be answered with the sandbox that was killed.
+        key, template = f"{call.key}-{new_token()}", spec.template
+        try:
+            sandbox = await make(
+                self._world, call, spec, template=template, lease=LEASE_SECONDS, key=key, own_marks=marks
+            )
+        except Exception as problem:
+            failure = translate(problem, str(call.address))
+            if isinstance(failure, LimitReached) and self._alive:
+                raise TooFast(failure.diagnostic, retry_after=_ROOM_SOON) from problem
+            raise failure from problem
+        return self._world.sandboxes.adopt(sandbox, str(call.address))
 
 
 async def _renew(world: World, sandbox_id: str) -> None:

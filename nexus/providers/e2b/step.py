@@ -20,7 +20,7 @@ from nexus.providers.e2b.inside import Inside
 from nexus.providers.e2b.jobs import Job, Ran, Runner, Usage, collect, end_leftovers, run_job
 from nexus.providers.e2b.keeping import Keeping, outputs_of
 from nexus.providers.e2b.output import Output
-from nexus.providers.e2b.own_sandbox import own_sandbox
+from nexus.providers.e2b.own_sandbox import OwnSandboxes
 from nexus.providers.e2b.redaction import Redactor
 from nexus.providers.e2b.secrets import secrets_of
 from nexus.providers.e2b.world import World, spec_of, unsupported
@@ -43,6 +43,7 @@ class StepHandler:
     def __init__(self, world: World, secrets: Callable[[], Iterable[str]] = tuple) -> None:
         self._world = world
         self._secrets = secrets
+        self._own = OwnSandboxes(world)
 
     async def execute(self, call: Call) -> Result:
         match call.operation.verb:
@@ -123,7 +124,7 @@ class StepHandler:
         if spec.own is None:
             yield await self._world.sandboxes.open(spec.sandbox_id, spec.sandbox_address)
             return
-        async with own_sandbox(self._world, call, spec.own) as inside:
+        async with self._own.one(call, spec.own) as inside:
             yield inside
 
     async def _bring_inputs(self, inside: Inside, call: Call, spec: StepSpec) -> None:
