@@ -195,6 +195,8 @@ def test_code_runs_in_three_languages_and_tells_how_it_went(walk: Walk) -> None:
     assert outputs == {"python": "Hello from Python\n", "bash": "Hello from Bash\n", "javascript": "42\n"}
     placed = walk.exec(MAIN, "--workdir", "/app", "--env", "A=1", "--env", "B=2", "--", "pwd; echo $A$B")
     assert (placed["output"], placed["env_vars_used"]) == ("/app\n12\n", 2)
+    beside = walk.exec(MAIN, "--workdir", "/app", "--language", "javascript", "--code", 'require("./server")')
+    assert beside["output"] == "Hello World!\n"
 
 
 def test_exit_codes_pass_through_and_a_timeout_ends_what_runs(walk: Walk) -> None:

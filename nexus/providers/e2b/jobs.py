@@ -84,6 +84,9 @@ class Usage:
     peak_memory: int | None = None
 
 
+_SCRIPT_OF_NODE: Final = "script.cjs"
+
+
 def new_token() -> str:
     """A name for a job that nobody can guess."""
     return secrets.token_hex(12)
@@ -147,11 +150,25 @@ sys.exit(code if code >= 0 else 128 - code)
 """
 
 
+_AS_IF_HERE: Final = b"""\
+const Module = require("module"), fs = require("fs"), path = require("path");
+const file = process.argv[1] = process.argv.splice(2, 1)[0];
+const script = process.mainModule = new Module(".", null);
+script.filename = path.join(process.cwd(), path.basename(file));
+script.paths = [...Module._nodeModulePaths(process.cwd()), ...Module._nodeModulePaths(path.dirname(file))];
+script._compile(fs.readFileSync(file, "utf8"), script.filename);
+script.loaded = true;
+"""
+"""Runs a script as if it lay in the working directory, as «node -e» does: what it requires by ./name is found there."""
+
+
 def _files(job: Job, folder: str) -> dict[str, bytes]:
     files = {f"{folder}/{name}": content for name, content in job.files.items()}
     files[f"{folder}/env"] = export_lines(job.env).encode()
     files[f"{folder}/stdin"] = job.stdin or b""
     files[f"{folder}/{script_name(job)}"] = job.script.encode()
+    if script_name(job) == _SCRIPT_OF_NODE:
+        files[f"{folder}/here.cjs"] = _AS_IF_HERE
     if job.measured:
         files[f"{folder}/measure.py"] = _MEASURE
     if job.name:
@@ -163,7 +180,7 @@ def script_name(job: Job) -> str:
     """Node tells the two kinds of modules apart by the file's name."""
     match job.runner:
         case Runner.NODE:
-            return "script.mjs" if _is_module(job.script) else "script.cjs"
+            return "script.mjs" if _is_module(job.script) else _SCRIPT_OF_NODE
         case Runner.PYTHON:
             return "script.py"
         case Runner.STRICT:
@@ -209,7 +226,8 @@ def _command(job: Job, folder: str, token: str) -> str:
 
 
 def _program(job: Job) -> list[str]:
-    script = f'"$F/{script_name(job)}"'
+    name = script_name(job)
+    script = f'"$F/{name}"'
     match job.runner:
         case Runner.STRICT:
             return [f"set -- {STRICT_BASH} {script}"]
@@ -228,7 +246,7 @@ def _program(job: Job) -> list[str]:
                 'if [ -d "$PWD/node_modules" ]; then ln -s "$PWD/node_modules" "$F/node_modules"; '
                 'else ln -s "$G" "$F/node_modules"; fi',
                 'export NODE_PATH="$G:/usr/local/lib/node_modules:/usr/share/nodejs${NODE_PATH:+:$NODE_PATH}"',
-                f'set -- "$N" {script}',
+                f'set -- "$N" "$F/here.cjs" {script}' if name == _SCRIPT_OF_NODE else f'set -- "$N" {script}',
             ]
 
 
