@@ -361,9 +361,11 @@ def test_errors_have_the_published_codes(walk: Walk, tmp_path: Path) -> None:
 
 
 async def test_agents_have_the_same_as_tools(walk: Walk) -> None:
+    shown = json.loads((ROOT / "examples" / "code-interpreter" / ".mcp.json").read_text())["mcpServers"]["nexus"]
+    assert shown["command"] == "nexus"
     server = StdioServerParameters(
         command=sys.executable,
-        args=["-m", "nexus", "-C", str(walk.scenario.folder), "mcp"],
+        args=["-m", "nexus", "-C", str(walk.scenario.folder), *shown["args"]],
         env=walk.scenario.environment,
     )
 

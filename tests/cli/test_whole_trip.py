@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from nexus.workflows.loading import LoadRequest, load
 from tests.cli.conftest import Nexus, Ran, check
 
 pytestmark = pytest.mark.engine
@@ -165,7 +166,7 @@ def test_the_examples_that_init_offers_are_valid(nexus: Nexus, tmp_path: Path) -
     for name in names:
         elsewhere = Nexus(tmp_path, nexus.home)
         elsewhere.ok("-C", name, "init", name)
-        assert elsewhere.ok("-C", name, "validate", "--json").json("validate")["diagnostics"] == []
+        assert load(LoadRequest(path=tmp_path / name)).diagnostics == ()
 
 
 def test_the_doctors_and_the_engine_tell_how_it_is(nexus: Nexus) -> None:

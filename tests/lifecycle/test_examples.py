@@ -15,7 +15,14 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow]
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 SEEN = {
-    "agent-pool": ['"number": 2', "are you awake?", '"number": 3', "1 created", ") is deleted"],
+    "agent-pool": [
+        '"number": 2',
+        "are you awake?",
+        '"number": 3',
+        "1 created",
+        '"code": "SANDBOX_NOT_FOUND"',
+        ") is deleted",
+    ],
     "code-interpreter": ["the total is 45", "Hello from Python", "Hello from Node.js", "Hello from Bash", "cpu_time"],
     "custom-template": ["ready for ada"],
     "data-analysis": [
