@@ -34,12 +34,13 @@ class OwnSandboxes:
     def __init__(self, world: World) -> None:
         self._world = world
         self._alive = 0
+        self._coming = 0
+        self._settled = asyncio.Event()
 
     @asynccontextmanager
     async def one(self, call: Call, spec: SandboxSpec) -> AsyncIterator[Inside]:
         """A sandbox for as long as the block lasts, however that ends."""
         inside = await self._made(call, spec)
-        self._alive += 1
         renewing = asyncio.create_task(_renew(self._world, inside.id))
         try:
             if spec.volumes:
@@ -55,16 +56,29 @@ class OwnSandboxes:
         marks = {**scope(call.project, call.environment), STEP: str(call.address), OPERATION: call.key}
         # Another key for each: a repeated one would be answered with the sandbox that was killed.
         key, template = f"{call.key}-{new_token()}", spec.template
+        self._coming += 1
         try:
             sandbox = await make(
                 self._world, call, spec, template=template, lease=LEASE_SECONDS, key=key, own_marks=marks
             )
+            self._alive += 1
         except Exception as problem:
             failure = translate(problem, str(call.address))
-            if isinstance(failure, LimitReached) and self._alive:
-                raise TooFast(failure.diagnostic, retry_after=_ROOM_SOON) from problem
-            raise failure from problem
-        return self._world.sandboxes.adopt(sandbox, str(call.address))
+        else:
+            return self._world.sandboxes.adopt(sandbox, str(call.address))
+        finally:
+            self._coming -= 1
+            self._settled.set()
+        if isinstance(failure, LimitReached) and await self._others():
+            failure = TooFast(failure.diagnostic, retry_after=_ROOM_SOON)
+        raise failure
+
+    async def _others(self) -> int:
+        """How many there are, once it is known of those that are being made."""
+        while self._coming:
+            self._settled.clear()
+            await self._settled.wait()
+        return self._alive
 
 
 async def _renew(world: World, sandbox_id: str) -> None:
