@@ -82,7 +82,7 @@ def _heading(bundle: Bundle) -> str:
 def _whole(bundle: Bundle) -> str:
     change = bundle.first
     said = [_words("deletes data that nothing else holds")] if change.data_loss else []
-    said += [_words(others_line(bundle.others))] if bundle.others else []
+    said += [_words(others_line(bundle))] if bundle.others else []
     said += [f"at {_code(str(change.source))}"] if change.source else []
     body = [_fields(change), *said]
     if not change.fields and not said:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from nexus.model.changes import Action, Change, Effect, Plan
 from nexus.render.console import print_texts
-from nexus.render.fields import changed_field, new_field
+from nexus.render.fields import changed_field, new_field, short_line
 from nexus.render.values import plural
 
 SYMBOLS: Final = {
@@ -76,14 +76,14 @@ def nothing(plan: Plan) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A change, and others of the same block that say the same of other instances."""
+    """A change, and others of the same block that change the same fields of other instances."""
 
     first: Change
     others: Sequence[Change] = ()
 
 
 def bundles(changes: Sequence[Change], *, fold: bool) -> Iterable[Bundle]:
-    """The changes in their order. With ``fold``, three and more instances of a block that say the same are one."""
+    """The changes in their order. With ``fold``, three and more instances with the same fields are one."""
     groups: dict[object, list[Change]] = {}
     for change in changes:
         likeness = (change.address.group, change.action, change.cause, tuple(diff.path for diff in change.fields))
@@ -106,7 +106,7 @@ def _bundle_text(bundle: Bundle, width: int) -> Text:
         text.append(f"{_INDENT}deletes data that nothing else holds\n", style="warning")
     text.append_text(_fields_text(change, width))
     if bundle.others:
-        text.append_text(_others_text(bundle.others))
+        text.append(f"{_INDENT}{short_line(others_line(bundle), width - len(_INDENT))}\n", style="faint")
     if change.source is not None:
         text.append(f"{_INDENT}at {change.source}\n", style="faint")
     return text
@@ -132,12 +132,14 @@ def _all_new(change: Change) -> bool:
     return change.action is Action.RUN and all(diff.before is None for diff in change.fields)
 
 
-def _others_text(others: Sequence[Change]) -> Text:
-    return Text(f"{_INDENT}{others_line(others)}\n", style="faint")
-
-
-def others_line(others: Sequence[Change]) -> str:
-    """How many instances a bundle stands for besides its first, and which."""
-    keys = ", ".join(f"[{change.address.key}]" for change in others[:_KEYS_SHOWN])
-    more = ", …" if len(others) > _KEYS_SHOWN else ""
-    return f"and {plural(len(others), 'instance')} more like it: {keys}{more}"
+def others_line(bundle: Bundle) -> str:
+    """How many instances a bundle stands for besides its first, which, and which of their fields have other values."""
+    keys = ", ".join(f"[{change.address.key}]" for change in bundle.others[:_KEYS_SHOWN])
+    more = ", …" if len(bundle.others) > _KEYS_SHOWN else ""
+    of_their_own = ", ".join(
+        diff.path
+        for number, diff in enumerate(bundle.first.fields)
+        if any(other.fields[number] != diff for other in bundle.others)
+    )
+    unlike = f", but for {of_their_own}" if of_their_own else ""
+    return f"and {plural(len(bundle.others), 'instance')} more like it{unlike}: {keys}{more}"
