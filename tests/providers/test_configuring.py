@@ -63,6 +63,11 @@ async def test_variables_commands_and_the_process_are_changed_in_this_order(
     assert [text for _, text in report.lines] == ["two  (sensitive)", "root"]
     assert await inside(web, "cat /tmp/stages") == "one\ntwo\n"
 
+    web.declare(env_vars={"STAGE": "one"})
+    await web.do(Verb.START, "start")
+    await configure(provider, web, Configuration(restart=True))
+    assert await inside(web, "cat /tmp/stages") == "one\ntwo\n", "what is not declared any more stays away"
+
 
 async def test_a_command_that_fails_ends_it_and_says_what_it_wrote(provider: E2BProvider, make: Make) -> None:
     web = await up(make("sandbox.web").declare())

@@ -23,6 +23,8 @@ from nexus.providers.e2b.shell import END_MARKED
 MARK: Final = "NEXUS_START=1"
 PID_FILE: Final = f"{RUN_FOLDER}/start.pid"
 _STOP_SECONDS: Final = 10
+_SCRIPTS: Final = f"{JOBS_FOLDER}/*/start_command"
+"""Where what was started lies, for as long as it runs: bash reads a script as it goes."""
 
 
 async def start(inside: Inside, call: Call, spec: SandboxSpec, receipt: Receipt) -> None:
@@ -37,7 +39,7 @@ async def start_again(inside: Inside, user: str, command: str | None) -> bool:
     """Start what was started last, as who it ran as; ``command`` where that is not known here. False without either."""
     receipt = await inside.receipt()
     last = await inside.check(
-        f"ls -t {JOBS_FOLDER}/*/start_command 2>/dev/null | head -n 1 | xargs -r stat -c '%U %n'",
+        f"ls -t {_SCRIPTS} 2>/dev/null | head -n 1 | xargs -r stat -c '%U %n'",
         summary="What was started could not be looked up",
     )
     owner, _, path = last.strip().partition(" ")
@@ -71,6 +73,7 @@ async def _restart(inside: Inside, user: str, command: str | None, receipt: Rece
 async def _stop(inside: Inside, user: str) -> None:
     await inside.check(
         f"{END_MARKED}\nend_marked {MARK} {_STOP_SECONDS}\n"
+        f'for script in {_SCRIPTS}; do rm -rf "${{script%/*}}"; done\n'
         f"rm -f {PID_FILE}; : > {START_LOG} && chown {shlex.quote(user)}: {START_LOG} && chmod 640 {START_LOG}",
         user=ROOT,
         summary="The old process could not be stopped",
@@ -80,7 +83,6 @@ async def _stop(inside: Inside, user: str) -> None:
 async def _launch(inside: Inside, user: str, command: str) -> str:
     """Start ``command`` in a session of its own. A failure in its first moments is an error; returns its pid."""
     folder = f"{JOBS_FOLDER}/{new_token()}"
-    # Bash reads a script as it goes, so the file has to stay.
     await inside.write({f"{folder}/start_command": command.encode()}, user=user)
     finished = await inside.run(
         f"chmod 700 {folder}; export {MARK}\n"
