@@ -16,7 +16,7 @@ _VARIABLE = "_NEXUS_COMPLETE"
 def command(context: click.Context, shell: str) -> int:
     """Print the script that lets SHELL complete what is typed: commands, options, addresses, names of live sandboxes.
 
-    To have it in every shell from now on, put the first line that fits into the named file:
+    To have it in every shell from now on, put the line into the file that belongs to yours:
 
     \b
       ~/.bashrc:  eval "$(nexus completion bash)"
