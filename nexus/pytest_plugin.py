@@ -80,7 +80,7 @@ class Wanted:
         )
 
     def removal(self, instance: str, state_folder: Path) -> str:
-        """A command that takes down what was applied for this."""
+        """A line for a shell that takes down what was applied for this, and forgets it."""
         given: dict[str, object] = {"instance": instance, "state_folder": str(state_folder)}
         if self.environment != "default":
             given["environment"] = self.environment
@@ -89,7 +89,8 @@ class Wanted:
         if self.target:
             given["target"] = self.target
         arguments = ", ".join([repr(str(self.path)), *(f"{name}={value!r}" for name, value in given.items())])
-        return f"{sys.executable} -c {shlex.quote(f'import nexus; nexus.load({arguments}).destroy()')}"
+        program = f"import nexus; nexus.load({arguments}).destroy()"
+        return f"{sys.executable} -c {shlex.quote(program)} && rm -r {shlex.quote(str(state_folder))}"
 
 
 # ---- what pytest calls
