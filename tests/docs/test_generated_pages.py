@@ -44,7 +44,10 @@ def test_the_manifests_in_the_pages_are_yaml_that_nexus_accepts(tmp_path: Path) 
             assert not manifest.read(tmp_path).diagnostics
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md", ROOT / "ARCHITECTURE.md"], ids=lambda page: page.name)
+LINKING = (*PAGES, ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "examples").rglob("*.md")))
+
+
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target

@@ -61,7 +61,7 @@ def script(page: str) -> str:
     """The commands of a page, and the checks after the first that applies."""
     commands = console_commands(page)
     applied = next(number for number, line in enumerate(commands, 1) if line.startswith("nexus apply"))
-    return "\n".join(("nexus validate", *commands[:applied], *_checks(commands[applied - 1]), *commands[applied:]))
+    return "\n".join((*commands[:applied], *_checks(commands[applied - 1]), *commands[applied:]))
 
 
 def _checks(apply: str) -> tuple[str, ...]:
