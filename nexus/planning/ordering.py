@@ -143,15 +143,31 @@ class Assembly:
             self._removals[needed].needs.append(draft)
         if held and leftover.address in self._stirred:
             return
-        if successor := self._last.get(leftover.address) or self._removals.get(leftover.address):
+        if successor := self._last.get(leftover.address):
             draft.needs.append(successor)
 
     def _setups_last(self) -> None:
-        """Whichever sandboxes stand on a shared setup, it can't go before them."""
+        """A shared setup can't go before the sandboxes that may stand on it: any but those that wait for it."""
         gone = [draft for draft in self._drafts if draft.uid and draft.address.kind == "sandbox"]
-        for address, draft in self._removals.items():
+        for address, setup in self._removals.items():
             if address.kind == SETUP and not self._is_gone(address):
-                draft.needs.extend(item for item in gone if item not in draft.needs)
+                known = self._waiting_for(setup) | set(map(id, setup.needs))
+                setup.needs.extend(item for item in gone if id(item) not in known)
+
+    def _waiting_for(self, draft: _Draft) -> set[int]:
+        """The identities of what comes after it, by whatever way."""
+        after: dict[int, list[_Draft]] = {}
+        for item in self._drafts:
+            for need in item.needs:
+                after.setdefault(id(need), []).append(item)
+        found: set[int] = set()
+        front = [draft]
+        while front:
+            for item in after.get(id(front.pop()), ()):
+                if id(item) not in found:
+                    found.add(id(item))
+                    front.append(item)
+        return found
 
     def _add(self, draft: _Draft) -> _Draft:
         self._drafts.append(draft)

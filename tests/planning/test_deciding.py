@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from nexus.model.addresses import Address
-from nexus.model.changes import Change, Plan
+from nexus.model.changes import Change, Plan, Verb
 from nexus.model.observation import Observation, Presence
 from nexus.model.values import Sensitive
 from nexus.planning import make_plan
@@ -339,6 +339,19 @@ sandboxes:
     assert len(world.state.deposed) == 1
     assert verbs(world.plan(after)) == ["delete sandbox.a", "delete volume.disk"]
     settled(world, after)
+
+
+def test_a_leftover_goes_though_what_it_needed_needs_its_successor_by_now() -> None:
+    early = "lifecycle: {create_before_destroy: true}"
+    before = f"sandboxes: {{a: {{template: x, depends_on: [sandbox.b], {early}}}, b: {{template: x}}}}"
+    after = f"sandboxes: {{a: {{template: y, {early}}}, b: {{template: x, depends_on: [sandbox.a]}}}}"
+    world = applied(before)
+    planned = make_plan(world.request(after))
+    deletion = next(item for item in planned.plan.operations if item.verb is Verb.DELETE)
+    world.perform(planned, [item for item in planned.plan.operations if item is not deletion])
+    assert len(world.state.deposed) == 1
+    world.apply(after, destroy=True)
+    assert world.state.is_empty
 
 
 def test_create_before_destroy_brings_along_what_it_needs() -> None:

@@ -249,3 +249,17 @@ def test_blocks_that_differ_only_in_case_share_no_snapshot() -> None:
     assert len(world.snapshots) == 2
     world.apply("sandboxes: {w: {count: 3, run_commands: [one]}}")
     assert world.snapshots == {"nexus-setup--demo--default--w"}
+
+
+def test_a_setup_that_needs_another_sandbox_goes_before_it() -> None:
+    text = """
+sandboxes:
+  a: {}
+  w: {count: 3, run_commands: [make], depends_on: [sandbox.a]}
+"""
+    world = World()
+    world.apply(text)
+    plan = world.apply(text, destroy=True)
+    gone = [str(item.address) for item in plan.operations]
+    assert gone.index('sandbox.w["2"]') < gone.index("setup.w") < gone.index("sandbox.a")
+    assert world.state.is_empty
