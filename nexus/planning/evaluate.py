@@ -133,7 +133,8 @@ class Evaluation:
         """Make the outputs of an evaluated resource known: those of ``record``, or of one that is still to be made."""
         evaluated = self._evaluated.get(address)
         if evaluated is not None:
-            self._outputs[address] = self._request.kinds[address.kind].outputs(evaluated.attributes, record)
+            kept = self.with_ignored(evaluated, None if address in self.made_anew else record)
+            self._outputs[address] = self._request.kinds[address.kind].outputs(kept.attributes, record)
         elif record is not None:
             self._outputs[address] = record.outputs
         self._families.pop(address.group, None)

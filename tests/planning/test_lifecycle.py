@@ -179,6 +179,16 @@ sandboxes:
     assert (world.plan(manifest % ("two", "two")).is_empty, world.state.deposed) == (True, ())
 
 
+def test_what_others_ask_of_a_sandbox_with_ignored_changes_is_as_it_was_applied() -> None:
+    world = World()
+    world.apply(a("ports: {api: 81}"))
+    user = ', b: {template: x, env_vars: {URL: "${{ sandbox.a.urls.api }}"}}'
+    world.apply(a("ports: {api: 80}, lifecycle: {ignore_changes: all}", user))
+    urls = world.record("sandbox.a").outputs["urls"]
+    assert isinstance(urls, dict)
+    assert world.record("sandbox.b").attributes["env_vars"] == {"URL": urls["api"]}
+
+
 # ---- on_destroy, timeouts
 
 
