@@ -194,7 +194,9 @@ async def test_what_a_run_that_was_cut_off_left_running_is_ended_by_the_next(
     with pytest.raises(asyncio.CancelledError):
         await running
     assert await inside(web, "pgrep -f -c 'sleep 97[56]'") == "2\n"
-    again = make("step.etl.one").declare(sandbox=on(web), run="pgrep -f -c '[s]leep 97[56]' || true; sleep 974 >/dev/null 2>&1 &")
+    again = make("step.etl.one").declare(
+        sandbox=on(web), run="pgrep -f -c '[s]leep 97[56]' || true; sleep 974 >/dev/null 2>&1 &"
+    )
     await again.do(Verb.RUN_STEP, "run")
     assert again.report.lines == [("stdout", "0")]
     await again.do(Verb.RUN_STEP, "run")
