@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -72,8 +73,16 @@ def _first_process(unshare: list[str], setup: str, **config: object) -> Iterator
             thread.run(edge.close())
             thread.close()
             if process is not None:
-                process.kill()
-                process.wait()
+                _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End unshare and its child, envd. A child that has changed what it is does not always end with its parent."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    for child in children.read_text().split() if children.exists() else ():
+        os.kill(int(child), signal.SIGKILL)
+    process.kill()
+    process.wait()
 
 
 @pytest.fixture
