@@ -31,8 +31,8 @@ def command(
 ) -> int:
     """Run the steps of PIPELINE that are due, or its one STEP, and first what they need.
 
-    Steps with «on: manual» run only here. The plan, the question and the exit codes are those of apply. After a failure,
-    the same command runs what failed, what was skipped because of it, and nothing else.
+    Steps with «on: manual» run only here. The plan, the question and the exit codes are those of apply. After a
+    failure, the same command runs what failed, what was skipped because of it, and nothing else.
     """
 
     def options(project: Project) -> PlanOptions:
