@@ -25,10 +25,10 @@ from tests.campaigns.drafts import Draft
 from tests.campaigns.traffic import surprises
 from tests.lifecycle import killing, proxy
 from tests.lifecycle.killing import DiskDeath
-from tests.lifecycle.process import Outcome
 from tests.lifecycle.proxy import Requests
 from tests.lifecycle.scenario import Scenario
 from tests.local.waiting import wait_until
+from tests.processes import Outcome
 
 SECRET: Final = 'Zq7/+s33d&"é <v4lue>\\x'
 ROTATED: Final = 'Kw9/+t0ken&"ü <oth3r>\\y'

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from nexus.kinds.definitions import DEFINITIONS
-from tests.lifecycle.process import Outcome
+from tests.processes import Outcome
 from tests.lifecycle.scenario import Scenario
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]

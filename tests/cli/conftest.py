@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import jsonschema
 import pytest
 
 from nexus.local.daemon import Endpoint
+from tests.processes import start
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,21 +42,22 @@ def check(document: Any, schema: str) -> None:
 
 @dataclass(frozen=True)
 class Nexus:
-    """``python -m nexus`` in a folder, with an environment that has nothing of the caller's targets and keys."""
+    """nexus in a folder, with an environment that has nothing of the caller's targets and keys.
+
+    Called, it runs in a process forked from a warm one; ``command`` is for tests that start ``python -m nexus`` itself.
+    """
 
     folder: Path
     home: Path
 
     def __call__(self, *arguments: str, stdin: str | None = None, env: Mapping[str, str] | None = None) -> Ran:
+        environment = self.environment(env or {})
+        if stdin is None:
+            outcome = start(arguments, environment, partial(os.chdir, self.folder)).wait(180)
+            return Ran(outcome.code, outcome.stdout, outcome.stderr)
+        command = self.command(*arguments)
         done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.folder,
-            env=self.environment(env or {}),
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            text=True,
-            timeout=180,
+            command, cwd=self.folder, env=environment, input=stdin, capture_output=True, text=True, timeout=180
         )
         return Ran(done.returncode, done.stdout, done.stderr)
 

@@ -16,7 +16,7 @@ from e2b import Sandbox, SandboxInfo, SandboxQuery
 from e2b.sandbox.commands.command_handle import CommandExitException
 
 from nexus.local.daemon import Endpoint
-from tests.lifecycle.process import Outcome, Preparation, Run, start, start_afresh
+from tests.processes import Outcome, Preparation, Run, start, start_afresh
 
 _OWN_SETTINGS = ("NEXUS_", "E2B_")
 

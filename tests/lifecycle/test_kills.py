@@ -18,9 +18,9 @@ import pytest
 from tests.lifecycle import killing, proxy
 from tests.lifecycle.conftest import NewScenario
 from tests.lifecycle.killing import DiskDeath
-from tests.lifecycle.process import Outcome
 from tests.lifecycle.proxy import Requests
 from tests.lifecycle.scenario import Scenario
+from tests.processes import Outcome
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900)]
 

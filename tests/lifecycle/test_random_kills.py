@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.lifecycle.conftest import NewScenario
-from tests.lifecycle.process import Run
 from tests.lifecycle.scenario import Scenario
+from tests.processes import Run
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(600)]
 

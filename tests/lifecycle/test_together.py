@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nexus.local import daemon
-from tests.lifecycle.process import Outcome
 from tests.lifecycle.scenario import Scenario
+from tests.processes import Outcome
 
 pytestmark = pytest.mark.engine
 

@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from tests.lifecycle.process import Run
 from tests.lifecycle.scenario import Scenario
 from tests.local.waiting import wait_until
+from tests.processes import Run
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
