@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Final
 
 import h11
 
 from nexus.local.edge.exchange import Exchange, HeaderList, UpstreamFailedError
 from nexus.local.edge.peers import Peer, UpstreamPeer
+
+_NOT_BEGUN_OR_WHOLE: Final = (h11.SEND_RESPONSE, h11.DONE, h11.MUST_CLOSE)
 
 
 class CutShortError(Exception):
@@ -45,9 +47,12 @@ class Carriage:
             self._upstream.close()
 
     def cut(self) -> None:
-        """An answer that has begun ends without a proper end, which a client could take for success."""
+        """An answer that has begun ends without a proper end, which a client could take for success.
+
+        One that is whole stays whole, and so does its connection, on which the client may have asked for more by now.
+        """
         self._is_cut = True
-        if self._client.http.our_state is not h11.SEND_RESPONSE:
+        if self._client.http.our_state not in _NOT_BEGUN_OR_WHOLE:
             self._client.abort()
         if self._connecting is not None:
             self._connecting.cancel()

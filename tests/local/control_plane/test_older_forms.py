@@ -20,6 +20,7 @@ def ends(client: httpx.Client, sandbox_id: str) -> datetime:
 
 def test_first_version_of_create_connect_resume_and_refresh(clean_engine: Endpoint) -> None:
     with rest(clean_engine) as client:
+        before = client.get("/snapshots").json()
         made = client.post("/sandboxes", json={"templateID": "base"})
         assert made.status_code == 201
         sandbox_id = made.json()["sandboxID"]
@@ -41,7 +42,7 @@ def test_first_version_of_create_connect_resume_and_refresh(clean_engine: Endpoi
         assert resumed.status_code == 201
         assert resumed.json()["envdAccessToken"] == made.json()["envdAccessToken"]
         assert client.post(f"/sandboxes/{sandbox_id}/fork").status_code == 201
-        assert client.get("/snapshots").json() == []
+        assert client.get("/snapshots").json() == before
 
 
 def test_of_many_pauses_at_once_one_succeeds(clean_engine: Endpoint) -> None:
