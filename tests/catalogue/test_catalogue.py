@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from nexus.kinds.definitions import DEFINITIONS
-from tests.processes import Outcome
 from tests.lifecycle.scenario import Scenario
+from tests.processes import Outcome
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
