@@ -6,7 +6,7 @@ NEXUS := $(BIN)/nexus
 TESTS ?= tests
 KILLS ?= 500
 
-.PHONY: campaign fuzz quickstart check lint test schemas docs destroy-quickstart catalogue
+.PHONY: thorough campaign fuzz quickstart check lint test schemas docs destroy-quickstart catalogue
 
 quickstart: $(BIN)/nexus ## install nexus and apply the first example on the local engine
 	$(NEXUS) -C examples/quickstart apply --local --auto-approve
@@ -30,7 +30,10 @@ test:
 	$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 catalogue: $(BIN)/pytest ## build every template of the catalogue, the large ones too, and use each; apply every example; try the tools with the inspector of MCP
-	$(BIN)/pytest -m "catalogue or not catalogue" tests/catalogue tests/lifecycle/test_examples.py tests/mcp/test_inspector.py
+	$(BIN)/pytest -m "not thorough" tests/catalogue tests/lifecycle/test_examples.py tests/mcp/test_inspector.py
+
+thorough: $(BIN)/pytest ## what takes long and shows what other tests show as well
+	$(BIN)/pytest -m thorough $(TESTS)
 
 campaign: $(BIN)/pytest ## play random projects against failures and kill -9, for as long as it takes to kill KILLS runs
 	NEXUS_CAMPAIGN_KILLS=$(KILLS) NEXUS_CAMPAIGN_EXAMPLES=400 NEXUS_CAMPAIGN_STEPS=50 NEXUS_CAMPAIGN_ENGINE_EXAMPLES=20 \

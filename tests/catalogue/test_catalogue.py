@@ -35,6 +35,7 @@ def test_base_brings_git_curl_and_bash_and_its_build_is_shared(scenario: Scenari
     assert "catalogue.base" not in scenario.actions()
 
 
+@pytest.mark.catalogue
 def test_python_brings_the_common_data_science_libraries(scenario: Scenario) -> None:
     scenario.write("""
 sandboxes: {lab: {template: python}}

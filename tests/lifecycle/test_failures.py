@@ -135,7 +135,7 @@ def test_an_account_that_cannot_be_looked_at_is_never_taken_for_empty(scenario: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("action", ["status", "drop"])
+@pytest.mark.parametrize("action", ["status", pytest.param("drop", marks=pytest.mark.thorough)])
 def test_whichever_request_fails_the_next_apply_converges(scenario: Scenario, action: str) -> None:
     """One after the other, because scripted failures are the whole engine's."""
     manifest = """

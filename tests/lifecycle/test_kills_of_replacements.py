@@ -52,7 +52,13 @@ def check(scenario: Scenario, left: str) -> None:
     assert scenario.run("state", "list", "--json").expect(0).json["resources"][1]["id"] in states
 
 
-@pytest.mark.parametrize("moment", list(proxy.Moment))
+@pytest.mark.parametrize(
+    "moment",
+    [
+        proxy.Moment.ANSWERED,
+        *(pytest.param(item, marks=pytest.mark.thorough) for item in (proxy.Moment.BEFORE, proxy.Moment.SENT)),
+    ],
+)
 def test_killed_at_every_request_of_a_replacement(new_scenario: NewScenario, moment: proxy.Moment) -> None:
     seen: list[str] = []
     scenario, left = begin(new_scenario)

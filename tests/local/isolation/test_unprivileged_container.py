@@ -96,6 +96,7 @@ def test_the_doctor_tells_what_each_way_needs(home: Path) -> None:
     assert findings["chroot"]["remedy"] == "nexus local start --isolation chroot"
 
 
+@pytest.mark.thorough
 def test_commands_run_as_either_user_with_sudo(sandbox: Sandbox) -> None:
     assert sandbox.commands.run("id -un; pwd").stdout == "user\n/home/user\n"
     assert sandbox.commands.run("id -u", user="root").stdout == "0\n"
@@ -106,6 +107,7 @@ def test_commands_run_as_either_user_with_sudo(sandbox: Sandbox) -> None:
     assert failure.value.exit_code == 3
 
 
+@pytest.mark.thorough
 def test_files_are_the_sandboxs_own(sandbox: Sandbox, other: Sandbox) -> None:
     sandbox.files.write("/usr/local/bin/mine", "#!/bin/sh\necho mine\n", user="root")
     sandbox.commands.run("sudo chmod +x /usr/local/bin/mine && sudo sh -c 'echo changed >>/usr/bin/which'")
@@ -115,6 +117,7 @@ def test_files_are_the_sandboxs_own(sandbox: Sandbox, other: Sandbox) -> None:
     assert "changed\n" not in Path("/usr/bin/which").read_text()
 
 
+@pytest.mark.thorough
 def test_terminals_work(sandbox: Sandbox) -> None:
     terminal = sandbox.pty.create(size=PtySize(rows=24, cols=80))
     sandbox.pty.send_stdin(terminal.pid, b"stty size; test -t 0 && echo is-a-terminal; exit\n")
@@ -123,6 +126,7 @@ def test_terminals_work(sandbox: Sandbox) -> None:
     assert b"\r\nis-a-terminal" in seen
 
 
+@pytest.mark.thorough
 def test_a_port_leads_to_the_sandbox_that_serves_it_and_to_no_other(
     sandbox: Sandbox, other: Sandbox, options: dict[str, Any]
 ) -> None:
@@ -137,6 +141,7 @@ def test_a_port_leads_to_the_sandbox_that_serves_it_and_to_no_other(
     assert status_of(other, int(options["api_url"].rsplit(":", 1)[1])) == 502
 
 
+@pytest.mark.thorough
 def test_a_pause_stops_what_runs(sandbox: Sandbox, options: dict[str, Any]) -> None:
     sandbox.commands.run("setsid sh -c 'while :; do date +%s%N >/tmp/beat; sleep 0.02; done' &", background=True)
     wait_until(lambda: sandbox.files.exists("/tmp/beat"), "it beats")
@@ -152,6 +157,7 @@ def test_a_pause_stops_what_runs(sandbox: Sandbox, options: dict[str, Any]) -> N
     wait_until(lambda: sandbox.files.read(str(path)) != first, "it goes on")
 
 
+@pytest.mark.thorough
 def test_killing_ends_every_process_and_file(options: dict[str, Any], home: Path) -> None:
     made = Sandbox.create(**options)
     made.commands.run("setsid nohup sleep 98765 >/dev/null 2>&1 & (setsid sleep 98765 >/dev/null 2>&1 &)")
@@ -161,6 +167,7 @@ def test_killing_ends_every_process_and_file(options: dict[str, Any], home: Path
     wait_until(lambda: not list(home.glob(f"store/chroot/up/{made.sandbox_id}")), "its files are gone")
 
 
+@pytest.mark.thorough
 def test_templates_are_built_in_layers(options: dict[str, Any]) -> None:
     template = (
         Template()
@@ -175,11 +182,13 @@ def test_templates_are_built_in_layers(options: dict[str, Any]) -> None:
     made.kill()
 
 
+@pytest.mark.thorough
 def test_what_cannot_be_kept_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(SandboxException, match="cannot limit the network"):
         Sandbox.create(allow_internet_access=False, **options)
 
 
+@pytest.mark.thorough
 def test_root_of_a_sandbox_does_not_get_out(sandbox: Sandbox, home: Path) -> None:
     sandbox.files.write("/root/escape.py", ESCAPE, user="root")
     attempt = sandbox.commands.run(f"python3 /root/escape.py {home} 2>&1 || true", user="root").stdout
@@ -190,6 +199,7 @@ def test_root_of_a_sandbox_does_not_get_out(sandbox: Sandbox, home: Path) -> Non
     assert sandbox.commands.run("ls /proc /sys", user="root").stdout.split() == ["/proc:", "/sys:"]
 
 
+@pytest.mark.thorough
 def test_links_of_a_template_do_not_lead_the_engine_outside(options: dict[str, Any], home: Path) -> None:
     """The engine empties /run of a new machine, which a template may have turned into a link."""
     precious = home.parent / "precious"
