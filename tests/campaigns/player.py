@@ -195,6 +195,8 @@ class Player:
             return "no tag to remove"
         name = next(name for name in templates[0]["names"] if "--" in name)
         tags = [item["tag"] for item in self.scenario.tags(templates[0]["templateID"])]
+        if not tags:
+            return "no tag to remove"
         tag = self.chance.choice(sorted(tags))
         Template.remove_tags(name, [tag], **self._account)
         return f"remove tag {tag}"
