@@ -19,7 +19,8 @@ def test_what_is_sealed_opens_for_its_engine_and_purpose_alone() -> None:
 def test_damaged_seals_are_told_from_whole_ones() -> None:
     vault = Vault("key")
     sealed = vault.seal("the value", "x")
-    for damaged in ("", "no base64!", sealed[:-8], "A" + sealed[1:]):
+    other = "B" if sealed.startswith("A") else "A"
+    for damaged in ("", "no base64!", sealed[:-8], other + sealed[1:]):
         with pytest.raises(SealError):
             vault.open(damaged, "x")
 
