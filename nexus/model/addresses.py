@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import total_ordering
 
 KINDS = ("volume", "catalogue", "template", "setup", "sandbox", "step")
 """Kind words, in the order in which resources of them are usually made."""
@@ -18,16 +19,24 @@ class AddressError(ValueError):
     """The text is not an address."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@total_ordering
+@dataclass(frozen=True, slots=True)
 class Address:
     """``kind.name`` or ``kind.name["key"]``; a step's name is ``pipeline.step``.
 
-    ``parse`` and ``str`` are inverses of each other.
+    ``parse`` and ``str`` are inverses of each other. In order, a block comes before its instances.
     """
 
     kind: str
     name: str
     key: str | None = None
+
+    def __lt__(self, other: Address) -> bool:
+        return self._order < other._order
+
+    @property
+    def _order(self) -> tuple[str, str, bool, str]:
+        return self.kind, self.name, self.key is not None, self.key or ""
 
     def __str__(self) -> str:
         base = f"{self.kind}.{self.name}"
