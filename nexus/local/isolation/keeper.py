@@ -3,7 +3,7 @@
 It forks the init, takes the machine's egress descriptors out to the daemon, enters the machine's network to hand out
 connections to its ports, and answers the machine's control socket: pause, resume, kill, accounts, and copies of those
 descriptors. When the machine ends, it leaves nothing behind. When it dies itself, the kernel ends the machine, so a
-machine is alive exactly as long as its control socket answers.
+machine is alive exactly as long as its control socket answers. One whose socket was removed ends too: nobody could.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from nexus.local.isolation.user_namespaces import MappedNamespace
 from nexus.local.network import EgressHandles, take_handles
 from nexus.local.storage.layout import short_key
 
+# Seconds between two looks at whether the machine can still be reached.
+REACHABLE_CHECK: Final = 5.0
 _BOOT_LIMIT: Final = 30.0
 _PACKET: Final = 1 << 16
 _LONGEST_ORDER: Final = 4096
@@ -181,15 +183,15 @@ class Keeper:
     # -- the life
 
     def _keep(self, control: socket.socket, ports: socket.socket, born: _Born) -> None:
-        """Answer orders and hand out connections until the machine has ended."""
+        """Answer orders and hand out connections until the machine has ended, or can't be reached any more."""
         control.setblocking(False)
         with selectors.DefaultSelector() as selector:
             is_ours = None if self._request.network != "host" else partial(serves_port, self._processes)
             porter = Porter(ports, selector, is_ours)
             selector.register(control, selectors.EVENT_READ, partial(self._accept, control, selector, born))
             selector.register(born.pidfd, selectors.EVENT_READ)
-            while True:
-                for key, _ in selector.select(porter.patience):
+            while self._folder.control.exists():
+                for key, _ in selector.select(porter.patience or REACHABLE_CHECK):
                     if key.fd == born.pidfd:
                         return
                     key.data()

@@ -26,7 +26,7 @@ async def recover(
         live = await _take_over(record, isolation)
         if live is None:
             _log.info("sandbox %s (%s) is gone", record.id, record.state)
-            await isolation.discard(record.id)
+            await _end(record.id, isolation)
             await records.remove(record.id)
         else:
             fleet.add(live)
@@ -55,17 +55,24 @@ async def _take_over(record: SandboxRecord, isolation: Isolation) -> LiveSandbox
 
 async def _take_over_disk(record: SandboxRecord, isolation: Isolation) -> LiveSandbox | None:
     """A crash between putting the pause on record and ending the machine, or before a resume was: end it now."""
-    if (machine := await isolation.attach(record.id)) is not None:
-        await machine.kill()
+    await _kill(record.id, isolation)
     kept = await isolation.has_written(record.id) and all([await isolation.has_layer(layer) for layer in record.layers])
     return LiveSandbox(record) if kept else None
 
 
 async def _end_orphans(known: Set[str], isolation: Isolation) -> None:
     for machine_id in await isolation.running():
-        if machine_id in known:
-            continue
-        _log.info("machine %s belongs to nothing and is ended", machine_id)
-        if (machine := await isolation.attach(machine_id)) is not None:
-            await machine.kill()
-        await isolation.discard(machine_id)
+        if machine_id not in known:
+            _log.info("machine %s belongs to nothing and is ended", machine_id)
+            await _end(machine_id, isolation)
+
+
+async def _end(machine_id: str, isolation: Isolation) -> None:
+    """Leave nothing of a machine, which may be running: nobody would find it once its files are gone."""
+    await _kill(machine_id, isolation)
+    await isolation.discard(machine_id)
+
+
+async def _kill(machine_id: str, isolation: Isolation) -> None:
+    if (machine := await isolation.attach(machine_id)) is not None:
+        await machine.kill()

@@ -19,6 +19,7 @@ from nexus.local import daemon
 from nexus.local.daemon import Endpoint
 from nexus.local.presence import is_held
 from tests.local.engine_client import sdk
+from tests.local.machines import living_machines
 from tests.local.waiting import wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -49,6 +50,7 @@ def test_what_was_answered_survives_kills_at_any_moment(engine_home: Path) -> No
     _compare(endpoint, ledger)
     listed = _listed(endpoint)
     wait_until(lambda: {path.name for path in engine_home.glob("store/*/up/*")} == listed, "no files without owners")
+    wait_until(lambda: living_machines(engine_home) == listed, "no machines without owners")
     for name in ledger.templates:
         assert Sandbox.create(name, **sdk(endpoint)).commands.run("cat ~/made").stdout == f"{name}\n"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -11,10 +13,12 @@ from e2b import Sandbox, Template
 
 from nexus.local import daemon
 from nexus.local.isolation import tiers
-from nexus.local.isolation.keeper import group_prefix
+from nexus.local.isolation.keeper import REACHABLE_CHECK, group_prefix
+from nexus.local.isolation.runtime_folder import RuntimeFolder
 from nexus.local.presence import is_held
 from nexus.local.settings import create_settings, runtime_folder
 from tests.local.engine_client import rest, sdk
+from tests.local.machines import living_machines
 from tests.local.waiting import wait_until
 
 pytestmark = pytest.mark.engine
@@ -90,6 +94,27 @@ def test_deaths_of_helpers_leave_nothing_and_are_made_good(engine_home: Path, vi
         assert sandbox.commands.run("echo on").stdout == "on\n"
     again = Sandbox.create(**sdk(endpoint))
     assert again.commands.run("echo new").stdout == "new\n"
+
+
+def test_a_sandbox_whose_creation_was_cut_off_is_ended(engine_home: Path) -> None:
+    endpoint = daemon.ensure_running(engine_home)
+    kept, half_made = (Sandbox.create(timeout=600, **sdk(endpoint)).sandbox_id for _ in range(2))
+    os.kill(endpoint.pid, signal.SIGKILL)
+    wait_until(lambda: not is_held(engine_home), "the daemon is gone")
+    assert living_machines(engine_home) == {kept, half_made}
+    # As it is from the machine's first breath until its creation is written down.
+    record = engine_home / "records" / "sandboxes" / f"{half_made}.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "state": "creating"}))
+    daemon.ensure_running(engine_home)
+    assert living_machines(engine_home) == {kept}
+    assert not record.exists()
+
+
+def test_a_machine_that_nobody_can_reach_any_more_ends_itself(engine_home: Path) -> None:
+    endpoint = daemon.ensure_running(engine_home)
+    lost = Sandbox.create(timeout=600, **sdk(endpoint)).sandbox_id
+    shutil.rmtree(RuntimeFolder.of(runtime_folder(engine_home), lost).path)
+    wait_until(lambda: not living_machines(engine_home), "the machine has ended", limit=REACHABLE_CHECK + 20)
 
 
 def _listed(endpoint: daemon.Endpoint) -> list[object]:
