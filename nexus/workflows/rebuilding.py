@@ -17,7 +17,7 @@ from nexus.kinds.shared_setup import KIND as SETUP
 from nexus.kinds.shared_setup import setup_name
 from nexus.model.addresses import Address
 from nexus.model.changes import Verb
-from nexus.model.diagnostics import Diagnostic, Diagnostics, DiagnosticsError, Severity, error, warning
+from nexus.model.diagnostics import Diagnostic, Diagnostics, DiagnosticsError, Severity
 from nexus.model.observation import Observation, Observed, Presence
 from nexus.model.state import Intent, OutputRecord, ResourceRecord, State, Target, Tree
 from nexus.model.values import fingerprinter
@@ -25,6 +25,7 @@ from nexus.planning import Evaluated, Evaluation, PlanRequest, differences
 from nexus.planning.restoring import Remains, agreement, restored
 from nexus.providers.base import Inventory, Live, ProviderError
 from nexus.stores import Backend, commit, fingerprint_key, load
+from nexus.workflows import rebuild_messages as messages
 from nexus.workflows.claims import claims, copies_left_alone
 from nexus.workflows.loading import Project
 from nexus.workflows.locking import locked
@@ -81,8 +82,8 @@ async def rebuild(
             rebuilding = _Rebuilding(project, session, prior.state, inventory, target)
             state = await rebuilding.run(catalogue.catalogue)
         notes = (*prior.notes, *(() if note is None else (note,)), *rebuilding.diagnostics.sorted())
-        _refuse_nothing(state, prior.state, sure=sure)
-        if not confirm(_question(state, prior.state)):
+        messages.refuse_nothing(state, prior.state, sure=sure)
+        if not confirm(messages.question(state, prior.state)):
             return Rebuilt(state=state, before=prior.state, done=False, diagnostics=notes)
         await session.backend.lock.verify()
         return Rebuilt(state=await _write(session.backend, state, prior), before=prior.state, diagnostics=notes)
@@ -93,7 +94,7 @@ async def _prior(backend: Backend) -> _Prior:
         loaded = await load(backend, State(lineage=NO_LINEAGE))
     except DiagnosticsError as problem:
         told = "; ".join(item.detail or item.summary for item in problem.diagnostics)
-        return _Prior(None, is_sound=False, notes=(_unreadable(told),))
+        return _Prior(None, is_sound=False, notes=(messages.unreadable(told),))
     known = loaded.state.serial > 0 or loaded.interrupted
     return _Prior(loaded.state if known else None, is_sound=True, notes=loaded.diagnostics)
 
@@ -144,7 +145,7 @@ class _Rebuilding:
                 self._unwanted(address, live)
         self.diagnostics.extend(copies_left_alone(self._copies))
         if self._unclaimed:
-            self.diagnostics.add(_unclaimed(self._unclaimed))
+            self.diagnostics.add(messages.unclaimed(self._unclaimed))
         state = replace(
             empty,
             resources=self._records,
@@ -212,9 +213,9 @@ class _Rebuilding:
             # One that was made twice has the uid of the other, and no two records may share one.
             uid = self._session.ids() if other.uid == kept.uid else self._uid(other)
             self._deposed.append(_bare(address, other, uid))
-            self.diagnostics.add(_double(address, kept, other))
+            self.diagnostics.add(messages.double(address, kept, other))
         if not kept.looked_inside and evaluated.units:
-            self.diagnostics.add(_not_looked_into(address, kept))
+            self.diagnostics.add(messages.not_looked_into(address, kept))
         record = restored(evaluated, fitting[kept.id])
         try:
             return replace(record, outputs=await self._session.provider.outputs_of(record))
@@ -258,7 +259,7 @@ class _Rebuilding:
             sandbox_id = _sandbox_id(record)
             if sandbox_id is None or sandbox_id in {item.id for item in self._records.values()}:
                 return record
-        self.diagnostics.add(_run_lost(address))
+        self.diagnostics.add(messages.run_lost(address))
         return None
 
     def _unwanted(self, address: Address, live: Sequence[Live]) -> None:
@@ -271,7 +272,7 @@ class _Rebuilding:
             if index == 0:
                 self._records[address] = record
                 if address.kind != SETUP:  # it goes with the last sandbox that stands on it
-                    self.diagnostics.add(_not_in_manifest(record))
+                    self.diagnostics.add(messages.not_in_manifest(record))
             else:
                 self._deposed.append(record)
 
@@ -321,86 +322,3 @@ def _sandbox_id(record: ResourceRecord) -> str | None:
     if not isinstance(sandbox, dict):
         return ""
     return str(sandbox["id"]) if "id" in sandbox else None
-
-
-# ---- what is said
-
-
-def _refuse_nothing(state: State, before: State | None, *, sure: bool) -> None:
-    if sure or before is None or state.resources or not any(item.kind != "step" for item in before.resources):
-        return
-    raise DiagnosticsError(
-        error(
-            "nothing-found",
-            "Nothing of what is remembered was found",
-            detail=f"The state knows {len(before.resources)} resources, and none of them is out there. "
-            "Perhaps this is another account.",
-            hint="check the target and the API key; --yes writes a state that knows nothing",
-        )
-    )
-
-
-def _question(state: State, before: State | None) -> str:
-    known = "" if before is None else f" in place of the one that knows {len(before.resources)}"
-    return f"Write a state with the {len(state.resources)} resources that were found{known}?"
-
-
-def _unreadable(told: str) -> Diagnostic:
-    return warning(
-        "state-not-read",
-        "What is remembered can't be used",
-        detail=told,
-        hint="it stays beside the new state, as state.json.backup and journal.jsonl.aside",
-    )
-
-
-def _unclaimed(names: Sequence[str]) -> Diagnostic:
-    return warning(
-        "unclaimed-names",
-        "The account has templates or volumes that look like the project's, and no block claims them",
-        detail=f"{', '.join(names)}. They are known by their names alone, so they were left out.",
-        hint="put their blocks back, or delete them by hand",
-    )
-
-
-def _double(address: Address, kept: Live, other: Live) -> Diagnostic:
-    why = "it is what the manifest wants" if kept.spec != other.spec else "it is the older one"
-    return warning(
-        "two-for-one-address",
-        "Two live objects say that they are the same resource",
-        detail=f"{kept.id} was taken for {address}, because {why}; {other.id} is a leftover, to be deleted by the next "
-        "apply.",
-        address=str(address),
-    )
-
-
-def _not_looked_into(address: Address, live: Live) -> Diagnostic:
-    state = "does not answer" if live.running else "is paused"
-    return warning(
-        "not-looked-into",
-        "A sandbox could not be looked into",
-        detail=f"{address} {state}, so what was set up inside it was taken from the manifest.",
-        hint="once it runs, «nexus plan --deep» tells what is really there",
-        address=str(address),
-    )
-
-
-def _run_lost(address: Address) -> Diagnostic:
-    return warning(
-        "run-not-restored",
-        "Nothing tells whether a step has run",
-        detail=f"What {address} did is recorded nowhere but in the state; the next apply runs it again.",
-        address=str(address),
-    )
-
-
-def _not_in_manifest(record: ResourceRecord) -> Diagnostic:
-    return warning(
-        "not-in-manifest",
-        "A live sandbox is in no block of the manifest",
-        detail=f"{record.id} says that it is {record.address}; the next apply deletes it. Whether it was protected "
-        "nobody knows.",
-        hint="put its block back to keep it; what «nexus state mv» has renamed has to be in «moved», to be rebuilt; "
-        f"or forget it: nexus state rm '{record.address}'",
-        address=str(record.address),
-    )

@@ -17,13 +17,11 @@ from nexus.providers.e2b.errors import translate
 from nexus.providers.e2b.inside import Inside
 from nexus.providers.e2b.jobs import new_token
 from nexus.providers.e2b.metadata import OPERATION, PREFIX, scope
+from nexus.providers.e2b.renewing import renewed
 from nexus.providers.e2b.sandbox.lifecycle import make, own_volume_roots
 from nexus.providers.e2b.world import World
 
 STEP: Final = f"{PREFIX}step"
-_RENEWED_EVERY: Final = LEASE_SECONDS / 3
-
-
 _ROOM_SOON: Final = 2.0
 """Seconds after which it is looked again whether an account that was full has room."""
 
@@ -41,13 +39,12 @@ class OwnSandboxes:
     async def one(self, call: Call, spec: SandboxSpec) -> AsyncIterator[Inside]:
         """A sandbox for as long as the block lasts, however that ends."""
         inside = await self._made(call, spec)
-        renewing = asyncio.create_task(_renew(self._world, inside.id))
         try:
-            if spec.volumes:
-                await own_volume_roots(inside, spec)
-            yield inside
+            with renewed(self._world, inside.id):
+                if spec.volumes:
+                    await own_volume_roots(inside, spec)
+                yield inside
         finally:
-            renewing.cancel()
             self._world.sandboxes.forget(inside.id)
             await _to_its_end(_kill(self._world, inside.id))
             self._alive -= 1
@@ -79,13 +76,6 @@ class OwnSandboxes:
             self._settled.clear()
             await self._settled.wait()
         return self._alive
-
-
-async def _renew(world: World, sandbox_id: str) -> None:
-    while True:
-        await asyncio.sleep(_RENEWED_EVERY)
-        with suppress(Exception):  # there are two more occasions before the lease is over
-            await world.connection.client.AsyncSandbox.set_timeout(sandbox_id, LEASE_SECONDS)
 
 
 async def _kill(world: World, sandbox_id: str) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
-from typing import Final
 
 from e2b import AsyncSandbox, SnapshotInfo
 from e2b.exceptions import SandboxException
@@ -18,12 +16,11 @@ from nexus.model.values import Value
 from nexus.providers.base import LEASE_SECONDS, Call, ProviderError, Result
 from nexus.providers.e2b.jobs import new_token
 from nexus.providers.e2b.released import is_in_use, kept_for_released, made_from
+from nexus.providers.e2b.renewing import renewed
 from nexus.providers.e2b.sandbox import SandboxHandler, lifecycle
 from nexus.providers.e2b.template import delete_template, find_build
 from nexus.providers.e2b.world import World, record_of, spec_of, unsupported
 from nexus.providers.recording import record_after
-
-_RENEW_EVERY: Final = LEASE_SECONDS / 4
 
 
 class SetupHandler:
@@ -74,11 +71,10 @@ class SetupHandler:
         """A sandbox that lives as long as somebody works in it: its lease is renewed, and runs out when nobody does."""
         template, key = spec.sandbox.template, f"{call.key}-{new_token()}"  # a lost one is not looked for: it ends
         sandbox = await lifecycle.make(self._world, call, spec.sandbox, template=template, lease=LEASE_SECONDS, key=key)
-        keeping = asyncio.create_task(_keep_alive(sandbox))
         try:
-            yield sandbox
+            with renewed(self._world, sandbox.sandbox_id):
+                yield sandbox
         finally:
-            keeping.cancel()
             self._world.sandboxes.forget(sandbox.sandbox_id)
             with contextlib.suppress(SandboxException):  # it ends by itself, too
                 await sandbox.kill()
@@ -103,13 +99,6 @@ async def find_snapshot(world: World, reference: str) -> SnapshotInfo | None:
     """The snapshot of this name and tag, or None."""
     pages = world.connection.client.AsyncSandbox.list_snapshots(name=reference)
     return next(iter(await pages.next_items()), None)
-
-
-async def _keep_alive(sandbox: AsyncSandbox) -> None:
-    while True:
-        await asyncio.sleep(_RENEW_EVERY)
-        with contextlib.suppress(Exception):  # what is wrong is said by the work that goes on in it
-            await sandbox.set_timeout(LEASE_SECONDS)
 
 
 def _outputs(call: Call, snapshot: SnapshotInfo) -> Mapping[str, Value]:
