@@ -22,11 +22,12 @@ def console_commands(page: str) -> list[str]:
 
 
 def offer_nexus(folder: Path) -> Path:
-    """A folder for PATH with ``nexus`` in it, as an installation has it, and a pytest that knows its plugin."""
+    """A folder for PATH with what an installation has: ``nexus``, its Python, and a pytest that knows its plugin."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, module in (("nexus", "nexus"), ("pytest", "pytest -p nexus.pytest_plugin -p no:cacheprovider")):
+    plugin = "-p nexus.pytest_plugin -p no:cacheprovider"
+    for name, options in (("nexus", " -m nexus"), ("python", ""), ("pytest", f" -m pytest {plugin}")):
         program = folder / name
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m {module} "$@"\n')
+        program.write_text(f'#!/bin/sh\nexec {sys.executable}{options} "$@"\n')
         program.chmod(0o755)
     return folder
 

@@ -31,8 +31,8 @@ def clone(tmp_path: Path) -> Path:
     (tmp_path / "pyproject.toml").touch()
     binaries = tmp_path / ".venv" / "bin"
     binaries.mkdir(parents=True)
-    (binaries / "python").write_text("#!/bin/sh\necho 'nothing is installed in tests' >&2; exit 1\n")
     offer_nexus(binaries)
+    (binaries / "python").write_text("#!/bin/sh\necho 'nothing is installed in tests' >&2; exit 1\n")
     (binaries / "activate").write_text(f'PATH="{Path(sys.executable).parent}:$PATH"\n')
     for path in binaries.iterdir():
         path.chmod(0o755)
