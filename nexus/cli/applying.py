@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import time
@@ -18,6 +17,7 @@ import click
 
 from nexus.cli.failures import print_events, report, show_diagnostics, source_reader
 from nexus.cli.options import RunOptions
+from nexus.cli.reports import write_junit
 from nexus.cli.running import in_session, load_project, on_interrupt, seconds
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
@@ -81,16 +81,11 @@ def run_apply(
 
 
 def _report_steps(run: Run, path: Path) -> Sequence[Diagnostic]:
-    """Write the report, whole or not at all; what is wrong when that can't be done."""
-    from nexus.render.junit import junit
-
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    """What is wrong when the report can't be written: by then the work is done, and that is said as well."""
     try:
-        draft.write_text(junit(run), encoding="utf-8")
-        draft.replace(path)
-    except OSError as problem:
-        draft.unlink(missing_ok=True)
-        return (error("report-unwritable", f"The report can't be written to {path}", detail=problem.strerror or ""),)
+        write_junit(run, path)
+    except DiagnosticsError as problem:
+        return problem.diagnostics
     return ()
 
 

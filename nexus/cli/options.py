@@ -183,6 +183,15 @@ def junit_option(function: F) -> F:
     )(function)
 
 
+def sarif_option(function: F) -> F:
+    return click.option(
+        "--sarif",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Write errors and warnings as SARIF, for code scanning, also when there are none.",
+    )(function)
+
+
 def lock_timeout_option(function: F) -> F:
     return click.option(
         "--lock-timeout",

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from nexus.cli.failures import guarded, show_diagnostics
-from nexus.cli.options import json_option, project_options
+from nexus.cli.options import json_option, project_options, sarif_option
+from nexus.cli.reports import write_sarif
 from nexus.cli.running import load_project
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import DiagnosticsError
@@ -17,10 +18,16 @@ from nexus.model.diagnostics import DiagnosticsError
 @click.command("validate")
 @project_options
 @json_option("the findings")
+@sarif_option
 @click.pass_obj
 @guarded
 def command(
-    settings: Settings, environment: str, var_texts: tuple[str, ...], var_files: tuple[Path, ...], as_json: bool
+    settings: Settings,
+    environment: str,
+    var_texts: tuple[str, ...],
+    var_files: tuple[Path, ...],
+    as_json: bool,
+    sarif: Path | None,
 ) -> int:
     """Check the manifest: its text, its fields, its references. Exit code 1 when something is wrong."""
     try:
@@ -28,6 +35,8 @@ def command(
         valid, diagnostics, count = True, project.diagnostics, len(project.desired.resources)
     except DiagnosticsError as problem:
         valid, diagnostics, count = False, problem.diagnostics, 0
+    if sarif is not None:
+        write_sarif(settings, diagnostics, sarif)
     if as_json:
         from nexus.render.documents import validation_to_json
 
