@@ -47,6 +47,7 @@ COMMANDS = {
     "mcp": ("nexus.cli.mcp", "Serve nexus' commands to agents, as tools of the Model Context Protocol"),
     "completion": ("nexus.cli.completion", "Let bash, zsh or fish complete what is typed"),
     "doctor": ("nexus.cli.doctor", "Say what this machine and account can do, and what mends what they can't"),
+    "version": ("nexus.cli.version", "Show the version, and what nexus was built from"),
     "local": ("nexus.cli.local", "Start, stop and look after the local engine"),
 }
 
