@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Final, get_args
 
 import click
 
 import nexus
 from nexus.cli.failures import guarded
-from nexus.cli.recipes import write_recipe
+from nexus.cli.options import environment_option
+from nexus.cli.recipes import Forge, Recipe, repository_of, write_check, write_recipe
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import DiagnosticsError, error
 
 SCHEMA_LINE = "# yaml-language-server: $schema={schema}\n"
 DEFAULT_EXAMPLE = "quickstart"
+_CI: Final = "ci"
 _README = "README.md"  # speaks of the example, and a project usually has its own
 
 
@@ -22,14 +25,21 @@ _README = "README.md"  # speaks of the example, and a project usually has its ow
 @click.argument("example", default=DEFAULT_EXAMPLE, metavar="[EXAMPLE]")
 @click.option("--list", "list_only", is_flag=True, help="Show the examples there are.")
 @click.option("--name", default=None, help="Name of the project; the folder's name if not said.")
+@click.option("--forge", type=click.Choice(get_args(Forge)), default="github", show_default=True, help="With «ci».")
+@environment_option
 @click.pass_obj
 @guarded
-def command(settings: Settings, example: str, list_only: bool, name: str | None) -> int:
-    """Begin a project in this folder from EXAMPLE.
+def command(settings: Settings, example: str, list_only: bool, name: str | None, forge: Forge, environment: str) -> int:
+    """Begin a project in this folder from EXAMPLE, or with «ci» its continuous integration.
 
-    Writes the example's files, an editor line for the schema, a .gitignore, and a recipe for continuous integration
-    (GitHub Actions). Existing files are never overwritten.
+    Writes the example's files, an editor line for the schema, a .gitignore, and a recipe that proves the manifest on
+    GitHub. Existing files are never overwritten.
+
+    «nexus init ci» writes a recipe for the repository of the project in this folder: a pull request shows its plan in
+    one comment, a merge applies it, and drift is looked for on schedule.
     """
+    if example == _CI:
+        return _write_ci(settings.folder, forge, environment)
     if list_only:
         for folder in _examples():
             click.echo(f"{folder.name:<18} {_caption(folder)}")
@@ -38,9 +48,24 @@ def command(settings: Settings, example: str, list_only: bool, name: str | None)
     settings.folder.mkdir(parents=True, exist_ok=True)
     written = _copy(source, settings.folder)
     _adapt(settings.folder, source, name or settings.folder.name)
-    write_recipe(settings.folder)
+    write_check(settings.folder)
     click.echo(f"Began a project from «{source.name}» in {settings.folder}: {', '.join(sorted(written))}")
     click.echo("Next: nexus plan, then nexus apply")
+    return 0
+
+
+def _write_ci(folder: Path, forge: Forge, environment: str) -> int:
+    from nexus.manifest import read
+
+    manifest = read(folder)
+    repository = repository_of(manifest.root)
+    recipe = Recipe(
+        environment=environment,
+        folder=PurePosixPath(manifest.root.relative_to(repository)),
+        find_state=manifest.section("state").get("backend", "local") == "local",
+    )
+    path = write_recipe(recipe, forge, repository)
+    click.echo(f"Wrote {path}. Its first lines say what it needs.")
     return 0
 
 
