@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from nexus.model.changes import Effect, Verb
 from nexus.model.diagnostics import Diagnostics, SourceRange
+from nexus.model.lockfile import Pinning
 from nexus.model.resources import ResourceSpec
 from nexus.model.state import ResourceRecord, Tree
 from nexus.model.values import Attributes, Fingerprint, Value
@@ -94,7 +95,8 @@ class Normalising:
     """What normalising a block may use, and where its findings go.
 
     ``fingerprint`` is the state's: with it, a rotated secret in a template's build inputs gives the build another
-    reference. The default tells nothing of a secret, and so does not notice that one changed.
+    reference. The default tells nothing of a secret, and so does not notice that one changed. ``lock`` is the project's
+    lock file, where it has one.
     """
 
     spec: ResourceSpec
@@ -104,6 +106,7 @@ class Normalising:
     diagnostics: Diagnostics
     trees: dict[str, Tree] = field(default_factory=dict)
     fingerprint: Callable[[Value], Fingerprint] = _forgetful
+    lock: Pinning | None = None
 
     def place(self, name: str) -> SourceRange | None:
         return self.spec.field_sources.get(name, self.spec.source)

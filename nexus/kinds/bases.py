@@ -13,8 +13,9 @@ from nexus.kinds.conflicts import BASES, conflicts
 from nexus.kinds.definitions import BASE_IMAGE, definition
 from nexus.kinds.identity import instance_of, kind_of
 from nexus.kinds.reading import InvalidValue, inside, line, mapping, shown, spread, text
+from nexus.model.addresses import Address
 from nexus.model.diagnostics import DiagnosticsError
-from nexus.model.values import UNKNOWN, Sensitive, Unknown, Value
+from nexus.model.values import UNKNOWN, Sensitive, Unknown, Value, digest
 
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9_.-]+)*(:[A-Za-z0-9_.-]+)?")
 _IMAGE_LANGUAGES = {"python": "python", "node": "node", "ubuntu": "base", "debian": "base", BASE_IMAGE: "base"}
@@ -36,11 +37,15 @@ class BaseSpec:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What is known of a base: its normalised ``value``, its language (text or UNKNOWN), its environment."""
+    """What is known of a base: its normalised ``value``, its language (text or UNKNOWN), its environment.
+
+    ``word`` is what the lock file calls it: the same for all builds of it, and "" where nobody knows it yet.
+    """
 
     value: Value
     language: Value = ""
     env_vars: Mapping[str, Value] = field(default_factory=dict)
+    word: str = ""
 
 
 def template_base(value: Value) -> Base:
@@ -56,6 +61,7 @@ def template_base(value: Value) -> Base:
                 value.get("reference", UNKNOWN),
                 value.get("language", ""),
                 env_vars if isinstance(env_vars, dict) else {},
+                word=str(Address.parse(str(value["address"])).group),
             )
         case dict() if kind_of(value):
             raise InvalidValue(f"a template, not {value['address']}", code="wrong-type")
@@ -68,10 +74,11 @@ def template_base(value: Value) -> Base:
 def _named(name: str) -> Base:
     found = definition(name)
     if found is not None:
-        return Base(catalogue_builds.reference(found), found.language, dict(found.env_vars))
+        word = f"catalogue.{found.name}"
+        return Base(catalogue_builds.reference(found), found.language, dict(found.env_vars), word=word)
     if not _REFERENCE.fullmatch(name):
         raise InvalidValue(f"the name of a template, not {shown(name)}")
-    return Base(name)
+    return Base(name, word=name)
 
 
 def read_base(block: Block) -> Base:
@@ -94,7 +101,7 @@ def _read(name: str, value: Value, block: Block) -> Base:
         value = instance_of(value, block.context.spec.each)
         if not isinstance(value, dict) or kind_of(value):
             base = template_base(value)
-            return Base({"template": base.value}, base.language, base.env_vars)
+            return Base({"template": base.value}, base.language, base.env_vars, word=base.word)
         if list(value) == ["template"]:
             return Base({"template": inside(value["template"], line)}, block.attributes.get("language", ""))
         if list(value) not in (["image"], ["dockerfile"]):
@@ -110,7 +117,7 @@ def _image(value: Value) -> Base:
     image = line(value)
     if not re.fullmatch(r"[a-z0-9][A-Za-z0-9_./:@-]*", image):
         raise InvalidValue(f"the name of an image such as ubuntu:24.04, not {shown(image)}")
-    return Base({"image": image}, image_language(image))
+    return Base({"image": image}, image_language(image), word=f"image {image}")
 
 
 def image_language(image: str) -> str:
@@ -131,7 +138,8 @@ def _dockerfile(value: str, block: Block) -> Base:
         raise InvalidValue(
             "a Dockerfile without COPY and ADD", hint="use uploads: of the template, which notices changed files too"
         )
-    return Base({"dockerfile": content}, image_language(sources[0].split()[0]))
+    word = f"dockerfile {digest(content)}"
+    return Base({"dockerfile": content}, image_language(sources[0].split()[0]), word=word)
 
 
 def base_from(value: Value) -> BaseSpec:

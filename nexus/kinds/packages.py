@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from nexus.kinds.reading import InvalidValue, inside, line, mapping, sequence, shown, spread, within
@@ -11,6 +12,9 @@ from nexus.model.values import UNKNOWN, Sensitive, Unknown, Value
 
 MANAGERS: Final = ("apt", "pip", "npm")
 """In the order in which they install: what apt brings, the others may need."""
+
+LOCK: Final = "lock"
+"""The key of normalised packages, beside those of the managers, under which the lock file's versions are."""
 
 MANAGER_OF_LANGUAGE: Final = {"python": "pip", "node": "npm", "base": "apt"}
 
@@ -26,12 +30,30 @@ PACKAGES_SCHEMA = {
 
 
 @dataclass(frozen=True, slots=True)
+class Pins:
+    """What one manager is to have installed, in exact versions, as it wants them written.
+
+    ``added`` is what the requirements bring, ``base`` what the template has already. ``file`` is the digest of the tree
+    that holds npm's own lock file.
+    """
+
+    added: tuple[str, ...] = ()
+    base: tuple[str, ...] = ()
+    file: str = ""
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return (*self.added, *self.base)
+
+
+@dataclass(frozen=True, slots=True)
 class PackageSet:
-    """What to install, as each manager wants it written."""
+    """What to install, as each manager wants it written. ``pins`` are those of the lock file, by manager."""
 
     apt: tuple[str, ...] = ()
     pip: tuple[str, ...] = ()
     npm: tuple[str, ...] = ()
+    pins: Mapping[str, Pins] = field(default_factory=dict)
 
     def of(self, manager: str) -> tuple[str, ...]:
         return {"apt": self.apt, "pip": self.pip, "npm": self.npm}[manager]
@@ -137,4 +159,33 @@ def packages_from(value: Value) -> PackageSet:
     """The typed form of a known, normalised value."""
     lists = mapping(value)
     names = {manager: tuple(str(item) for item in sequence(lists.get(manager, []))) for manager in MANAGERS}
-    return PackageSet(**names)
+    return PackageSet(**names, pins=pins_from(lists))
+
+
+def pins_from(packages: Mapping[str, Value]) -> dict[str, Pins]:
+    """The lock file's versions in known, normalised packages, by manager; none where nothing is locked."""
+    lock = packages.get(LOCK)
+    found = {manager: mapping(item) for manager, item in (mapping(lock) if lock else {}).items()}
+    return {
+        manager: Pins(_texts(item.get("added")), _texts(item.get("base")), str(item.get("file", "")))
+        for manager, item in found.items()
+    }
+
+
+def pins_to_value(pins: Mapping[str, Pins]) -> Value:
+    """Inverse of :func:`pins_from`."""
+    return {
+        manager: {"added": [*item.added], "base": [*item.base], **({"file": item.file} if item.file else {})}
+        for manager, item in pins.items()
+    }
+
+
+def installed_names(packages: Mapping[str, Value], manager: str) -> tuple[str, ...]:
+    """What the manager is to have installed: in the versions of the lock file, where there is one."""
+    pins = pins_from(packages).get(manager)
+    return _texts(packages.get(manager)) if pins is None else pins.all
+
+
+def _texts(value: Value) -> tuple[str, ...]:
+    """Texts of a list; secrets among them are left out."""
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()

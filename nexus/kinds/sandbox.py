@@ -13,6 +13,7 @@ from nexus.kinds.durations import DAY, format_duration, parse_duration
 from nexus.kinds.identity import instance_of
 from nexus.kinds.network import NetworkSpec, network_from
 from nexus.kinds.packages import PackageSet, packages_from, read_packages
+from nexus.kinds.pinning import pinned
 from nexus.kinds.readiness import ReadySpec, ready_from
 from nexus.kinds.reading import (
     InvalidValue,
@@ -72,7 +73,9 @@ class SandboxKind:
             "auto_resume": block.take("auto_resume"),
             "user": user,
             "env_vars": _environment(base, block.take("env_vars")),
-            "packages": block.take("packages", lambda value: read_packages(value, base.language)),
+            "packages": pinned(
+                block, block.take("packages", lambda value: read_packages(value, base.language)), base.word
+            ),
             "uploads": read_uploads(block, user),
             "run_commands": block.each("run_commands", text),
             "startup_script": block.take("startup_script"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nexus.kinds.base import Field, Unit
-from nexus.kinds.packages import MANAGERS, PACKAGES_SCHEMA, no_packages
+from nexus.kinds.packages import LOCK, MANAGERS, PACKAGES_SCHEMA, no_packages
 from nexus.kinds.readiness import READY_SCHEMA, read_ready
 from nexus.kinds.reading import ENV_NAME, env_vars, text
 from nexus.kinds.uploads import UPLOADS_SCHEMA, check_uploads
@@ -90,11 +90,14 @@ def _content_units(attributes: Attributes) -> Iterable[Unit]:
     if environment:
         yield Unit(name="env", verb=Verb.SET_ENV, field="env_vars", digest=known_digest(environment))
     packages = attributes.get("packages")
+    lock = packages.get(LOCK) if isinstance(packages, dict) else None
     for manager in MANAGERS:
         # Where not even the managers are known, each of them may have something to install.
         names = packages.get(manager) if isinstance(packages, dict) else packages
+        pins = lock.get(manager) if isinstance(lock, dict) else None
         if names:
-            yield Unit(name=manager, verb=Verb.INSTALL, field="packages", digest=known_digest(names))
+            content: Value = names if pins is None else [names, pins]
+            yield Unit(name=manager, verb=Verb.INSTALL, field="packages", digest=known_digest(content))
     if uploads:
         yield Unit(name="uploads", verb=Verb.UPLOAD, field="uploads", digest=known_digest(uploads))
 

@@ -11,6 +11,7 @@ from nexus.kinds.bases import BaseSpec, base_from, read_base
 from nexus.kinds.block import Block
 from nexus.kinds.naming import e2b_name
 from nexus.kinds.packages import PackageSet, packages_from, read_packages
+from nexus.kinds.pinning import pinned
 from nexus.kinds.readiness import ReadySpec, ready_from
 from nexus.kinds.reading import (
     as_text,
@@ -88,7 +89,9 @@ class TemplateKind:
             "name": name,
             "language": base.language,
             "base_template": base.value,
-            "packages": block.take("packages", lambda value: read_packages(value, base.language)),
+            "packages": pinned(
+                block, block.take("packages", lambda value: read_packages(value, base.language)), base.word
+            ),
             "env_vars": {**base.env_vars, **own_env} if isinstance(own_env, dict) else own_env,
             "uploads": read_uploads(block, user),
             "run_commands": block.each("run_commands", text),

@@ -5,6 +5,7 @@ from nexus.manifest.files import ProjectFiles
 from nexus.manifest.formatting import formatted
 from nexus.manifest.layout import NotFormattable
 from nexus.manifest.loading import MANIFEST_NAME, SECTIONS, Manifest, find_project, read
+from nexus.manifest.lockfile import LOCK_NAME, format_lock, parse_lock, read_lock, write_lock
 from nexus.manifest.saving import save
 from nexus.manifest.secrets import resolve_secrets
 from nexus.manifest.source_map import Path, SourceMap
@@ -19,6 +20,7 @@ from nexus.manifest.yaml_reader import Document, Plain, read_yaml
 
 __all__ = [
     "DEFAULT_ENVIRONMENT",
+    "LOCK_NAME",
     "MANIFEST_NAME",
     "SECTIONS",
     "Document",
@@ -33,8 +35,11 @@ __all__ = [
     "check_variables",
     "declared_variables",
     "find_project",
+    "format_lock",
     "formatted",
+    "parse_lock",
     "read",
+    "read_lock",
     "read_yaml",
     "resolve_secrets",
     "resolve_variables",
@@ -42,4 +47,5 @@ __all__ = [
     "with_item",
     "with_value",
     "without",
+    "write_lock",
 ]

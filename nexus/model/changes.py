@@ -130,7 +130,7 @@ class PlanOptions:
 
     ``run`` names steps that are asked for: those with ``on: manual`` run only then. ``deep`` looks into sandboxes too.
     ``refresh_only`` takes what is out there into the state, and changes nothing else. ``allow_missing`` believes that
-    everything is gone, even where it looks like another account.
+    everything is gone, even where it looks like another account. ``locked`` refuses what the lock file does not have.
     """
 
     targets: tuple[Address, ...] = ()
@@ -142,6 +142,7 @@ class PlanOptions:
     deep: bool = False
     refresh_only: bool = False
     allow_missing: bool = False
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

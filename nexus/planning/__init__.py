@@ -1,6 +1,7 @@
 """The planner: pure, from (desired graph, state, observation, options) to changes for people and operations."""
 
 from nexus.planning.adopting import differences
+from nexus.planning.demands import Demand, Demands, demands, uploads_of
 from nexus.planning.drift import Alert, Drift, DriftCause, DriftReport, drift_of, refreshed
 from nexus.planning.evaluate import Evaluated, Evaluation
 from nexus.planning.moves import moved
@@ -22,6 +23,8 @@ from nexus.planning.staleness import difference
 __all__ = [
     "AccountLimits",
     "Alert",
+    "Demand",
+    "Demands",
     "Drift",
     "DriftCause",
     "DriftReport",
@@ -30,6 +33,7 @@ __all__ = [
     "PlanRequest",
     "Planned",
     "SavedPlan",
+    "demands",
     "diagnostic_to_json",
     "difference",
     "differences",
@@ -45,4 +49,5 @@ __all__ = [
     "plan_to_json",
     "public_plan",
     "refreshed",
+    "uploads_of",
 ]

@@ -111,6 +111,7 @@ class Evaluation:
             environment=request.environment,
             diagnostics=diagnostics,
             fingerprint=request.fingerprint,
+            lock=request.lock,
         )
         kind = request.kinds[address.kind]
         attributes = kind.normalise(resolved, context)

@@ -9,6 +9,7 @@ from datetime import datetime
 from nexus.graph import DesiredGraph, Kinds
 from nexus.kinds.base import SourceFiles
 from nexus.model.changes import PlanOptions
+from nexus.model.lockfile import Pinning
 from nexus.model.observation import Observation
 from nexus.model.state import State, Target
 from nexus.model.values import Fingerprint, Value
@@ -19,7 +20,7 @@ class PlanRequest:
     """``graph`` must be free of errors. ``secrets`` are Sensitive; one without a value plans as unknown.
 
     ``fingerprint`` is the state's own, see :func:`nexus.model.values.fingerprinter`. ``now`` has a time zone.
-    ``process_environment`` is what ``env.*`` means in expressions.
+    ``process_environment`` is what ``env.*`` means in expressions. ``lock`` is the project's lock file, if it has one.
     """
 
     graph: DesiredGraph
@@ -36,3 +37,4 @@ class PlanRequest:
     secrets: Mapping[str, Value] = field(default_factory=dict)
     process_environment: Mapping[str, str] = field(default_factory=dict)
     options: PlanOptions = field(default_factory=PlanOptions)
+    lock: Pinning | None = None

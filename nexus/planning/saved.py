@@ -146,6 +146,7 @@ def _options(options: PlanOptions) -> Json:
         "deep": options.deep,
         "refresh_only": options.refresh_only,
         "allow_missing": options.allow_missing,
+        "locked": options.locked,
     }
 
 
@@ -253,6 +254,7 @@ def _read_options(data: Mapping[str, object]) -> PlanOptions:
         deep=data.get("deep") is True,
         refresh_only=data.get("refresh_only") is True,
         allow_missing=data.get("allow_missing") is True,
+        locked=data.get("locked") is True,
     )
 
 

@@ -15,6 +15,7 @@ from nexus.kinds.base import SourceFiles, Unit
 from nexus.model.addresses import Address
 from nexus.model.changes import Operation
 from nexus.model.diagnostics import Diagnostic
+from nexus.model.lockfile import Closure, Requirements
 from nexus.model.observation import Observation, Observed
 from nexus.model.state import Intent, ResourceRecord, State, Target, Tree
 from nexus.model.values import Attributes
@@ -241,6 +242,15 @@ class Provider(Protocol):
 
     def spec_digest(self, attributes: Attributes) -> str:
         """What :attr:`Live.spec` is for a sandbox with these concealed attributes."""
+
+    async def resolve(self, sandbox: ResourceRecord, requirements: Requirements) -> Mapping[str, Closure]:
+        """What packages come to, by manager, in a running sandbox that has nothing but its template. Installs nothing.
+
+        Raises ProviderError where a manager is not there, or can't resolve what is asked for.
+        """
+
+    async def build_ids(self, templates: Sequence[str]) -> Mapping[str, str]:
+        """The builds that these names of templates (``name:tag``) mean now; those that can't be told are left out."""
 
     async def outputs_of(self, record: ResourceRecord) -> Attributes:
         """The outputs of a live object with this record's id and attributes."""

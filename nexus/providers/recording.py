@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from nexus.kinds.base import Unit
+from nexus.kinds.packages import LOCK
 from nexus.kinds.shared_setup import KIND as SETUP
 from nexus.model.addresses import Address
 from nexus.model.changes import Verb
@@ -193,11 +194,13 @@ def _with(old: Attributes, new: Attributes, field: str) -> Attributes:
 
 
 def _with_part(old: Attributes, new: Attributes, field: str, part: str) -> Attributes:
-    """Packages are installed manager by manager, and recorded so."""
+    """Packages are installed manager by manager, and recorded so; their locked versions lie beside them by manager."""
     before, after = _parts(old, field), _parts(new, field)
     merged = {key: value for key, value in before.items() if key != part}
     if part in after:
         merged[part] = after[part]
+    if LOCK in before or LOCK in after:
+        merged[LOCK] = dict(_parts(_with_part(before, after, LOCK, part), LOCK))
     return {**old, field: merged}
 
 

@@ -190,7 +190,7 @@ def _packages(names: Sequence[str], language: str) -> PackageSet:
 def _names(packages: PackageSet) -> PackageSet:
     """The same without versions, as an uninstall wants them."""
     bare = {manager: tuple(package_name(manager, name) for name in packages.of(manager)) for manager in MANAGERS}
-    return PackageSet(**bare)
+    return PackageSet(apt=bare["apt"], pip=bare["pip"], npm=bare["npm"])
 
 
 def _network(rules: NetworkRules, changes: Changes) -> NetworkSpec:

@@ -11,6 +11,7 @@ from nexus.graph import DesiredGraph, Inputs
 from nexus.kinds.registry import KINDS
 from nexus.manifest import Manifest, ProjectFiles
 from nexus.model.diagnostics import Diagnostic, Diagnostics
+from nexus.model.lockfile import Lockfile
 from nexus.model.values import Value
 
 
@@ -36,7 +37,10 @@ class LoadRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A manifest without errors, and the graph it asks for. ``diagnostics`` are warnings."""
+    """A manifest without errors, and the graph it asks for. ``diagnostics`` are warnings.
+
+    ``lock`` is its lock file, None where it has none.
+    """
 
     root: Path
     name: str
@@ -46,6 +50,7 @@ class Project:
     process: Mapping[str, str]
     files: ProjectFiles
     desired: DesiredGraph
+    lock: Lockfile | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
 
     @property
@@ -92,6 +97,7 @@ def expand(read: Manifest, request: LoadRequest) -> Project:
         process=request.process,
         files=files,
         desired=desired,
+        lock=manifest.read_lock(read.root),
         diagnostics=found.sorted(),
     )
 

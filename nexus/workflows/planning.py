@@ -15,6 +15,7 @@ from nexus.planning import Evaluation, PlanRequest, SavedPlan
 from nexus.stores import fingerprint_key
 from nexus.workflows.limits import account_limits
 from nexus.workflows.loading import Project
+from nexus.workflows.locked import lock_notes
 from nexus.workflows.session import Session
 from nexus.workflows.surveying import Survey, survey
 
@@ -54,12 +55,15 @@ def draw_up(project: Project, session: Session, found: Survey, options: PlanOpti
             variables=project.variables,
             secrets=found.secrets,
             process_environment=project.process,
+            lock=project.lock,
             options=options,
         )
     )
     limits = account_limits(project)
     quota = planning.over_quota(planned.plan, planned.evaluation, found.state, found.observation, limits)
     notes = Diagnostics([*project.diagnostics, *found.diagnostics, *planned.plan.diagnostics, *quota])
+    if not options.destroy:
+        notes.extend(lock_notes(project, planned.evaluation.evaluated(), found.builds, strict=options.locked))
     notes.raise_if_errors()
     return Draft(
         plan=replace(planned.plan, diagnostics=notes.sorted()), survey=found, evaluation=planned.evaluation, files=files

@@ -182,6 +182,7 @@ class _Rebuilding:
                 variables=project.variables,
                 secrets=secrets,
                 process_environment=project.process,
+                lock=project.lock,
             )
         )
 

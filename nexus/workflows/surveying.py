@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from nexus.executor import recover
@@ -34,7 +34,7 @@ class Survey:
 
     ``unwritten`` says that ``state`` is not the stored one: what is ``moved`` in the manifest lies at its new address
     already, or another key was used. An apply writes it once it is approved; until then, a saved plan still is for the
-    state that it was made for.
+    state that it was made for. ``builds`` are those that the lock file's names of templates mean now.
     """
 
     state: State
@@ -43,6 +43,7 @@ class Survey:
     secrets: Mapping[str, Value]
     diagnostics: tuple[Diagnostic, ...] = ()
     unwritten: bool = False
+    builds: Mapping[str, str] = field(default_factory=dict)
 
 
 @asynccontextmanager
@@ -70,6 +71,7 @@ async def survey(project: Project, session: Session, options: PlanOptions, *, li
         is_bounded = account_limits(project).concurrent_sandboxes is not None
         observation = await _look(session, state, wanted, options, count_all=is_bounded)
         observation = replace(observation, imports=await _examined(project, session, state, options))
+        builds = await _builds(project, session, target, options)
     suspicions = _check_account(known, target, observation, options)
     secrets, missing = _secrets(project, destroy=options.destroy, demanded=for_apply)
     session.keep_secret(secrets.values())
@@ -80,6 +82,7 @@ async def survey(project: Project, session: Session, options: PlanOptions, *, li
         secrets=secrets,
         diagnostics=(*notes, *suspicions, *missing),
         unwritten=is_moved or has_new_key,
+        builds=builds,
     )
 
 
@@ -98,6 +101,13 @@ async def _examined(
     """What the section ``import`` takes over for the first time: what is in the state has been taken over."""
     open_ = {item.address: item.id for item in project.desired.imports.values() if item.address not in state.resources}
     return {} if options.destroy or not open_ else await session.provider.examine(open_)
+
+
+async def _builds(project: Project, session: Session, target: Target, options: PlanOptions) -> Mapping[str, str]:
+    locked = {} if project.lock is None else project.lock.of(project.environment).builds
+    if not locked or options.destroy or target.kind != "e2b":
+        return {}
+    return await session.provider.build_ids(tuple(locked))
 
 
 def _has_new_key(state: State, target: Target) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 
 from packaging.version import InvalidVersion, Version
 
-from nexus.kinds.packages import MANAGERS, package_name
+from nexus.kinds.packages import MANAGERS, installed_names, package_name
 from nexus.model.state import LOST, ResourceRecord, Tree
 from nexus.providers.e2b import probe
 from nexus.providers.e2b.inside import Inside
@@ -40,9 +40,8 @@ def findings(record: ResourceRecord, trees: Mapping[str, Tree], answers: Answers
             yield "uploads", f"{_shown(path)} {what}"
     declared = record.attributes.get("packages")
     for manager, installed in answers.packages.items():
-        names = declared.get(manager) if isinstance(declared, dict) else None
-        for name in names if isinstance(names, list) else ():
-            if isinstance(name, str) and not is_installed(manager, name, installed):
+        for name in installed_names(declared, manager) if isinstance(declared, dict) else ():
+            if not is_installed(manager, name, installed):
                 yield manager, _not_installed(manager, name, installed)
     if "start" in record.setup and not answers.process:
         yield "start", "the process of start_command does not run any more"

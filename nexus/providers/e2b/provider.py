@@ -12,11 +12,12 @@ from e2b.sandbox.main import SandboxOpts
 
 from nexus.model.addresses import Address
 from nexus.model.changes import Verb
+from nexus.model.lockfile import Closure, Requirements
 from nexus.model.observation import Observation, Observed
 from nexus.model.state import Intent, ResourceRecord, State, Target
 from nexus.model.values import Attributes
 from nexus.providers.base import Call, Found, Inventory, Result
-from nexus.providers.e2b import adoption, find, inspection, inventory, observe
+from nexus.providers.e2b import adoption, find, inspection, inventory, observe, resolving
 from nexus.providers.e2b.connection import Connection, Settings
 from nexus.providers.e2b.errors import translate
 from nexus.providers.e2b.inside import Sandboxes
@@ -27,7 +28,7 @@ from nexus.providers.e2b.sandbox import SandboxHandler
 from nexus.providers.e2b.secrets import secrets_of
 from nexus.providers.e2b.shared_setup import SetupHandler
 from nexus.providers.e2b.step import StepHandler
-from nexus.providers.e2b.template import TemplateHandler
+from nexus.providers.e2b.template import TemplateHandler, build_of
 from nexus.providers.e2b.volume import VolumeHandler
 from nexus.providers.e2b.world import World, unsupported
 from nexus.providers.operating import Usage
@@ -144,6 +145,20 @@ class E2BProvider:
 
     def spec_digest(self, attributes: Attributes) -> str:
         return spec_digest(attributes)
+
+    async def resolve(self, sandbox: ResourceRecord, requirements: Requirements) -> Mapping[str, Closure]:
+        address = str(sandbox.address)
+        try:
+            return await resolving.resolve(await self._world.sandboxes.open(sandbox.id, address), requirements)
+        except Exception as problem:
+            raise translate(problem, address) from problem
+
+    async def build_ids(self, templates: Sequence[str]) -> Mapping[str, str]:
+        try:
+            found = {name: await build_of(self._world, name) for name in templates}
+        except Exception as problem:
+            raise translate(problem) from problem
+        return {name: build_id for name, build_id in found.items() if build_id is not None}
 
     async def outputs_of(self, record: ResourceRecord) -> Attributes:
         try:

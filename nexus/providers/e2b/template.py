@@ -27,16 +27,15 @@ from e2b.api.client.models import (
     TemplateUpdateRequest,
     TemplateWithBuilds,
 )
-from e2b.exceptions import BuildException
+from e2b.exceptions import BuildException, SandboxException
 from e2b.template.logger import LogEntry
 from e2b.template.main import TemplateBase, TemplateBuilder, TemplateClass
 
 from nexus.kinds.base import SourceFiles
 from nexus.kinds.bases import BaseSource
-from nexus.kinds.packages import MANAGERS
+from nexus.kinds.packages import MANAGERS, PackageSet
 from nexus.kinds.readiness import START_LOG, ReadyCheck
 from nexus.kinds.template import TemplateSpec, build_env_vars
-from nexus.kinds.uploads import UploadSpec
 from nexus.model.changes import Verb
 from nexus.model.state import ResourceRecord, Tree
 from nexus.model.values import Value
@@ -47,6 +46,7 @@ from nexus.providers.e2b.output import TAIL_LINES
 from nexus.providers.e2b.released import is_in_use, kept_for_released, made_from
 from nexus.providers.e2b.rest import answer, confirm
 from nexus.providers.e2b.sandbox import packages
+from nexus.providers.e2b.sandbox.pinned import PACKAGE_LOCK
 from nexus.providers.e2b.world import World, record_of, spec_of, unsupported
 from nexus.providers.recording import record_after
 
@@ -55,6 +55,7 @@ _DEFAULT_USER: Final = "user"
 _LOOK_AGAIN: Final = 0.5
 _STARTS_WITHIN: Final = timedelta(seconds=30)
 _READY_AT_ONCE: Final = "sleep 1"
+_LOCK_IN_BUILD: Final = "/var/lib/nexus/package-lock.json"
 
 
 class TemplateHandler:
@@ -87,7 +88,7 @@ class TemplateHandler:
         log = _BuildLog(call)
         with tempfile.TemporaryDirectory(prefix="nexus-build-") as folder:
             context = Path(folder)
-            await asyncio.to_thread(_fill_context, context, spec.uploads, call.trees, call.files)
+            await asyncio.to_thread(_fill_context, context, spec, call.trees, call.files)
             try:
                 info = await self._world.connection.builds.AsyncTemplate.build(
                     self._describe(spec, context, call),
@@ -126,9 +127,8 @@ class TemplateHandler:
         seen = concealed if isinstance(concealed, dict) else spec.env_vars
         builder.set_envs({name: value for name, value in spec.env_vars.items() if name in seen})
         for manager in MANAGERS:
-            if names := spec.packages.of(manager):
-                script = packages.script(manager, packages.compare(manager, names, ()))
-                builder.run_cmd(_strict(script), user=ROOT)
+            if spec.packages.of(manager):
+                self._install(builder, manager, spec.packages)
         for number, upload in enumerate(spec.uploads):
             builder.copy(_source(number, call.trees[upload.tree]), upload.path, user=upload.user)
         for command in spec.run_commands:
@@ -143,6 +143,17 @@ class TemplateHandler:
                 command = f"exec > >(tee -a {START_LOG}) 2>&1\n{command}"
             return builder.set_start_cmd(command, ready or _READY_AT_ONCE)
         return builder.set_ready_cmd(ready) if ready is not None else builder
+
+    @staticmethod
+    def _install(builder: TemplateBuilder, manager: str, wanted: PackageSet) -> None:
+        pins = wanted.pins.get(manager)
+        if pins is None:
+            script = packages.script(manager, packages.compare(manager, wanted.of(manager), ()))
+        else:
+            if pins.file:
+                builder.copy(PACKAGE_LOCK, _LOCK_IN_BUILD, user=ROOT)
+            script = packages.pinned_script(manager, pins, (), _LOCK_IN_BUILD)
+        builder.run_cmd(_strict(script), user=ROOT)
 
     async def _move_default(self, spec: TemplateSpec) -> None:
         """A build from earlier is the newest again: who names no tag gets it."""
@@ -197,6 +208,18 @@ async def find_build(world: World, name: str, tag: str) -> FoundBuild | None:
     tags = await world.connection.client.AsyncTemplate.get_tags(template_id)
     build_id = next((item.build_id for item in tags if item.tag == tag), None)
     return FoundBuild(template_id, build_id or "", ready=build_id is not None)
+
+
+async def build_of(world: World, template: str) -> str | None:
+    """The id of the build that a template's name, with or without a tag, means; None where that can't be told."""
+    name, _, tag = template.partition(":")
+    try:
+        found = await find_build(world, name, tag or DEFAULT_TAG)
+    except (ProviderError, SandboxException) as problem:
+        if errors.translate(problem).diagnostic.code == "permission-denied":
+            return None  # the template is somebody else's
+        raise
+    return found.build_id if found is not None and found.ready else None
 
 
 async def _build_in_place_of_ours(world: World, spec: TemplateSpec) -> FoundBuild | None:
@@ -271,11 +294,13 @@ def _source(number: int, tree: Tree) -> str:
     return f"upload-{number}/file" if "" in tree else f"upload-{number}"
 
 
-def _fill_context(
-    context: Path, uploads: tuple[UploadSpec, ...], trees: Mapping[str, Tree], files: SourceFiles
-) -> None:
+def _fill_context(context: Path, spec: TemplateSpec, trees: Mapping[str, Tree], files: SourceFiles) -> None:
     """Write what is uploaded where the SDK picks it up. Modes are set as declared, whatever the umask is."""
-    for number, upload in enumerate(uploads):
+    for pins in spec.packages.pins.values():
+        if pins.file:
+            with (context / PACKAGE_LOCK).open("wb") as lock:
+                lock.writelines(files.content(pins.file, ""))
+    for number, upload in enumerate(spec.uploads):
         tree = trees[upload.tree]
         root = context / f"upload-{number}"
         root.mkdir()
@@ -316,5 +341,8 @@ def _build_failure(problem: BuildException, log: _BuildLog, call: Call) -> Provi
         "build-failed",
         "The build failed",
         detail="\n".join([str(problem), *log.tail]),
+        hint=f"if the registry does not have the locked versions any more: nexus lock --upgrade {call.address.group}"
+        if isinstance(call.spec, TemplateSpec) and call.spec.packages.pins
+        else "",
         address=str(call.address),
     )

@@ -6,17 +6,26 @@ The scripts are for templates too, where everything is new.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
-from nexus.kinds.packages import package_name
+from nexus.kinds.packages import Pins, package_name, pins_from
+from nexus.kinds.pinning import lock_block
 from nexus.kinds.sandbox import SandboxSpec
-from nexus.providers.base import Call, Report
+from nexus.model.addresses import Address
+from nexus.model.diagnostics import Diagnostic, error
+from nexus.model.values import Value
+from nexus.providers.base import Call, ProviderError, Report
 from nexus.providers.e2b import errors
 from nexus.providers.e2b.inside import ROOT, Inside
 from nexus.providers.e2b.jobs import Job, run_job
 from nexus.providers.e2b.output import Output
 from nexus.providers.e2b.receipts import Receipt, commit_command
+from nexus.providers.e2b.sandbox import pinned
+
+_BESIDE_SCRIPT: Final = f'"${{0%/*}}/{pinned.PACKAGE_LOCK}"'
+"""Where a script of a job finds npm's lock file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +45,77 @@ class Delta:
 async def install(inside: Inside, call: Call, spec: SandboxSpec, receipt: Receipt) -> None:
     """Bring the packages of the manager that the unit is named after to what ``spec`` says."""
     manager = call.operation.unit
+    pins = spec.packages.pins.get(manager) if call.unit is not None else None
+    if pins is not None:
+        await _install_pinned(inside, call, pins, receipt)
+        return
     wanted = spec.packages.of(manager) if call.unit is not None else ()
     delta = compare(manager, wanted, (*_before(call, manager), *receipt.extras.get(manager, ())))
     if not (delta.added or delta.changed or delta.removed):
         # Nothing was declared anew, so something that was installed is not there any more.
         delta = Delta(added=tuple(wanted))
-    await _do(inside, manager, delta, receipt.after(call), call.report)
+    await _do(inside, manager, _Work.of(manager, delta), receipt.after(call), call.report)
+
+
+async def _install_pinned(inside: Inside, call: Call, pins: Pins, receipt: Receipt) -> None:
+    """Bring them to the versions of the lock file; what earlier ones brought besides goes."""
+    manager = call.operation.unit
+    former = (*_before(call, manager), *_pins_before(call, manager).added, *receipt.extras.get(manager, ()))
+    removed = pinned.obsolete(manager, former, pins)
+    content = b"".join(call.files.content(pins.file, "")) if pins.file else b""
+    work = _Work(
+        script=pinned_script(manager, pins, removed, _BESIDE_SCRIPT),
+        said=f"{manager}: installing {len(pins.all)} packages as locked",
+        files={pinned.PACKAGE_LOCK: content},
+    )
+    try:
+        await _do(inside, manager, work, receipt.after(call), call.report)
+    except ProviderError as problem:
+        if problem.diagnostic.code == errors.EXECUTION_ERROR:
+            problem.diagnostic = unsatisfied(manager, call.address, problem.diagnostic.detail)
+        raise
+
+
+def unsatisfied(manager: str, address: Address, output: str) -> Diagnostic:
+    """What is wrong where the versions of the lock file could not be installed."""
+    return error(
+        "lock-unsatisfied",
+        f"{manager} can't install what the lock file pins",
+        detail=output,
+        hint="see that the sandbox may reach the registry; if that does not have these versions any more: "
+        f"nexus lock --upgrade {lock_block(address)}",
+        address=str(address),
+    )
 
 
 async def change(inside: Inside, manager: str, delta: Delta, report: Report) -> None:
     """Install and remove what nobody declared. The receipt tells of it: a later install takes it back."""
     receipt = await inside.receipt()
-    await _do(inside, manager, delta, receipt.after_change(manager, delta.added, delta.removed), report)
+    after = receipt.after_change(manager, delta.added, delta.removed)
+    await _do(inside, manager, _Work.of(manager, delta), after, report)
 
 
-async def _do(inside: Inside, manager: str, delta: Delta, after: Receipt, report: Report) -> None:
-    """Do what ``delta`` says. The same shell puts the receipt ``after`` in its place."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """A script with files beside it, and what is said while it runs."""
+
+    script: str
+    said: str
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, manager: str, delta: Delta) -> _Work:
+        return cls(script=script(manager, delta), said=f"{manager}: {delta.describe() or 'nothing to do'}")
+
+
+async def _do(inside: Inside, manager: str, work: _Work, after: Receipt, report: Report) -> None:
+    """Do the work. The same shell puts the receipt ``after`` in its place."""
     output = Output(report)
-    report.progress(f"{manager}: {delta.describe() or 'nothing to do'}")
+    report.progress(work.said)
     job = Job(
-        script=script(manager, delta),
+        script=work.script,
         user=ROOT,
-        files={"receipt": after.to_json().encode()},
+        files={**work.files, "receipt": after.to_json().encode()},
         after_success=commit_command('"$F/receipt"'),
         ended_with_us=True,
     )
@@ -88,9 +146,17 @@ def compare(manager: str, wanted: Sequence[str], before: Sequence[str]) -> Delta
 
 def _before(call: Call, manager: str) -> tuple[str, ...]:
     """What the record says is installed. A secret name reads as none: it is installed again, never removed."""
-    packages = call.record.attributes.get("packages") if call.record is not None else None
-    names = packages.get(manager) if isinstance(packages, dict) else None
+    names = _recorded(call).get(manager)
     return tuple(item for item in names if isinstance(item, str)) if isinstance(names, list) else ()
+
+
+def _pins_before(call: Call, manager: str) -> Pins:
+    return pins_from(_recorded(call)).get(manager, Pins())
+
+
+def _recorded(call: Call) -> Mapping[str, Value]:
+    packages = call.record.attributes.get("packages") if call.record is not None else None
+    return packages if isinstance(packages, dict) else {}
 
 
 def script(manager: str, delta: Delta) -> str:
@@ -102,6 +168,23 @@ def script(manager: str, delta: Delta) -> str:
             return _pip(delta)
         case _:
             return _npm(delta)
+
+
+def pinned_script(manager: str, pins: Pins, removed: Sequence[str], package_lock: str) -> str:
+    """The same for the versions of the lock file. ``package_lock`` is a word of the shell: npm's own lock file."""
+    match manager:
+        case "apt":
+            work = pinned.apt(pins, removed)
+        case "pip":
+            work = pinned.pip(pins, removed)
+        case _:
+            work = pinned.npm(pins, package_lock)
+    return beginning(manager) + work
+
+
+def beginning(manager: str) -> str:
+    """What the scripts of a manager begin with: its settings, and a clear failure where it is not there."""
+    return {"apt": _APT, "pip": _PIP, "npm": _NPM}[manager]
 
 
 _APT = r"""
@@ -161,7 +244,7 @@ export npm_config_update_notifier=false npm_config_fund=false npm_config_audit=f
 
 
 def _npm(delta: Delta) -> str:
-    lines = [_NPM]
+    lines = [_NPM, pinned.npm_unlocked()]
     if delta.removed:
         lines.append(f"npm uninstall --global {_words(delta.removed)}")
     if delta.added or delta.changed:
