@@ -5,12 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Final, TextIO
 
 from rich.console import Console
 from rich.text import Text
 from rich.theme import Theme
 
+WIDEST: Final = 120
+"""Columns. What is aligned at the right does not go further away than that, however wide a terminal is."""
+
+# Colours of the terminal's own palette, so that dark and light backgrounds are both readable; what is faint is dimmed
+# and not grey, which some palettes give the very colour of their background.
 THEME = Theme(
     {
         "create": "green",
@@ -21,16 +26,20 @@ THEME = Theme(
         "resume": "cyan",
         "extend": "cyan",
         "adopt": "blue",
-        "forget": "bright_black",
+        "forget": "dim",
         "release": "yellow",
         "refresh": "blue",
         "error": "bold red",
         "warning": "bold yellow",
         "hint": "cyan",
-        "place": "blue",
-        "faint": "bright_black",
+        "place": "bright_blue",
+        "faint": "dim",
         "ok": "green",
         "address": "bold",
+        "old": "red",
+        "new": "green",
+        "unknown": "italic cyan",
+        "sensitive": "italic magenta",
     }
 )
 

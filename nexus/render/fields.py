@@ -9,7 +9,7 @@ from rich.text import Text
 
 from nexus.model.changes import Effect, FieldDiff
 from nexus.model.values import Fingerprint, Sensitive, Value
-from nexus.render.values import SENSITIVE, short
+from nexus.render.values import SENSITIVE, UNKNOWN_TEXT, short
 
 EFFECTS: Final = {
     Effect.REPLACE: "forces replacement",
@@ -25,13 +25,16 @@ _CONTEXT: Final = 12
 _WHOLE: Final = 2000
 
 
+def sign_of(diff: FieldDiff) -> tuple[str, str]:
+    """The sign of a field that differs, and its style: it comes, it goes, or it changes."""
+    if _is_nothing(diff.before):
+        return "+", "create"
+    return ("-", "delete") if _is_nothing(diff.after) else ("~", "update")
+
+
 def new_field(diff: FieldDiff, width: int) -> Text:
     """A field of something that is to be made."""
-    if diff.path == "uploads":
-        return _with_remark(Text(_upload_paths(diff.after, width)), diff.note)
-    if diff.path == "packages" and isinstance(diff.after, dict):
-        return Text(_packages(diff.after, width))
-    return _with_remark(Text(_plain(diff.after, width)), diff.note)
+    return _marked(_new_field(diff, width))
 
 
 def changed_field(diff: FieldDiff, width: int) -> Text:
@@ -39,23 +42,23 @@ def changed_field(diff: FieldDiff, width: int) -> Text:
     remarks = ", ".join(remark for remark in (diff.note, EFFECTS[diff.effect]) if remark)
     style = "replace" if diff.effect is Effect.REPLACE else "faint"
     if diff.path.startswith("uploads["):
-        return _upload(diff, style, remarks)
-    return _with_remark(_change(diff.before, diff.after, width), remarks, style)
+        return Text(remarks or "changed", style=style if diff.effect is Effect.REPLACE else "")
+    return _marked(_with_remark(_change(diff.before, diff.after, width), remarks, width, style))
 
 
-def _upload(diff: FieldDiff, style: str, remarks: str) -> Text:
-    mark = _mark(diff.before, diff.after)
-    text = Text()
-    if mark is not None:
-        text.append(f"{mark[0]} ", style=mark[1])
-    return text.append(remarks or "changed", style=style if diff.effect is Effect.REPLACE else "")
+def _marked(text: Text) -> Text:
+    """What nobody may see, and what nobody knows yet, in a style of their own."""
+    text.highlight_words([SENSITIVE], "sensitive")
+    text.highlight_words([UNKNOWN_TEXT], "unknown")
+    return text
 
 
-def _mark(before: Value, after: Value) -> tuple[str, str] | None:
-    """The sign of what only comes or only goes."""
-    if _is_nothing(before):
-        return "+", "create"
-    return ("-", "delete") if _is_nothing(after) else None
+def _new_field(diff: FieldDiff, width: int) -> Text:
+    if diff.path == "uploads":
+        return _with_remark(Text(_upload_paths(diff.after, width)), diff.note, width)
+    if diff.path == "packages" and isinstance(diff.after, dict):
+        return Text(_packages(diff.after, width))
+    return _with_remark(Text(_plain(diff.after, width)), diff.note, width)
 
 
 def _is_nothing(value: Value) -> bool:
@@ -65,16 +68,17 @@ def _is_nothing(value: Value) -> bool:
 def _change(before: Value, after: Value, width: int) -> Text:
     if isinstance(before, (Sensitive, Fingerprint)) and isinstance(after, (Sensitive, Fingerprint)):
         return Text(f"{SENSITIVE}, another value")
-    if isinstance(before, list) and isinstance(after, list):
+    if isinstance(before, list) and isinstance(after, list) and before and after:
         return _list_change(before, after, width)
     if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
         return _text_change(before, after, width)
-    if (mark := _mark(before, after)) is not None:
-        return Text.assemble((f"{mark[0]} ", mark[1])).append(_plain(before if mark[0] == "-" else after, width - 2))
-    half = max((width - 3) // 2, 20)
+    if _is_nothing(before) or _is_nothing(after):
+        return Text(_plain(before if _is_nothing(after) else after, width))
+    half = max((width - 3) // 2, 10)
     left, right = _parting(_plain(before, _WHOLE), _plain(after, _WHOLE), half)
     left = short_line(left, half)
-    return Text(left).append(" → ", style="faint").append(short_line(right, max(width - 3 - len(left), half)))
+    right = short_line(right, max(width - 3 - len(left), half))
+    return Text.assemble((left, "old"), (" → ", "faint"), (right, "new"))
 
 
 def _parting(left: str, right: str, width: int) -> tuple[str, str]:
@@ -94,11 +98,9 @@ def _list_change(before: list[Value], after: list[Value], width: int) -> Text:
     if not gone and not new:
         return Text("in another order")
     text = Text()
-    for items, mark, style in ((gone, "-", "delete"), (new, "+", "create")):
+    for items, mark, style in ((gone, "-", "old"), (new, "+", "new")):
         for item in items:
-            if text:
-                text.append("  ")
-            text.append(f"{mark} ", style=style).append(_plain(item, width // 2))
+            text.append(f"{'  ' if text else ''}{mark} {_plain(item, width // 2)}", style=style)
     return text
 
 
@@ -111,7 +113,7 @@ def _text_change(before: str, after: str, width: int) -> Text:
     ]
     text = Text(f"{len(before.splitlines())} → {len(after.splitlines())} lines")
     for line in lines[:_MOST_LINES]:
-        style = {"+": "create", "-": "delete"}.get(line[:1], "faint")
+        style = {"+": "new", "-": "old"}.get(line[:1], "faint")
         text.append(f"\n  {short_line(line, width)}", style=style)
     if len(lines) > _MOST_LINES:
         text.append(f"\n  … {len(lines) - _MOST_LINES} more", style="faint")
@@ -138,8 +140,10 @@ def _packages(packages: dict[str, Value], width: int) -> str:
 
 
 def _plain(value: Value, width: int) -> str:
-    """Pairs for maps, commas for lists of words, else the value."""
+    """The address of a resource, pairs for maps, commas for lists of words, else the value."""
     match value:
+        case {"address": str() as address, "id": _, **others} if not others:
+            return address  # a resource is known by its address
         case dict() if value:
             return short_line(", ".join(f"{key} = {short(item, width)}" for key, item in value.items()), width)
         case list() if value and all(isinstance(item, (str, int, float)) for item in value):
@@ -148,5 +152,9 @@ def _plain(value: Value, width: int) -> str:
             return short(value, width)
 
 
-def _with_remark(text: Text, remark: str, style: str = "faint") -> Text:
-    return text.append(f"  ({remark})", style=style) if remark else text
+def _with_remark(text: Text, remark: str, width: int, style: str = "faint") -> Text:
+    """Behind the value, or below it where that leaves no room."""
+    if not remark:
+        return text
+    fits = len(text.plain.rpartition("\n")[2]) + len(remark) + 4 <= width
+    return text.append("" if fits else "\n").append(f"  ({remark})", style=style)

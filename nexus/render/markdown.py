@@ -13,8 +13,9 @@ from typing import Final
 
 from nexus.model.changes import Change, Plan
 from nexus.model.diagnostics import Diagnostic
+from nexus.render.bundles import Bundle, bundles
 from nexus.render.differences import lines, remark
-from nexus.render.plan import SYMBOLS, Bundle, bundles, nothing, others_line, summary_line
+from nexus.render.plan import SYMBOLS, nothing, summary_line
 from nexus.render.values import plural
 
 LIMIT: Final = 65_000
@@ -67,35 +68,35 @@ def _sections(shown: Sequence[Bundle], room: int) -> list[str]:
         else:
             sections.append(head)
     if fitting < len(heads):
-        left_out = sum(1 + len(bundle.others) for bundle in shown[fitting:])
+        left_out = sum(bundle.count for bundle in shown[fitting:])
         sections.append(f"*… and {plural(left_out, 'more change')}.*")
     return sections
 
 
 def _heading(bundle: Bundle) -> str:
     change = bundle.first
-    count = f" × {1 + len(bundle.others)}" if bundle.others else ""
-    what = f"{SYMBOLS[change.action]} {change.address.group if bundle.others else change.address}{count}"
+    count = f" × {bundle.count}" if bundle.others else ""
+    what = f"{SYMBOLS[change.action]} {bundle.title}{count}"
     return f"{_code(what)} {change.action}: {_words(change.cause)}"
 
 
 def _whole(bundle: Bundle) -> str:
     change = bundle.first
     said = [_words("deletes data that nothing else holds")] if change.data_loss else []
-    said += [_words(others_line(bundle))] if bundle.others else []
     said += [f"at {_code(str(change.source))}"] if change.source else []
-    body = [_fields(change), *said]
+    body = [_fields(bundle), *said]
     if not change.fields and not said:
         return f"- {_heading(bundle)}"
     return f"<details><summary>{_heading(bundle)}</summary>\n\n{_joined(body)}\n</details>"
 
 
-def _fields(change: Change) -> str:
-    if not change.fields:
+def _fields(bundle: Bundle) -> str:
+    fields, own = bundle.first.fields, bundle.own_fields
+    if not fields:
         return ""
     written: list[str] = []
-    for diff in change.fields:
-        said = remark(diff)
+    for diff in fields:
+        said = ", ".join(part for part in (remark(diff), bundle.own_remark if diff.path in own else "") if part)
         written.append(f"  {diff.path}{f'  ({said})' if said else ''}")
         written += [f"{line.sign}   {line.text}" for line in lines(diff)]
     return _fenced("diff", "\n".join(written))

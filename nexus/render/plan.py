@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import textwrap
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
-from nexus.model.changes import Action, Change, Effect, Plan
-from nexus.render.console import print_texts
-from nexus.render.fields import changed_field, new_field, short_line
-from nexus.render.values import plural
+from nexus.model.changes import Action, Change, Effect, FieldDiff, Plan
+from nexus.render.bundles import Bundle, bundles
+from nexus.render.console import WIDEST, print_texts, wrapping_width
+from nexus.render.fields import changed_field, new_field, sign_of
 
 SYMBOLS: Final = {
     Action.CREATE: "+",
@@ -44,8 +44,7 @@ PHRASES: Final = {
 
 _INDENT: Final = "      "
 _WIDEST_NAME: Final = 28
-_FOLD_FROM: Final = 3
-_KEYS_SHOWN: Final = 8
+_GAP: Final = 2
 
 
 def print_plan(console: Console, plan: Plan, *, verbose: bool = False) -> None:
@@ -54,13 +53,19 @@ def print_plan(console: Console, plan: Plan, *, verbose: bool = False) -> None:
         console.print(Text(nothing(plan)))
         return
     shown = bundles(plan.changes, fold=not verbose)
-    print_texts(console, (_bundle_text(bundle, console.width) for bundle in shown))
-    console.print(Text(summary_line(plan), style="bold"))
+    print_texts(console, _spaced(_bundle_text(bundle, console.width, wrapping_width(console)) for bundle in shown))
+    console.print(_summary_text(plan))
 
 
 def summary_line(plan: Plan) -> str:
-    parts = [f"{count} {PHRASES[Action(action)]}" for action, count in plan.summary.items()]
-    return f"Plan: {', '.join(parts)}." if parts else "Plan: nothing to do."
+    return _summary_text(plan).plain
+
+
+def _summary_text(plan: Plan) -> Text:
+    if not plan.summary:
+        return Text("Plan: nothing to do.", style="bold")
+    parts = [Text(f"{count} {PHRASES[Action(action)]}", style=action) for action, count in plan.summary.items()]
+    return Text("Plan: ", style="bold").append_text(Text(", ").join(parts)).append(".")
 
 
 def nothing(plan: Plan) -> str:
@@ -74,72 +79,76 @@ def nothing(plan: Plan) -> str:
     return "No changes. What is out there matches the manifest."
 
 
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """A change, and others of the same block that change the same fields of other instances."""
-
-    first: Change
-    others: Sequence[Change] = ()
-
-
-def bundles(changes: Sequence[Change], *, fold: bool) -> Iterable[Bundle]:
-    """The changes in their order. With ``fold``, three and more instances with the same fields are one."""
-    groups: dict[object, list[Change]] = {}
-    for change in changes:
-        likeness = (change.address.group, change.action, change.cause, tuple(diff.path for diff in change.fields))
-        groups.setdefault(likeness if fold and change.address.key is not None else change.address, []).append(change)
-    for members in groups.values():
-        if len(members) < _FOLD_FROM:
-            yield from (Bundle(change) for change in members)
-        else:
-            first, *others = sorted(members, key=lambda change: change.address)
-            yield Bundle(first, others)
+def _spaced(blocks: Iterable[Text]) -> Iterator[Text]:
+    """An empty line around every block of several lines; those of one line stand together."""
+    was_long = False
+    for number, block in enumerate(blocks):
+        is_long = "\n" in block.plain
+        if number and (is_long or was_long):
+            yield Text()
+        yield block
+        was_long = is_long
+    yield Text()
 
 
-def _bundle_text(bundle: Bundle, width: int) -> Text:
+def _bundle_text(bundle: Bundle, width: int, wrapping: int | None) -> Text:
+    change = bundle.first
+    lines = [_head(bundle, width, wrapping)]
+    if change.data_loss:
+        lines.append(Text(f"{_INDENT}! deletes data that nothing else holds", style="warning"))
+    lines += _field_lines(bundle, width)
+    return Text("\n").join(lines)
+
+
+def _head(bundle: Bundle, width: int, wrapping: int | None) -> Text:
+    """``+ sandbox.web  create: not in state``, and at the right, where there is room, the line it comes from."""
     change = bundle.first
     style = str(change.action)
-    text = Text.assemble((f"{SYMBOLS[change.action]:>4} ", style))
-    text.append(str(change.address), style="address")
-    text.append(f"  {change.action}", style=style).append(f": {change.cause}\n")
-    if change.data_loss:
-        text.append(f"{_INDENT}deletes data that nothing else holds\n", style="warning")
-    text.append_text(_fields_text(change, width))
+    text = Text.assemble((f"{SYMBOLS[change.action]:>4} ", style), (bundle.title, "address"))
     if bundle.others:
-        text.append(f"{_INDENT}{short_line(others_line(bundle), width - len(_INDENT))}\n", style="faint")
-    if change.source is not None:
-        text.append(f"{_INDENT}at {change.source}\n", style="faint")
-    return text
+        text.append(f"  ×{bundle.count}", style=style)
+    text.append(f"  {change.action}", style=style).append(":")
+    text.append_text(_cause(change.cause, text.cell_len, wrapping))
+    return text if change.source is None else _with_place(text, str(change.source), min(width, WIDEST))
 
 
-def _fields_text(change: Change, width: int) -> Text:
+def _cause(cause: str, column: int, wrapping: int | None) -> Text:
+    """Behind what stands before it, and broken into lines below where it is too long for a terminal."""
+    if wrapping is None or column + 1 + len(cause) <= wrapping:
+        return Text(f" {cause}")
+    first, *more = textwrap.wrap(cause, max(wrapping - column - 1, 12), break_long_words=False)
+    below = textwrap.wrap(" ".join(more), max(wrapping - len(_INDENT), 20))
+    return Text("\n".join([f" {first}", *(f"{_INDENT}{line}" for line in below)]))
+
+
+def _with_place(text: Text, place: str, width: int) -> Text:
+    gap = width - len(text.plain.rpartition("\n")[2]) - len(place)
+    return text.append(" " * gap if gap >= _GAP else f"\n{_INDENT}at ").append(place, style="faint")
+
+
+def _field_lines(bundle: Bundle, width: int) -> Iterator[Text]:
+    change = bundle.first
     is_new = change.action is Action.CREATE or _all_new(change)
     fields = sorted(change.fields, key=lambda diff: diff.effect is not Effect.REPLACE)
     column = min(max((len(diff.path) for diff in fields), default=0), _WIDEST_NAME)
-    room = max(width - len(_INDENT) - column - 3, 40)
-    text = Text()
+    indent = _INDENT if is_new else f"{_INDENT}  "
+    room = max(width - len(indent) - column - _GAP, 24)
     for diff in fields:
         value = new_field(diff, room) if is_new else changed_field(diff, room)
-        lines = value.split("\n")
-        text.append(f"{_INDENT}{diff.path:<{column}}  ").append_text(lines[0]).append("\n")
-        for line in lines[1:]:
-            text.append(_INDENT).append_text(line).append("\n")
-    return text
+        if diff.path in bundle.own_fields:
+            value.append(f"  ({bundle.own_remark})", style="faint")
+            value.truncate(max(value.cell_len, room), overflow="ellipsis")
+        first, *more = value.split("\n")
+        yield Text.assemble(_INDENT, "" if is_new else _sign(diff), f"{diff.path:<{column}}  ", first)
+        for line in more:
+            yield Text.assemble(indent, line)
+
+
+def _sign(diff: FieldDiff) -> Text:
+    sign, style = sign_of(diff)
+    return Text(f"{sign} ", style=style)
 
 
 def _all_new(change: Change) -> bool:
     """A step that runs for the first time has no fields to compare with."""
     return change.action is Action.RUN and all(diff.before is None for diff in change.fields)
-
-
-def others_line(bundle: Bundle) -> str:
-    """How many instances a bundle stands for besides its first, which, and which of their fields have other values."""
-    keys = ", ".join(f"[{change.address.key}]" for change in bundle.others[:_KEYS_SHOWN])
-    more = ", …" if len(bundle.others) > _KEYS_SHOWN else ""
-    of_their_own = ", ".join(
-        diff.path
-        for number, diff in enumerate(bundle.first.fields)
-        if any(other.fields[number] != diff for other in bundle.others)
-    )
-    unlike = f", but for {of_their_own}" if of_their_own else ""
-    return f"and {plural(len(bundle.others), 'instance')} more like it{unlike}: {keys}{more}"

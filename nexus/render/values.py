@@ -31,11 +31,17 @@ def public_text(value: Value) -> str:
         case Sensitive() | Fingerprint():
             return SENSITIVE
         case str():
-            return value if "\n" in value else json.dumps(value, ensure_ascii=False)
+            return value if "\n" in value else quoted(value)
         case dict() | list():
             return _structure(value)
         case _:
             return json.dumps(value)
+
+
+def quoted(text: str) -> str:
+    """In quotes as JSON has them; in single ones where that spares escaping."""
+    written = json.dumps(text, ensure_ascii=False)
+    return f"'{text}'" if f'"{text}"' == written.replace('\\"', '"') != written and "'" not in text else written
 
 
 def _structure(value: dict[str, Value] | list[Value]) -> str:

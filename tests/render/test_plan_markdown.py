@@ -92,7 +92,7 @@ def test_instances_that_say_the_same_are_told_once() -> None:
         for n in range(50)
     )
     text = plan_markdown(plan(changes, ()))
-    assert "sandbox.worker × 50" in text
+    assert "sandbox.worker&#91;0…49&#93; × 50" in text
     assert text.count("<details>") == 1
 
 

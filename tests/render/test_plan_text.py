@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from nexus.model.changes import Action, Change, Effect, FieldDiff, Plan, PlanOpt
 from nexus.model.diagnostics import SourcePos, SourceRange
 from nexus.model.state import Target
 from nexus.model.values import UNKNOWN, Fingerprint, Value
+from nexus.render.bundles import bundles
 from nexus.render.plan import print_plan
 from tests.render.conftest import Compare, Screen
 
@@ -97,7 +99,7 @@ PLAN = Plan(
 )
 
 
-@pytest.mark.parametrize("width", [80, 160])
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_a_plan_of_everything(width: int, screen: Screen, golden: Compare) -> None:
     console, stream = screen(width)
     print_plan(console, PLAN)
@@ -124,8 +126,47 @@ def test_an_empty_plan_is_one_sentence(options: PlanOptions, says: str, screen: 
     assert stream.getvalue() == says
 
 
+def bundle_titles(keys: Sequence[str]) -> list[str]:
+    created = [
+        Change(address=Address("sandbox", "worker", key), action=Action.CREATE, cause="not in state") for key in keys
+    ]
+    return [bundle.title for bundle in bundles(created, fold=True)]
+
+
+@pytest.mark.parametrize(
+    ("keys", "titles"),
+    [
+        ([str(number) for number in range(100)], ["sandbox.worker[0…99]"]),
+        (["10", "2", "1", "0", "7", "8"], ["sandbox.worker[0…2, 7, 8, 10]"]),
+        (["us", "eu", "asia"], ['sandbox.worker["asia", "eu", "us"]']),
+        ([f"k{letter}" for letter in "abcdefgh"], ['sandbox.worker["ka", "kb", "kc", "kd", "ke", …]']),
+        (["0", "1"], ['sandbox.worker["0"]', 'sandbox.worker["1"]']),
+        (["x" * 50, "1", "2"], [f'sandbox.worker[1, 2, "{"x" * 20}…"]']),
+    ],
+)
+def test_instances_that_are_alike_have_one_name(keys: list[str], titles: list[str]) -> None:
+    assert bundle_titles(keys) == titles
+
+
+def test_a_block_of_one_line_stands_close_to_others_like_it(screen: Screen) -> None:
+    console, stream = screen()
+    many = [replace(DELETE, address=Address("sandbox", name)) for name in ("a", "b")]
+    print_plan(console, replace(PLAN, changes=(*many, STEP)))
+    lines = [line.strip().partition("  ")[0] for line in stream.getvalue().splitlines()]
+    assert lines[:4] == ["- sandbox.a", "- sandbox.b", "", "> step.etl.load"]
+
+
+def test_a_long_cause_is_broken_below_itself(screen: Screen) -> None:
+    console, stream = screen(60, color=True)
+    print_plan(console, replace(PLAN, changes=(UPDATE,)))
+    assert stream.getvalue().splitlines()[:2] == [
+        "   ~ sandbox.api  update: env_vars, packages, uploads,",
+        "      startup_script, network changed        nexus.yaml:20:3",
+    ]
+
+
 def test_no_field_of_a_plan_is_wider_than_a_terminal(screen: Screen) -> None:
-    for width in (80, 100, 160):
+    for width in (60, 80, 100, 200):
         console, stream = screen(width)
         print_plan(console, PLAN)
         fields = [line for line in stream.getvalue().splitlines() if line.startswith("      ")]
