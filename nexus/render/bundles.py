@@ -13,6 +13,9 @@ from nexus.model.changes import Change
 FOLD_FROM: Final = 3
 """So many instances and more are shown as one."""
 
+OTHERS_DIFFER: Final = "others differ"
+"""What is said of a field that every instance has a value of its own for, behind that of the first."""
+
 _KEYS_SHOWN: Final = 6
 _SHORTEST_RANGE: Final = 3
 _LONGEST_KEY: Final = 20
@@ -36,17 +39,12 @@ class Bundle:
 
     @property
     def own_fields(self) -> frozenset[str]:
-        """Paths of the fields in which the others differ from the first."""
+        """Paths of the fields whose values differ; what is shown of them is the first's."""
         return frozenset(
             diff.path
             for number, diff in enumerate(self.first.fields)
             if any(other.fields[number] != diff for other in self.others)
         )
-
-    @property
-    def own_remark(self) -> str:
-        """What is to be said of such a field, whose value is that of the first."""
-        return f"each has its own; shown is [{self.first.address.key}]"
 
 
 def bundles(changes: Sequence[Change], *, fold: bool) -> Iterable[Bundle]:

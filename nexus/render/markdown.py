@@ -13,7 +13,7 @@ from typing import Final
 
 from nexus.model.changes import Change, Plan
 from nexus.model.diagnostics import Diagnostic
-from nexus.render.bundles import Bundle, bundles
+from nexus.render.bundles import OTHERS_DIFFER, Bundle, bundles
 from nexus.render.differences import lines, remark
 from nexus.render.plan import SYMBOLS, nothing, summary_line
 from nexus.render.values import plural
@@ -96,7 +96,7 @@ def _fields(bundle: Bundle) -> str:
         return ""
     written: list[str] = []
     for diff in fields:
-        said = ", ".join(part for part in (remark(diff), bundle.own_remark if diff.path in own else "") if part)
+        said = ", ".join(part for part in (remark(diff), OTHERS_DIFFER if diff.path in own else "") if part)
         written.append(f"  {diff.path}{f'  ({said})' if said else ''}")
         written += [f"{line.sign}   {line.text}" for line in lines(diff)]
     return _fenced("diff", "\n".join(written))

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from nexus.model.changes import Action, Change, Effect, FieldDiff, Plan
-from nexus.render.bundles import Bundle, bundles
+from nexus.render.bundles import OTHERS_DIFFER, Bundle, bundles
 from nexus.render.console import WIDEST, print_texts, wrapping_width
 from nexus.render.fields import changed_field, new_field, sign_of
 
@@ -136,7 +136,7 @@ def _field_lines(bundle: Bundle, width: int) -> Iterator[Text]:
     for diff in fields:
         value = new_field(diff, room) if is_new else changed_field(diff, room)
         if diff.path in bundle.own_fields:
-            value.append(f"  ({bundle.own_remark})", style="faint")
+            value.append(f"  ({OTHERS_DIFFER})", style="faint")
             value.truncate(max(value.cell_len, room), overflow="ellipsis")
         first, *more = value.split("\n")
         yield Text.assemble(_INDENT, "" if is_new else _sign(diff), f"{diff.path:<{column}}  ", first)
