@@ -129,7 +129,8 @@ class Dag(Generic[N]):
         import networkx as nx
 
         slim = nx.transitive_reduction(self._networkx())
-        return Dag({node: slim.successors(node) for node in self._needs})
+        kept = set(slim.edges)  # in an order of its own; pictures are to be the same every time
+        return Dag({node: [need for need in needs if (node, need) in kept] for node, needs in self._needs.items()})
 
     def _networkx(self) -> nx.DiGraph[N]:
         import networkx as nx
