@@ -29,8 +29,8 @@ test:
 	$(BIN)/python -m compileall -q nexus
 	$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
-catalogue: $(BIN)/pytest ## build every template of the catalogue, the large ones too, and use each; apply every example; try the tools with the inspector of MCP
-	$(BIN)/pytest -m "not thorough" tests/catalogue tests/lifecycle/test_examples.py tests/mcp/test_inspector.py
+catalogue: $(BIN)/pytest ## what needs package registries: every template of the catalogue, every example, installations of the wheel, hooks, MCP's inspector
+	$(BIN)/pytest -m "not thorough" tests/catalogue tests/lifecycle/test_examples.py tests/mcp/test_inspector.py tests/packaging
 
 thorough: $(BIN)/pytest ## what takes long and shows what other tests show as well
 	$(BIN)/pytest -m thorough $(TESTS)
