@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Final, Protocol, assert_never
 import pytest
 
 if TYPE_CHECKING:
-    from nexus.api import AsyncProject, Project
-    from nexus.api.account import Target
+    from nexus import AsyncProject, Project
+    from nexus.api.live import Target
     from nexus.model.diagnostics import DiagnosticsError
 
 _TARGETS: Final = ("local", "e2b")
@@ -279,7 +279,7 @@ class Environments:
     @contextmanager
     def of(self, wanted: Wanted) -> Iterator[Project]:
         """Apply, hand out, destroy."""
-        from nexus.api import NexusError
+        from nexus import NexusError
 
         instance = f"pytest-{self._worker}{secrets.token_hex(4)}"
         state_folder = Path(tempfile.mkdtemp(prefix="nexus-pytest-"))
@@ -302,7 +302,7 @@ class Environments:
 
     def _destroy(self, project: Project, wanted: Wanted, instance: str, state_folder: Path) -> None:
         """Whatever keeps it from being taken down, an interrupt too, what is left is told at the end."""
-        from nexus.api import NexusError
+        from nexus import NexusError
 
         failure: BaseException | None = None
         try:

@@ -19,11 +19,9 @@ from typing import TYPE_CHECKING
 
 from nexus.executor import SystemClock
 from nexus.model.diagnostics import DiagnosticsError, error
-from nexus.model.values import Value, reveal
-from nexus.providers.operating import Operator
-from nexus.stores import Backend, LocalResults, LockInfo, local_backend
+from nexus.model.values import reveal
+from nexus.stores import Backend, LocalResults, LockInfo
 from nexus.workflows.loading import Project
-from nexus.workflows.outputs import backend_of
 from nexus.workflows.session import Session, Stores
 
 if TYPE_CHECKING:
@@ -44,10 +42,15 @@ class Choice:
     because: str
 
 
-def choose_target(environment: Mapping[str, str], provider: Mapping[str, object], *, local: bool = False) -> Choice:
-    """``--local``, then ``NEXUS_TARGET``, then the manifest; with none of these said, E2B where there is a key."""
-    if local:
-        return Choice(kind=TargetKind.LOCAL, because="--local")
+def choose_target(
+    environment: Mapping[str, str], provider: Mapping[str, object], *, asked: str | None = None
+) -> Choice:
+    """What was ``asked`` for, then ``NEXUS_TARGET``, then the manifest; with none of these said, E2B where there is a key.
+
+    Raises DiagnosticsError when there is no such target.
+    """
+    if asked:
+        return Choice(kind=_kind(asked, "the target"), because="it was asked for")
     if said := environment.get("NEXUS_TARGET"):
         return Choice(kind=_kind(said, "NEXUS_TARGET"), because="NEXUS_TARGET")
     if written := provider.get("target"):
@@ -76,19 +79,19 @@ def home(environment: Mapping[str, str]) -> Path:
 
 @asynccontextmanager
 async def open_session(
-    project: Project, environment: Mapping[str, str], *, local: bool = False, backend: Backend | None = None
+    project: Project, environment: Mapping[str, str], backend: Backend, *, target: str | None = None
 ) -> AsyncIterator[Session]:
     """Everything a workflow works with, for one project. Starts the local engine when it is the target.
 
-    What is remembered lies in the project's folder, unless ``backend`` is somewhere else.
+    ``target`` is the one that was asked for, if any.
     """
-    choice = choose_target(environment, project.provider_settings, local=local)
+    choice = choose_target(environment, project.provider_settings, asked=target)
     secrets: list[str] = []
     provider = await connect(choice, environment, secrets=lambda: secrets)
     try:
         yield Session(
             provider=provider,
-            backend=backend or local_backend(project.root, project.environment),
+            backend=backend,
             clock=SystemClock(),
             ids=new_id,
             holder=_holder,
@@ -99,27 +102,9 @@ async def open_session(
         await provider.aclose()
 
 
-def open_stores(folder: Path, environment: str) -> Stores:
-    """What is remembered of the project at ``folder`` (or above it), to be changed. Needs no valid manifest."""
-    return stores_over(backend_of(folder, environment))
-
-
 def stores_over(backend: Backend) -> Stores:
     """What is remembered there, to be changed."""
     return Stores(backend=backend, holder=_holder)
-
-
-@asynccontextmanager
-async def open_operator(
-    choice: Choice, environment: Mapping[str, str], secrets: Iterable[Value] = ()
-) -> AsyncIterator[Operator]:
-    """Commands on live sandboxes of what was chosen. Starts the local engine when it is that."""
-    texts = [str(reveal(value)) for value in secrets]
-    provider = await connect(choice, environment, secrets=lambda: texts)
-    try:
-        yield provider.operator
-    finally:
-        await provider.aclose()
 
 
 async def connect(

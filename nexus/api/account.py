@@ -1,36 +1,59 @@
-"""Live sandboxes without a project: what is in an account."""
+"""Live sandboxes, of a project or of a whole account."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Final, Literal, Self
 
-from nexus.api.live import Grounds
+from nexus.api.events import OnEvent, ignore
+from nexus.api.live import Grounds, Target, Whereabouts
 from nexus.api.sandboxes import AsyncSandboxHandle
-from nexus.wiring import choose_target
-from nexus.workflows import listing, status
+from nexus.model.addresses import Address
+from nexus.providers.operating import LiveSandbox
+from nexus.stores import memory_backend
+from nexus.wiring import open_session
+from nexus.workflows import creating, lifetimes, listing, status
+from nexus.workflows.creating import Created
+from nexus.workflows.lifetimes import Deletion
 from nexus.workflows.listing import Listed, Selection, SortBy
+from nexus.workflows.operating import DEFAULT_TIMEOUT
 from nexus.workflows.status import Load
 
-Target = Literal["local", "e2b"]
 SandboxStatus = Literal["running", "paused"]
 
-
-def process_for(target: Target | None) -> Mapping[str, str]:
-    """The process environment, with the target that a program asks for. Raises NexusError when there is no such one."""
-    process = dict(os.environ)
-    if target is not None:
-        process["NEXUS_TARGET"] = target
-        choose_target(process, {})
-    return process
+DEFAULT_LIFETIME: Final = DEFAULT_TIMEOUT
+"""Seconds that a sandbox lives if nothing else is said."""
 
 
 class AsyncLive:
-    """What a project and an account have in common: the live sandboxes in them."""
+    """What a project, a folder and an account have in common: the live sandboxes in them.
+
+    As an asynchronous context, it lets all commands in the block share one connection and one look at what is
+    remembered; without, each opens its own.
+    """
 
     def __init__(self, grounds: Grounds) -> None:
         self._grounds = grounds
+
+    async def __aenter__(self) -> Self:
+        await self._grounds.hold()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._grounds.release()
+
+    async def where(self) -> Whereabouts:
+        """Which target it is, and what decided that. Asks nothing of it."""
+        return await self._grounds.where()
+
+    async def identity(self) -> str:
+        """The account at the target, in words. Raises NexusError when the target can't be used."""
+        async with self._grounds.open() as ground:
+            return str(await ground.connected.identity())
 
     def sandbox(self, name: str) -> AsyncSandboxHandle:
         """The sandbox that ``name`` means: its name, ``name[key]``, its address, or any id at E2B.
@@ -68,12 +91,73 @@ class AsyncLive:
         async with self._grounds.open() as ground:
             return await status.load_of(ground.place, ground.operator, everything=everything)
 
+    async def create(
+        self,
+        template: str = "base",
+        *,
+        name: str = "",
+        lifetime: int = DEFAULT_LIFETIME,
+        env_vars: Mapping[str, str] | None = None,
+        install: Sequence[str] = (),
+        startup_script: str = "",
+        metadata: Mapping[str, str] | None = None,
+        on_event: OnEvent | None = None,
+    ) -> Created:
+        """Make a sandbox at once, which no project knows of. It lives for ``lifetime`` seconds.
+
+        ``template`` is one of the catalogue, built on first use, or of the account. The values of ``env_vars`` are
+        secrets. Packages are written as in a manifest: ``httpx``, ``apt:jq``. What fails leaves nothing behind. The
+        answer says how a project takes it over.
+        """
+        wish = creating.Wish(
+            template=template,
+            name=name,
+            timeout=lifetime,
+            env_vars=dict(env_vars or {}),
+            install_packages=install,
+            startup_script=startup_script,
+            metadata=dict(metadata or {}),
+        )
+        async with self._grounds.open() as ground:
+            process = self._grounds.process
+            project = creating.project_of(wish, process)
+            target: Target = "local" if ground.place.target == "local" else "e2b"
+            async with open_session(project, process, memory_backend(), target=target) as session:
+                return await creating.create_sandbox(project, session, ground.operator, on_event or ignore)
+
+    async def find(self, *names: str) -> Sequence[LiveSandbox]:
+        """These sandboxes as they are now, each once; without names, every one of the project's environment.
+
+        Outside of a project, that is every one of the account. Raises NexusError if one of the names means none.
+        """
+        async with self._grounds.open() as ground:
+            if not names:
+                return await lifetimes.find_all(ground.place, ground.operator)
+            meant = [await ground.find(name) for name in names]
+            return await lifetimes.find_each(ground.operator, meant)
+
+    async def delete(self, sandboxes: Sequence[LiveSandbox]) -> Deletion:
+        """Remove sandboxes that :meth:`find` has found, for good. A failure of one does not keep the others."""
+        async with self._grounds.open() as ground:
+            return await lifetimes.delete(ground.operator, sandboxes)
+
 
 class AsyncAccount(AsyncLive):
     """The live sandboxes of an account, whichever project made them, and those that none did.
 
-    ``target`` is ``local`` or ``e2b``; if not said, it is chosen from the process environment.
+    ``target`` is ``local`` or ``e2b``; if not said, it is chosen from the process environment, for which ``process``
+    may stand.
     """
 
-    def __init__(self, *, target: Target | None = None) -> None:
-        super().__init__(Grounds(process=process_for(target)))
+    def __init__(self, *, target: Target | None = None, process: Mapping[str, str] | None = None) -> None:
+        super().__init__(Grounds(process=process_or_own(process), target=target))
+
+
+def process_or_own(process: Mapping[str, str] | None) -> Mapping[str, str]:
+    """A copy of the environment that was given, or of this process's own."""
+    return dict(os.environ if process is None else process)
+
+
+def address_of(text: str | Address) -> Address:
+    """Raises ValueError for what is no address."""
+    return text if isinstance(text, Address) else Address.parse(text)

@@ -2,22 +2,55 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Protocol
 
+from nexus.model.diagnostics import DiagnosticsError, error
+from nexus.model.state import Target as Account
 from nexus.model.values import reveal
-from nexus.providers.operating import Operator
-from nexus.wiring import choose_target, connect
-from nexus.workflows.operating import Place, available_secrets, check_target
+from nexus.providers.base import Report
+from nexus.providers.operating import Configured, Operator
+from nexus.wiring import Choice, choose_target, connect
+from nexus.workflows.configuring import Changes
+from nexus.workflows.operating import Place, Sandbox, about, available_secrets, check_target, find_sandbox
 
 if TYPE_CHECKING:
     import e2b
 
+Target = Literal["local", "e2b"]
+BindInterrupt = Callable[[Callable[[], None] | None], None]
+"""Handed what an interrupt has to call while there is something to interrupt; None once there is not any more."""
 
-class Sdk(Protocol):
-    """What hands out the objects of E2B's own SDK, connected to where the sandboxes are."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whereabouts:
+    """Where sandboxes are made and looked for: ``target`` is local or e2b, and ``because`` says what decided it.
+
+    ``project`` and ``environment`` are "" outside of any project.
+    """
+
+    target: str
+    because: str
+    project: str = ""
+    environment: str = ""
+
+    @property
+    def is_billed(self) -> bool:
+        """Whether what runs there costs anything."""
+        return self.target != "local"
+
+    def __str__(self) -> str:
+        where = f"project {self.project}, environment {self.environment}" if self.project else "no project"
+        return f"{self.target} ({self.because}), {where}"
+
+
+class Connected(Protocol):
+    """What is connected to where the sandboxes are: whose account that is, and objects of E2B's own SDK for it."""
+
+    async def identity(self) -> Account: ...
 
     async def sdk_sandbox(self, sandbox_id: str, address: str) -> e2b.Sandbox: ...
 
@@ -26,14 +59,34 @@ class Sdk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a command asks."""
+    """What a command asks. ``hide`` has texts taken out of whatever sandboxes say."""
 
     place: Place
     operator: Operator
-    sdk: Sdk
+    connected: Connected
+    hide: Callable[[list[str]], None]
+
+    async def find(self, name: str) -> Sandbox:
+        """The sandbox that ``name`` means. Raises DiagnosticsError when there is none."""
+        return await find_sandbox(self.place, self.operator, name)
 
 
-async def _no_place() -> Place:
+class WriteBack(Protocol):
+    """Makes changes to a sandbox that the manifest says, too."""
+
+    async def __call__(
+        self,
+        ground: Ground,
+        sandbox: Sandbox,
+        changes: Changes,
+        report: Report,
+        bind_interrupt: BindInterrupt,
+        patience: float,
+    ) -> Configured: ...
+
+
+async def nowhere() -> Place:
+    """Outside of any project."""
     return Place()
 
 
@@ -41,24 +94,96 @@ def _no_alerts(address: str) -> Mapping[str, int]:  # noqa: ARG001
     return {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grounds:
-    """``place`` reads what is remembered by now; ``alerts`` are the thresholds that are declared for an address."""
+async def _no_manifest(
+    ground: Ground,  # noqa: ARG001
+    sandbox: Sandbox,
+    changes: Changes,  # noqa: ARG001
+    report: Report,  # noqa: ARG001
+    bind_interrupt: BindInterrupt,  # noqa: ARG001
+    patience: float,  # noqa: ARG001
+) -> Configured:
+    detail = "Only a project that is loaded has blocks to edit."
+    raise DiagnosticsError(error("not-editable", f"No manifest here speaks of {sandbox}", detail=detail))
 
-    process: Mapping[str, str]
-    place: Callable[[], Awaitable[Place]] = field(default=_no_place)
-    alerts: Callable[[str], Mapping[str, int]] = field(default=_no_alerts)
+
+class Grounds:
+    """Opens what commands ask: anew for each of them, but once for all of them while it is held.
+
+    ``place`` reads what is remembered by now; ``alerts`` are the thresholds that are declared for an address.
+    """
+
+    def __init__(
+        self,
+        *,
+        process: Mapping[str, str],
+        target: Target | None = None,
+        place: Callable[[], Awaitable[Place]] = nowhere,
+        alerts: Callable[[str], Mapping[str, int]] = _no_alerts,
+        write_back: WriteBack = _no_manifest,
+    ) -> None:
+        if target is not None:
+            choose_target(process, {}, asked=target)  # one that there is not is refused at once
+        self.process = process
+        self.target = target
+        self.alerts = alerts
+        self.write_back = write_back
+        self._place = place
+        self._held: AsyncExitStack | None = None
+        self._opening = asyncio.Lock()
+        self._stood: tuple[Place, Choice] | None = None
+        self._kept: Ground | None = None
+
+    async def where(self) -> Whereabouts:
+        """Which target it is. Asks nothing of it."""
+        place, choice = await self._standing()
+        return Whereabouts(
+            target=choice.kind, because=choice.because, project=place.project, environment=place.environment
+        )
 
     @asynccontextmanager
     async def open(self, *, hide_secrets: bool = False) -> AsyncIterator[Ground]:
         """Starts the local engine when it is the target. ``hide_secrets`` takes the project's out of logs."""
-        place = await self.place()
-        choice = choose_target(self.process, place.provider_settings)
+        async with AsyncExitStack() as stack:
+            ground = await self._share() if self._held is not None else await self._enter(stack)
+            if hide_secrets:
+                secrets = available_secrets(ground.place, self.process)
+                ground.hide([str(reveal(value)) for value in secrets])
+            with about(None):
+                yield ground
+
+    async def hold(self) -> None:
+        """Let all commands from now on share what the first of them opens."""
+        if self._held is not None:
+            raise RuntimeError("it is held already")
+        self._held = AsyncExitStack()
+
+    async def release(self) -> None:
+        """Close what was shared."""
+        held, self._held, self._kept, self._stood = self._held, None, None, None
+        if held is not None:
+            await held.aclose()
+
+    async def _share(self) -> Ground:
+        async with self._opening:
+            if self._kept is None:
+                assert self._held is not None
+                self._kept = await self._enter(self._held)
+            return self._kept
+
+    async def _enter(self, stack: AsyncExitStack) -> Ground:
+        place, choice = await self._standing()
         check_target(place, choice.kind)
-        secrets = available_secrets(place, self.process) if hide_secrets else ()
-        texts = [str(reveal(value)) for value in secrets]
-        provider = await connect(choice, self.process, secrets=lambda: texts)
-        try:
-            yield Ground(replace(place, target=choice.kind), provider.operator, provider)
-        finally:
-            await provider.aclose()
+        secrets: list[str] = []
+        provider = await connect(choice, self.process, secrets=lambda: secrets)
+        stack.push_async_callback(provider.aclose)
+        return Ground(place, provider.operator, provider, secrets.extend)
+
+    async def _standing(self) -> tuple[Place, Choice]:
+        if self._stood is not None:
+            return self._stood
+        place = await self._place()
+        choice = choose_target(self.process, place.provider_settings, asked=self.target)
+        stood = replace(place, target=choice.kind), choice
+        if self._held is not None:
+            self._stood = stood
+        return stood

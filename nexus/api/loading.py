@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from nexus.api.account import Target, process_for
+from nexus.api.account import process_or_own
 from nexus.model.changes import Plan
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError
 from nexus.workflows import loading
@@ -19,23 +19,23 @@ def load_request(
     environment: str = "default",
     variables: Mapping[str, object] | None = None,
     variable_files: Iterable[str | os.PathLike[str]] = (),
-    target: Target | None = None,
     instance: str = "",
     plan: Plan | None = None,
+    process: Mapping[str, str] | None = None,
 ) -> loading.LoadRequest:
-    """What a program wants to be loaded. Raises NexusError when there is no such target, ValueError for too much."""
-    process = process_for(target)
+    """What a program wants to be loaded. Raises ValueError for too much."""
+    own = process_or_own(process)
     if plan is not None:
         if variables or variable_files or instance or environment != "default":
             raise ValueError("a plan brings its environment and its variables: no others beside it")
         return loading.LoadRequest(
-            path=Path(path).absolute(), environment=plan.environment, process=process, settled=plan.variables
+            path=Path(path).absolute(), environment=plan.environment, process=own, settled=plan.variables
         )
     return loading.LoadRequest(
         path=Path(path).absolute(),
         environment=environment,
         instance=instance,
-        process=process,
+        process=own,
         variable_files=tuple(Path(item).absolute() for item in variable_files),
         assignments=tuple(f"{name}={_text(value)}" for name, value in (variables or {}).items()),
     )

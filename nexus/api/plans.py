@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from nexus.api.account import address_of
 from nexus.model.addresses import Address
 from nexus.model.changes import Plan, PlanOptions
 from nexus.workflows import planning
@@ -22,20 +23,20 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
 
 
 def plan_options(
-    targets: Iterable[str] = (),
-    excludes: Iterable[str] = (),
-    replace: Iterable[str] = (),
+    targets: Iterable[str | Address] = (),
+    excludes: Iterable[str | Address] = (),
+    replace: Iterable[str | Address] = (),
     *,
     destroy: bool = False,
     refresh: bool = True,
     deep: bool = False,
     refresh_only: bool = False,
     allow_missing: bool = False,
+    locked: bool = False,
+    options: PlanOptions | None = None,
 ) -> PlanOptions:
-    """Raises ValueError for what is no address, or makes no sense together."""
-    if not refresh and (deep or refresh_only):
-        raise ValueError("without refresh nothing is looked at, so there is nothing that deep or refresh_only sees")
-    options = PlanOptions(
+    """The ``options``, or else what the others come to. Raises ValueError for both, and for what is no address."""
+    asked = PlanOptions(
         targets=_addresses(targets),
         excludes=_addresses(excludes),
         replace=_addresses(replace),
@@ -44,13 +45,16 @@ def plan_options(
         deep=deep or refresh_only,
         refresh_only=refresh_only,
         allow_missing=allow_missing,
+        locked=locked,
     )
-    if refresh_only and (destroy or options.replace):
-        raise ValueError("refresh_only changes nothing, so it does not go with destroy and replace")
+    if options is None:
+        return asked
+    if asked != PlanOptions():
+        raise ValueError("options are all that is asked for: no other selection beside them")
     return options
 
 
-def _addresses(texts: Iterable[str]) -> tuple[Address, ...]:
-    if isinstance(texts, str):
-        raise ValueError(f"a sequence of addresses is wanted, not the text {texts!r}")
-    return tuple(map(Address.parse, texts))
+def _addresses(items: Iterable[str | Address]) -> tuple[Address, ...]:
+    if isinstance(items, str):
+        raise ValueError(f"a sequence of addresses is wanted, not the text {items!r}")
+    return tuple(map(address_of, items))

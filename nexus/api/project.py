@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from nexus.api import errors
-from nexus.api.account import AsyncLive, Target
-from nexus.api.live import Grounds
+from nexus.api import errors, pictures
+from nexus.api.account import AsyncLive, address_of
+from nexus.api.changing import AsyncChanging
+from nexus.api.events import Confirm, yes
+from nexus.api.live import BindInterrupt, Ground, Grounds, Target, Whereabouts
 from nexus.api.loading import findings, load_request
-from nexus.api.ongoing import Ongoing, under_way
+from nexus.api.pictures import PictureFormat
 from nexus.api.plans import plan_options
 from nexus.api.remembered import AsyncRemembered
 from nexus.api.sandboxes import LanguageName
@@ -19,41 +20,47 @@ from nexus.kinds.step_fields import Language
 from nexus.model.addresses import Address
 from nexus.model.changes import Plan, PlanOptions
 from nexus.model.diagnostics import Diagnostic, Severity
-from nexus.model.events import Event
-from nexus.planning import DriftReport, SavedPlan
-from nexus.providers.operating import Executed
-from nexus.stores import Backend, local_backend
-from nexus.wiring import open_session
-from nexus.workflows import applying, drifting, importing, lifetimes, loading, planning, rebuilding
-from nexus.workflows.applying import Applied, ApplyRequest, BindInterrupt
+from nexus.planning import DriftReport
+from nexus.providers.base import Report
+from nexus.providers.operating import Configured, Executed
+from nexus.stores import Backend, local_backend, memory_backend
+from nexus.wiring import choose_target, open_session
+from nexus.workflows import drifting, importing, loading, pinning, planning, rebuilding, writing_back
+from nexus.workflows.configuring import Changes
 from nexus.workflows.importing import Imported
-from nexus.workflows.lifetimes import Deletion
-from nexus.workflows.operating import Place
-from nexus.workflows.pipelines import run_options
+from nexus.workflows.operating import Place, Sandbox
+from nexus.workflows.pinning import ALL, Locked, Tell
 from nexus.workflows.rebuilding import Rebuilt
-from nexus.workflows.session import Session
+from nexus.workflows.writing_back import Writing
 
 _MADE_BESIDE = ("catalogue", "setup")
 """Kinds of objects that no block is about."""
 
-OnEvent = Callable[[Event], None]
-Approve = Callable[[Plan], bool]
 
-
-class AsyncProject(AsyncLive, AsyncRemembered):
+class AsyncProject(AsyncChanging, AsyncLive, AsyncRemembered):
     """A project whose manifest is right, for programs with an event loop. Made by :meth:`load`.
 
     Each method looks at the target anew. All raise NexusError when something is in the way. Cancelling a plan changes
     nothing; cancelling an apply gives up what is in flight, and the next one finds out what came of it.
     """
 
-    def __init__(self, request: loading.LoadRequest, *, state_folder: Path | None = None) -> None:
-        self._request = request
+    def __init__(
+        self, request: loading.LoadRequest, *, target: Target | None = None, state_folder: Path | None = None
+    ) -> None:
+        grounds = Grounds(
+            process=request.process,
+            target=target,
+            place=self._place,
+            alerts=self._alerts,
+            write_back=self._write_back,
+        )
         with errors.of_the_manifest():
-            self._loaded = loading.load(request)
-        self._state_folder = state_folder or self._loaded.root
-        AsyncLive.__init__(self, Grounds(process=request.process, place=self._place, alerts=self._alerts))
-        AsyncRemembered.__init__(self, self._backend)
+            loaded = loading.load(request)
+        self._request = request
+        self._state_folder = state_folder or loaded.root
+        AsyncChanging.__init__(self, loaded, self._open_backend, request.process, target)
+        AsyncLive.__init__(self, grounds)
+        AsyncRemembered.__init__(self, self._open_backend, loaded.environment)
 
     @classmethod
     def load(
@@ -67,21 +74,20 @@ class AsyncProject(AsyncLive, AsyncRemembered):
         instance: str = "",
         plan: Plan | None = None,
         state_folder: str | os.PathLike[str] | None = None,
+        process: Mapping[str, str] | None = None,
     ) -> AsyncProject:
         """As ``nexus.load``, for programs with an event loop. There is nothing to await: it touches no network."""
         folder = None if state_folder is None else Path(state_folder).absolute()
-        return cls(
-            load_request(
-                path,
-                environment=environment,
-                variables=variables,
-                variable_files=variable_files,
-                target=target,
-                instance=instance,
-                plan=plan,
-            ),
-            state_folder=folder,
+        request = load_request(
+            path,
+            environment=environment,
+            variables=variables,
+            variable_files=variable_files,
+            instance=instance,
+            plan=plan,
+            process=process,
         )
+        return cls(request, target=target, state_folder=folder)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, environment={self.environment!r})"
@@ -90,11 +96,6 @@ class AsyncProject(AsyncLive, AsyncRemembered):
     def name(self) -> str:
         """As in the manifest."""
         return self._loaded.name
-
-    @property
-    def environment(self) -> str:
-        """With the name of the instance, where it is one."""
-        return self._loaded.environment
 
     @property
     def folder(self) -> Path:
@@ -112,29 +113,40 @@ class AsyncProject(AsyncLive, AsyncRemembered):
         resources = self._loaded.desired.resources
         return tuple(sorted(str(address) for address in resources if address.kind not in _MADE_BESIDE))
 
+    @property
+    def object_count(self) -> int:
+        """How many objects that comes to, with those that are made beside, such as templates of the catalogue."""
+        return len(self._loaded.desired.resources)
+
     def validate(self) -> tuple[Diagnostic, ...]:
         """What is wrong with the manifest as it is on disk by now, and worth knowing of it; errors are not raised."""
         return findings(self._request)
 
+    async def where(self) -> Whereabouts:
+        """Which target it is, and what decided that. Asks nothing of it."""
+        choice = choose_target(self._process, self._loaded.provider_settings, asked=self._target)
+        return Whereabouts(target=choice.kind, because=choice.because, project=self.name, environment=self.environment)
+
     async def plan(
         self,
         *,
-        targets: Iterable[str] = (),
-        excludes: Iterable[str] = (),
-        replace: Iterable[str] = (),
+        targets: Iterable[str | Address] = (),
+        excludes: Iterable[str | Address] = (),
+        replace: Iterable[str | Address] = (),
         destroy: bool = False,
         refresh: bool = True,
         deep: bool = False,
         refresh_only: bool = False,
         allow_missing: bool = False,
+        options: PlanOptions | None = None,
     ) -> Plan:
         """What an apply would do now. Changes nothing. Addresses are texts such as ``sandbox.web``.
 
         ``deep`` looks into sandboxes too; without ``refresh`` nothing is looked at. ``refresh_only`` plans to take what
         is out there into the state and to change nothing else. ``allow_missing`` believes that everything is gone, even
-        where it looks like another account.
+        where it looks like another account. ``options`` are all of these as one value.
         """
-        options = plan_options(
+        asked = plan_options(
             targets,
             excludes,
             replace,
@@ -143,135 +155,60 @@ class AsyncProject(AsyncLive, AsyncRemembered):
             deep=deep,
             refresh_only=refresh_only,
             allow_missing=allow_missing,
+            options=options,
         )
         async with self._session() as session:
-            return (await planning.plan(self._loaded, session, options)).plan
+            return (await planning.plan(self._loaded, session, asked)).plan
 
     async def drift(self, *, deep: bool = True, allow_missing: bool = False) -> DriftReport:
         """What is not as it was applied. Changes nothing. ``deep`` looks into sandboxes, too."""
         async with self._session() as session:
             return await drifting.find_drift(self._loaded, session, deep=deep, allow_missing=allow_missing)
 
-    async def apply(
-        self,
-        plan: Plan | None = None,
-        *,
-        targets: Iterable[str] = (),
-        excludes: Iterable[str] = (),
-        replace: Iterable[str] = (),
-        deep: bool = False,
-        approve: Approve | None = None,
-        on_event: OnEvent | None = None,
-        parallelism: int | None = None,
-        lock_timeout: float = 0.0,
-    ) -> Applied:
-        """Make what is out there match the manifest; with a ``plan``, do exactly that.
+    async def picture(self, form: PictureFormat = "mermaid", plan: Plan | None = None) -> str:
+        """The project's graph, with what a plan does to it, as ``mermaid``, ``dot``, ``svg`` or ``html``.
 
-        A plan that is not what would be done by now is refused: StalePlanError says what differs. Without a plan,
-        ``approve`` is asked once with the one that is made; without that, yes. ``on_event`` is told what happens, from
-        the event loop's thread. ``parallelism`` None leaves it to the manifest. ``lock_timeout`` is in seconds. Raises
-        ApplyError when some of it failed.
+        Touches no network. How long operations take is told by earlier runs. ``html`` is one interactive page, with the
+        last run along its time. No secret is ever in it.
         """
-        options = plan_options(targets, excludes, replace, deep=deep)
-        request = _request(plan, options, parallelism, lock_timeout)
-        return await self._apply(request, approve, on_event or _ignore, _leave_interrupts)
+        return await pictures.picture(form, self._loaded, plan, self._open_backend())
 
-    async def destroy(
-        self,
-        *,
-        targets: Iterable[str] = (),
-        excludes: Iterable[str] = (),
-        approve: Approve | None = None,
-        on_event: OnEvent | None = None,
-        parallelism: int | None = None,
-        lock_timeout: float = 0.0,
-    ) -> Applied:
-        """Delete what the project made. Otherwise like :meth:`apply`."""
-        request = _request(None, plan_options(targets, excludes, destroy=True), parallelism, lock_timeout)
-        return await self._apply(request, approve, on_event or _ignore, _leave_interrupts)
+    async def lock(self, upgrade: bool | Iterable[str] = False, *, tell: Tell | None = None) -> Locked:
+        """Write ``nexus.lock``: the exact versions of all packages, and digests of what is uploaded.
 
-    async def run(
-        self,
-        pipeline: str,
-        step: str | None = None,
-        *,
-        force: bool = False,
-        approve: Approve | None = None,
-        on_event: OnEvent | None = None,
-        parallelism: int | None = None,
-        lock_timeout: float = 0.0,
-    ) -> Applied:
-        """Run the steps of a pipeline that are due, or its one ``step``, and first what they need.
-
-        ``force`` runs them even if nothing that they are made of has changed. Otherwise like :meth:`apply`.
+        What is locked already stays as it is; what is new is resolved in sandboxes that are removed at once. With
+        ``upgrade``, all blocks are resolved anew, or those that are named. ``tell`` is told what goes on, line by line.
+        From the next load on, plans are made with what is locked.
         """
-        request = _request(None, run_options(self._loaded, pipeline, step, force=force), parallelism, lock_timeout)
-        return await self._apply(request, approve, on_event or _ignore, _leave_interrupts)
+        names = (ALL,) if upgrade is True else tuple(upgrade or ())
+        async with open_session(self._loaded, self._process, memory_backend(), target=self._target) as session:
+            return await pinning.lock(
+                self._request, self._loaded, session, upgrade=names, tell=tell or (lambda _: None)
+            )
 
-    def applying(
-        self,
-        plan: Plan | None = None,
-        *,
-        targets: Iterable[str] = (),
-        excludes: Iterable[str] = (),
-        replace: Iterable[str] = (),
-        deep: bool = False,
-        approve: Approve | None = None,
-        parallelism: int | None = None,
-        lock_timeout: float = 0.0,
-    ) -> AbstractAsyncContextManager[Ongoing]:
-        """:meth:`apply` with its events to iterate over, as ``async with project.applying() as ongoing``.
-
-        The block's end waits for the end of the apply, and raises ApplyError when some of it failed. What is raised in
-        the block cancels the apply.
-        """
-        options = plan_options(targets, excludes, replace, deep=deep)
-        return self._under_way(_request(plan, options, parallelism, lock_timeout), approve)
-
-    def destroying(
-        self,
-        *,
-        targets: Iterable[str] = (),
-        excludes: Iterable[str] = (),
-        approve: Approve | None = None,
-        parallelism: int | None = None,
-        lock_timeout: float = 0.0,
-    ) -> AbstractAsyncContextManager[Ongoing]:
-        """:meth:`destroy` with its events to iterate over, like :meth:`applying`."""
-        options = plan_options(targets, excludes, destroy=True)
-        return self._under_way(_request(None, options, parallelism, lock_timeout), approve)
-
-    def running(
-        self,
-        pipeline: str,
-        step: str | None = None,
-        *,
-        force: bool = False,
-        approve: Approve | None = None,
-        parallelism: int | None = None,
-        lock_timeout: float = 0.0,
-    ) -> AbstractAsyncContextManager[Ongoing]:
-        """:meth:`run` with its events to iterate over, like :meth:`applying`."""
-        options = run_options(self._loaded, pipeline, step, force=force)
-        return self._under_way(_request(None, options, parallelism, lock_timeout), approve)
-
-    async def import_sandbox(self, address: str, sandbox_id: str, *, lock_timeout: float = 0.0) -> Imported:
+    async def import_sandbox(self, address: str | Address, sandbox_id: str, *, lock_timeout: float = 0.0) -> Imported:
         """Take over a live sandbox that nexus did not make, as ``address``. Nothing is done to it.
 
         What differs from its block is in ``change``, and left for the next apply.
         """
         async with self._session() as session:
-            return await importing.import_sandbox(
-                self._loaded, session, Address.parse(address), sandbox_id, lock_timeout
-            )
+            return await importing.import_sandbox(self._loaded, session, address_of(address), sandbox_id, lock_timeout)
 
-    async def rebuild_state(self, *, force: bool = False, lock_timeout: float = 0.0) -> Rebuilt:
+    async def block_for(self, address: str | Address, sandbox_id: str) -> str:
+        """A block of the manifest that fits a live sandbox, and the entry that imports it as ``address``, as YAML."""
+        async with self._session() as session:
+            return await importing.manifest_for(session, address_of(address), sandbox_id)
+
+    async def rebuild_state(
+        self, *, force: bool = False, confirm: Confirm | None = None, lock_timeout: float = 0.0
+    ) -> Rebuilt:
         """Find everything again from the live objects alone, for a state that was lost. Nothing out there changes.
 
-        Without ``force``, a state is not replaced by nothing at all: then NexusError is raised.
+        ``confirm`` is asked with a question before it is written; without it, yes. Without ``force``, a state is not
+        replaced by nothing at all: then NexusError is raised.
         """
         async with self._session() as session:
-            return await rebuilding.rebuild(self._loaded, session, lambda _: True, lock_timeout, sure=force)
+            return await rebuilding.rebuild(self._loaded, session, confirm or yes, lock_timeout, sure=force)
 
     async def exec(
         self,
@@ -284,37 +221,21 @@ class AsyncProject(AsyncLive, AsyncRemembered):
         """Run code in a sandbox: short for ``sandbox(name).exec(code)``, which takes more."""
         return await self.sandbox(sandbox).exec(code, language=language, timeout=timeout)
 
-    async def delete_all(self) -> Deletion:
-        """Remove every live sandbox of the project's environment, its forks too. The state is not changed.
+    async def _write_back(
+        self,
+        ground: Ground,
+        sandbox: Sandbox,
+        changes: Changes,
+        report: Report,
+        bind_interrupt: BindInterrupt,
+        patience: float,
+    ) -> Configured:
+        writing = Writing(
+            request=self._request, open_session=self._session, bind_interrupt=bind_interrupt, patience=patience
+        )
+        return await writing_back.configure_and_write(ground.place, ground.operator, sandbox, changes, report, writing)
 
-        :meth:`destroy` takes down a project; this is for what it does not know of.
-        """
-        async with self._grounds.open() as ground:
-            found = await lifetimes.find_all(ground.place, ground.operator)
-            return await lifetimes.delete(ground.operator, found)
-
-    async def _apply(
-        self, request: ApplyRequest, approve: Approve | None, on_event: OnEvent, bind_interrupt: BindInterrupt
-    ) -> Applied:
-        async with self._session() as session:
-            with errors.refusing_stale_plans():
-                applied = await applying.apply(
-                    self._loaded,
-                    session,
-                    request,
-                    approve=approve or _yes,
-                    sink=on_event,
-                    bind_interrupt=bind_interrupt,
-                )
-        return errors.raise_if_failed(applied)
-
-    def _under_way(self, request: ApplyRequest, approve: Approve | None) -> AbstractAsyncContextManager[Ongoing]:
-        return under_way(lambda tell, bind: self._apply(request, approve, tell, bind))
-
-    def _session(self) -> AbstractAsyncContextManager[Session]:
-        return open_session(self._loaded, self._request.process, backend=self._backend())
-
-    def _backend(self) -> Backend:
+    def _open_backend(self) -> Backend:
         """One for each use: a lock is held by one of them."""
         return local_backend(self._state_folder, self._loaded.environment)
 
@@ -326,22 +247,3 @@ class AsyncProject(AsyncLive, AsyncRemembered):
     def _alerts(self, address: str) -> Mapping[str, int]:
         spec = self._loaded.desired.resources.get(Address.parse(address))
         return {} if spec is None else spec.alerts
-
-
-def _request(plan: Plan | None, options: PlanOptions, parallelism: int | None, lock_timeout: float) -> ApplyRequest:
-    if plan is not None and options != PlanOptions():
-        raise ValueError("a plan is applied as it is: no selection beside it")
-    saved = None if plan is None else SavedPlan(plan)
-    return ApplyRequest(options=options, saved=saved, parallelism=parallelism, lock_timeout=lock_timeout)
-
-
-def _yes(plan: Plan) -> bool:  # noqa: ARG001
-    return True
-
-
-def _ignore(event: Event) -> None:
-    """Nobody listens."""
-
-
-def _leave_interrupts(interrupt: Callable[[], None], /) -> None:
-    """Signals belong to the program that imports us: a KeyboardInterrupt cancels the run."""

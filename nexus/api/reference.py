@@ -9,18 +9,30 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 
-import nexus.api as api
+from nexus.api import names as api
 
 _WIDTH = 100
 _ROLE = re.compile(r":\w+:`([\w.]+)`")
 _QUOTED = re.compile(r"(: |-> )'([^']*)'(?= = |[,)]|$)")
 _MADE_UP = re.compile(r"\w+\(.*\)", re.DOTALL)
-_DATA = (api.Plan, api.Change, api.FieldDiff, api.Applied, api.DriftReport, api.Drift, api.Alert, api.Diagnostic)
+_DATA = (
+    api.PlanOptions,
+    api.Plan,
+    api.Change,
+    api.FieldDiff,
+    api.Applied,
+    api.DriftReport,
+    api.Drift,
+    api.Alert,
+    api.Diagnostic,
+)
 _LIVE = (
     *(api.Executed, api.Status, api.LiveSandbox, api.Usage, api.Listed, api.Load, api.Logs, api.LogEntry, api.Copied),
     *(api.Carried, api.Configured, api.Stopped, api.Moved, api.Deleted, api.Deletion, api.Snapshot, api.Forks),
+    *(api.Created, api.FoundSandbox, api.Whereabouts),
 )
 _REMEMBERED = (api.ListedRun, api.Run, api.OperationRun, api.StepResult, api.Edited, api.Rebuilt, api.Imported)
+_OTHERS = (api.Formatted, api.Formatting)
 
 
 def functions_reference() -> str:
@@ -47,7 +59,7 @@ def sandbox_reference() -> str:
 
 def data_reference() -> str:
     """Fields of what methods answer with."""
-    return "\n".join(_fields(kind) for kind in (*_DATA, *_LIVE, *_REMEMBERED))
+    return "\n".join(_fields(kind) for kind in (*_DATA, *_LIVE, *_REMEMBERED, *_OTHERS))
 
 
 def events_reference() -> str:
@@ -63,10 +75,14 @@ def _functions() -> Iterator[Callable[..., object]]:
 
 
 def _members(kind: type) -> Iterator[str]:
-    members = [(name, item) for name, item in vars(kind).items() if not name.startswith("_")]
-    rows = [f"| `{name}` | {_words(item.__doc__)} |" for name, item in members if isinstance(item, property)]
+    members: dict[str, object] = {}
+    for base in kind.__mro__:
+        for name, item in vars(base).items():
+            if not name.startswith("_"):
+                members.setdefault(name, item)
+    rows = [f"| `{name}` | {_words(item.__doc__)} |" for name, item in members.items() if isinstance(item, property)]
     yield "\n".join(["| attribute | meaning |", "| --- | --- |", *rows, ""])
-    for name, item in members:
+    for name, item in members.items():
         if inspect.isfunction(item):
             yield _callable(name, item).replace("-> AsyncIterator[", "-> Iterator[")
 
@@ -99,7 +115,8 @@ def _fields(kind: type) -> str:
     for name, item in vars(kind).items():
         if isinstance(item, property) and item.fget is not None and not name.startswith("_"):
             fields.append(f"{name}: {inspect.signature(item.fget).return_annotation}  # property")
-    parts = [f"#### {kind.__name__}", _words(kind.__doc__), "\n".join(["```text", *fields, "```"])]
+    name = next((name for name in api.__all__ if getattr(api, name) is kind), kind.__name__)
+    parts = [f"#### {name}", _words(kind.__doc__), "\n".join(["```text", *fields, "```"])]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 

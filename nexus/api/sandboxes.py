@@ -5,23 +5,35 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nexus.api.errors import NexusError
-from nexus.api.live import Ground, Grounds
+from nexus.api.events import leave_interrupts
+from nexus.api.live import BindInterrupt, Ground, Grounds
 from nexus.kinds.step_fields import Language
 from nexus.model.values import Sensitive
-from nexus.providers.operating import Configured, Executed, Execution, Forks, LogEntry, Snapshot
+from nexus.providers.base import ProviderError
+from nexus.providers.operating import (
+    KEPT_OUTPUT,
+    Configured,
+    Executed,
+    Execution,
+    Forks,
+    LogEntry,
+    Snapshot,
+    Terminal,
+)
 from nexus.workflows import carrying, configuring, lifetimes, multiplying, operating
 from nexus.workflows import logs as logging
 from nexus.workflows import status as looking
 from nexus.workflows.carrying import Copied
 from nexus.workflows.lifetimes import Deleted, Moved, Stopped
 from nexus.workflows.logs import Logs
-from nexus.workflows.operating import about, find_sandbox
+from nexus.workflows.operating import Sandbox as FoundSandbox
+from nexus.workflows.operating import about
 from nexus.workflows.status import Status
 
 if TYPE_CHECKING:
@@ -52,14 +64,18 @@ class AsyncSandboxHandle:
 
     async def id(self) -> str:
         """Its id at E2B, as of now."""
+        return (await self.found()).id
+
+    async def found(self) -> FoundSandbox:
+        """Which one it is, as of now: its id, its address, and as whom things run in it."""
         async with self._found() as (_, sandbox):
-            return sandbox.id
+            return sandbox
 
     async def e2b(self) -> AsyncSandbox:
         """The same as :meth:`sync_e2b` for an event loop: an ``e2b.AsyncSandbox``."""
         async with self._found() as (ground, sandbox):
             with about(sandbox):
-                return await ground.sdk.async_sdk_sandbox(sandbox.id, str(sandbox))
+                return await ground.connected.async_sdk_sandbox(sandbox.id, str(sandbox))
 
     async def exec(
         self,
@@ -69,15 +85,17 @@ class AsyncSandboxHandle:
         user: str | None = None,
         working_dir: str | None = None,
         env_vars: Mapping[str, str] | None = None,
-        stdin: bytes | None = None,
+        stdin: bytes | AsyncIterator[bytes] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - it bounds what runs in the sandbox
+        keep: int | None = None,
         on_output: Callable[[str, str], None] | None = None,
     ) -> Executed:
         """Run code to its end; a sequence of words is one command with its arguments, run as it is.
 
-        ``on_output`` is handed (stdout or stderr, text) as it is written; the result has all of it, and the exit code.
-        When ``timeout`` is up, the whole tree of its processes is ended. It runs as the sandbox's own user in that
-        one's home if nothing else is said.
+        ``on_output`` is handed (stdout or stderr, text) as it is written; the result has the exit code, and of each
+        stream ``keep`` characters (16 Mi if not said): of more, the beginning and the end. A ``stdin`` that is a stream
+        is handed on while the code runs. When ``timeout`` is up, the whole tree of its processes is ended. It runs as
+        the sandbox's own user in that one's home if nothing else is said.
         """
         async with self._found() as (ground, sandbox):
             execution = Execution(
@@ -88,8 +106,38 @@ class AsyncSandboxHandle:
                 env_vars=dict(env_vars or {}),
                 stdin=stdin,
                 timeout=timeout,
+                kept=KEPT_OUTPUT if keep is None else keep,
             )
             return await operating.execute(ground.operator, sandbox, execution, on_output or _discard)
+
+    @asynccontextmanager
+    async def terminal(
+        self,
+        on_data: Callable[[bytes], None],
+        *,
+        columns: int = 80,
+        rows: int = 24,
+        user: str | None = None,
+        working_dir: str | None = None,
+        env_vars: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[Terminal]:
+        """An interactive shell on a terminal of its own, which ends with the block; ``on_data`` gets what it writes."""
+        async with self._found() as (ground, sandbox):
+            with about(sandbox):
+                shell = await ground.operator.terminal(
+                    sandbox.id,
+                    on_data,
+                    columns=columns,
+                    rows=rows,
+                    user=user or sandbox.user,
+                    working_dir=working_dir,
+                    env_vars=env_vars,
+                )
+                try:
+                    yield shell
+                finally:
+                    with suppress(ProviderError):  # a sandbox that does not answer has said so already
+                        await shell.close()
 
     async def logs(self, *, lines: int = 100, level: Level | None = None) -> Logs:
         """The last ``lines`` of what E2B keeps of what it said, at or above ``level``, the oldest first."""
@@ -136,6 +184,11 @@ class AsyncSandboxHandle:
                 ground.operator, sandbox, Path(source), target, owner, on_progress or _no_progress
             )
 
+    async def write(self, target: str, content: bytes) -> Copied:
+        """Write one file, belonging to its user, over what is there. Missing folders are made."""
+        async with self._found() as (ground, sandbox):
+            return await carrying.write_content(ground.operator, sandbox, target, content)
+
     async def download(
         self,
         source: str,
@@ -163,7 +216,7 @@ class AsyncSandboxHandle:
     async def configure(
         self,
         *,
-        env_vars: Mapping[str, str] | None = None,
+        env_vars: Mapping[str, str | Sensitive] | None = None,
         secrets: Mapping[str, str] | None = None,
         unset: Sequence[str] = (),
         install: Sequence[str] = (),
@@ -173,15 +226,25 @@ class AsyncSandboxHandle:
         allow: Sequence[str] = (),
         deny: Sequence[str] = (),
         restart: bool = False,
+        write: bool = False,
+        on_progress: Callable[[str], None] | None = None,
         on_output: Callable[[str, str], None] | None = None,
+        bind_interrupt: BindInterrupt | None = None,
+        lock_timeout: float = 0.0,
     ) -> Configured:
         """Change it now, beside any plan: its network, variables, packages, then the commands, then the restart.
 
         ``secrets`` are names of the project's secrets, by the variable that is to hold them. Packages are written as in
-        a manifest: ``httpx``, ``apt:jq``. ``on_output`` is handed (stream, line) of what is written meanwhile.
+        a manifest: ``httpx``, ``apt:jq``. ``on_progress`` is told in sentences what is going on, ``on_output`` is
+        handed (stream, line) of what is written meanwhile.
+
+        ``write`` makes the same changes to its block in the manifest, and applies them, so that there is nothing left
+        to plan; only :class:`AsyncProject` can. Then a Sensitive variable is refused, and what ``bind_interrupt`` is
+        handed ends it between two steps.
         """
+        given = env_vars or {}
         changes = configuring.Changes(
-            env_vars={name: Sensitive(text) for name, text in (env_vars or {}).items()},
+            env_vars=given if write else {name: _as_secret(value) for name, value in given.items()},
             secrets=dict(secrets or {}),
             unset=unset,
             install=install,
@@ -192,10 +255,14 @@ class AsyncSandboxHandle:
             deny=deny,
             restart=restart,
         )
+        report = _Telling(on_progress or _unheard, on_output or _discard)
         async with self._found() as (ground, sandbox):
             complete = configuring.with_secrets(ground.place, changes, self._grounds.process)
-            report = _Telling(on_output or _discard)
-            return await configuring.configure(ground.place, ground.operator, sandbox, complete, report)
+            if not write:
+                return await configuring.configure(ground.place, ground.operator, sandbox, complete, report)
+            return await self._grounds.write_back(
+                ground, sandbox, complete, report, bind_interrupt or leave_interrupts, lock_timeout
+            )
 
     async def stop(self) -> Stopped:
         """Pause it, with its memory and disk kept. One that is paused stays so."""
@@ -238,29 +305,32 @@ class AsyncSandboxHandle:
         """
         async with self._found() as (ground, sandbox):
             with about(sandbox):
-                return await ground.sdk.sdk_sandbox(sandbox.id, str(sandbox))
+                return await ground.connected.sdk_sandbox(sandbox.id, str(sandbox))
 
     @asynccontextmanager
-    async def _found(self, *, hide_secrets: bool = False) -> AsyncIterator[tuple[Ground, operating.Sandbox]]:
+    async def _found(self, *, hide_secrets: bool = False) -> AsyncIterator[tuple[Ground, FoundSandbox]]:
         async with self._grounds.open(hide_secrets=hide_secrets) as ground:
-            yield ground, await find_sandbox(ground.place, ground.operator, self._name)
+            yield ground, await ground.find(self._name)
 
 
 class _Telling:
-    """Hands on what is written, and not what is going on."""
+    """A report that hands on what is going on, and what is written."""
 
-    def __init__(self, on_output: Callable[[str, str], None]) -> None:
-        self._on_output = on_output
+    def __init__(self, on_progress: Callable[[str], None], on_output: Callable[[str, str], None]) -> None:
+        self.progress = on_progress
+        self.log = on_output
 
-    def progress(self, message: str) -> None:
-        """For those who watch a screen."""
 
-    def log(self, stream: str, text: str) -> None:
-        self._on_output(stream, text)
+def _as_secret(value: str | Sensitive) -> Sensitive:
+    return value if isinstance(value, Sensitive) else Sensitive(value)
 
 
 def _discard(stream: str, text: str) -> None:
     """The result has it all."""
+
+
+def _unheard(message: str) -> None:
+    """Nobody watches."""
 
 
 def _no_progress(done: int, total: int) -> None:

@@ -7,13 +7,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from nexus.api.account import AsyncAccount, AsyncLive, Target
+from nexus.api.account import AsyncAccount, AsyncLive
+from nexus.api.folder import AsyncFolder
+from nexus.api.live import Target
 from nexus.api.loading import findings, load_request
 from nexus.api.outputs import typed_output
 from nexus.api.project import AsyncProject
+from nexus.api.remembered import AsyncRemembered
 from nexus.api.sandboxes import AsyncSandboxHandle
-from nexus.api.waiting import iterating, waiting
-from nexus.model.changes import Plan
+from nexus.api.waiting import Synchronous, iterating, waiting
+from nexus.model.changes import Plan, PlanOptions
 from nexus.model.diagnostics import Diagnostic
 
 T = TypeVar("T")
@@ -29,6 +32,7 @@ def load(
     instance: str = "",
     plan: Plan | None = None,
     state_folder: str | os.PathLike[str] | None = None,
+    process: Mapping[str, str] | None = None,
 ) -> Project:
     """The project of a folder, or of a ``nexus.yaml``, read and checked as a whole. Touches no network.
 
@@ -36,7 +40,8 @@ def load(
     not said, it is chosen as on the command line, from the process environment and the manifest. An ``instance`` is a
     second life of the environment, with objects, names and a state of its own: what tests use. A ``plan`` out of a file
     brings its environment and the values of its variables, to be applied. The state is in the project's ``.nexus``,
-    unless ``state_folder`` says where else. Raises ManifestError.
+    unless ``state_folder`` says where else. ``process`` stands for the process environment, with its keys and settings.
+    Raises ManifestError.
     """
     return Project(
         AsyncProject.load(
@@ -48,6 +53,7 @@ def load(
             instance=instance,
             plan=plan,
             state_folder=state_folder,
+            process=process,
         )
     )
 
@@ -63,7 +69,45 @@ def validate(
     return findings(load_request(path, environment=environment, variables=variables, variable_files=variable_files))
 
 
-class Project:
+class _Live:
+    """The live sandboxes of whatever this is."""
+
+    def sandbox(self: Synchronous[AsyncLive], name: str) -> SandboxHandle:
+        """The sandbox that ``name`` means: in a project its name, ``name[key]`` or its address; or any id at E2B."""
+        return SandboxHandle(self.asynchronous.sandbox(name))
+
+    where = waiting(AsyncLive.where)
+    identity = waiting(AsyncLive.identity)
+    list = waiting(AsyncLive.list)
+    usage = waiting(AsyncLive.usage)
+    create = waiting(AsyncLive.create)
+    find = waiting(AsyncLive.find)
+    delete = waiting(AsyncLive.delete)
+
+
+class _Remembered:
+    """What is remembered of a project."""
+
+    def output(self: Synchronous[AsyncRemembered], name: str, kind: type[T]) -> T:
+        """One output, which is a ``kind``: bool, int, float, str, list or dict. Raises NexusError when it is not."""
+        return typed_output(_Remembered.state(self), name, kind)
+
+    outputs = waiting(AsyncRemembered.outputs)
+    output_record = waiting(AsyncRemembered.output_record)
+    state = waiting(AsyncRemembered.state)
+    record = waiting(AsyncRemembered.record)
+    runs = waiting(AsyncRemembered.runs)
+    run_record = waiting(AsyncRemembered.run_record)
+    run_status = waiting(AsyncRemembered.run_status)
+    run_log = waiting(AsyncRemembered.run_log)
+    move = waiting(AsyncRemembered.move)
+    forget = waiting(AsyncRemembered.forget)
+    pull = waiting(AsyncRemembered.pull)
+    push = waiting(AsyncRemembered.push)
+    unlock = waiting(AsyncRemembered.unlock)
+
+
+class Project(_Live, _Remembered):
     """A project whose manifest is right. Made by :func:`load`.
 
     Each method looks at the target anew, and waits for its end. All raise NexusError when something is in the way, and
@@ -106,59 +150,75 @@ class Project:
         """Of all that the manifest declares, such as ``sandbox.web`` and ``sandbox.worker["0"]``."""
         return self._asynchronous.addresses
 
+    @property
+    def object_count(self) -> int:
+        """How many objects that comes to, with those that are made beside, such as templates of the catalogue."""
+        return self._asynchronous.object_count
+
     def validate(self) -> tuple[Diagnostic, ...]:
         """What is wrong with the manifest as it is on disk by now, and worth knowing of it; errors are not raised."""
         return self._asynchronous.validate()
 
-    def sandbox(self, name: str) -> SandboxHandle:
-        """The sandbox that ``name`` means: its name, ``name[key]``, its address, or any id at E2B."""
-        return SandboxHandle(self._asynchronous.sandbox(name))
-
-    def output(self, name: str, kind: type[T]) -> T:
-        """One output, which is a ``kind``: bool, int, float, str, list or dict. Raises NexusError when it is not."""
-        return typed_output(self.state(), name, kind)
+    def run_options(self, pipeline: str, step: str | None = None, *, force: bool = False) -> PlanOptions:
+        """What ``run`` asks for, to be planned, or applied. Raises NexusError when there are no such steps."""
+        return self._asynchronous.run_options(pipeline, step, force=force)
 
     plan = waiting(AsyncProject.plan)
     drift = waiting(AsyncProject.drift)
+    picture = waiting(AsyncProject.picture)
     apply = waiting(AsyncProject.apply)
     destroy = waiting(AsyncProject.destroy)
     run = waiting(AsyncProject.run)
-    outputs = waiting(AsyncProject.outputs)
-    state = waiting(AsyncProject.state)
-    runs = waiting(AsyncProject.runs)
-    run_record = waiting(AsyncProject.run_record)
-    run_log = waiting(AsyncProject.run_log)
-    move = waiting(AsyncProject.move)
-    forget = waiting(AsyncProject.forget)
-    unlock = waiting(AsyncProject.unlock)
     import_sandbox = waiting(AsyncProject.import_sandbox)
+    block_for = waiting(AsyncProject.block_for)
     rebuild_state = waiting(AsyncProject.rebuild_state)
+    lock = waiting(AsyncProject.lock)
     exec = waiting(AsyncProject.exec)
-    list = waiting(AsyncProject.list)
-    usage = waiting(AsyncProject.usage)
-    delete_all = waiting(AsyncProject.delete_all)
 
 
-class Account:
+class Folder(_Live, _Remembered):
+    """The folder of a project, or any other, for what needs no valid manifest; as :class:`AsyncFolder`."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] = ".",
+        *,
+        environment: str = "default",
+        target: Target | None = None,
+        process: Mapping[str, str] | None = None,
+    ) -> None:
+        self._asynchronous = AsyncFolder(path, environment=environment, target=target, process=process)
+
+    @property
+    def asynchronous(self) -> AsyncFolder:
+        """The same folder for code in an event loop."""
+        return self._asynchronous
+
+    @property
+    def path(self) -> Path:
+        """As it was given, made absolute."""
+        return self._asynchronous.path
+
+    @property
+    def environment(self) -> str:
+        """Whose state and sandboxes are meant."""
+        return self._asynchronous.environment
+
+
+class Account(_Live):
     """The live sandboxes of an account, whichever project made them, and those that none did.
 
-    ``target`` is ``local`` or ``e2b``; if not said, it is chosen from the process environment.
+    ``target`` is ``local`` or ``e2b``; if not said, it is chosen from the process environment, for which ``process``
+    may stand.
     """
 
-    def __init__(self, *, target: Target | None = None) -> None:
-        self._asynchronous = AsyncAccount(target=target)
+    def __init__(self, *, target: Target | None = None, process: Mapping[str, str] | None = None) -> None:
+        self._asynchronous = AsyncAccount(target=target, process=process)
 
     @property
     def asynchronous(self) -> AsyncAccount:
         """The same account for code in an event loop."""
         return self._asynchronous
-
-    def sandbox(self, name: str) -> SandboxHandle:
-        """The sandbox with this id at E2B."""
-        return SandboxHandle(self._asynchronous.sandbox(name))
-
-    list = waiting(AsyncLive.list)
-    usage = waiting(AsyncLive.usage)
 
 
 class SandboxHandle:
@@ -181,6 +241,7 @@ class SandboxHandle:
         return self._asynchronous.name
 
     id = waiting(AsyncSandboxHandle.id)
+    found = waiting(AsyncSandboxHandle.found)
     e2b = waiting(AsyncSandboxHandle.sync_e2b)
     exec = waiting(AsyncSandboxHandle.exec)
     logs = waiting(AsyncSandboxHandle.logs)
@@ -188,6 +249,7 @@ class SandboxHandle:
     status = waiting(AsyncSandboxHandle.status)
     url = waiting(AsyncSandboxHandle.url)
     upload = waiting(AsyncSandboxHandle.upload)
+    write = waiting(AsyncSandboxHandle.write)
     download = waiting(AsyncSandboxHandle.download)
     configure = waiting(AsyncSandboxHandle.configure)
     stop = waiting(AsyncSandboxHandle.stop)

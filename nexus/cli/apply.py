@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from nexus.cli.applying import run_apply
 from nexus.cli.failures import guarded_stream
 from nexus.cli.options import RunOptions, junit_option, run_options, selection_options
-from nexus.cli.plan import plan_options
 from nexus.cli.settings import Settings
-from nexus.model.addresses import Address
+
+if TYPE_CHECKING:
+    from nexus import PlanOptions
 
 
 @click.command("apply")
@@ -25,13 +27,7 @@ def command(
     settings: Settings,
     run: RunOptions,
     planfile: Path | None,
-    targets: tuple[Address, ...],
-    excludes: tuple[Address, ...],
-    replacements: tuple[Address, ...],
-    no_refresh: bool,
-    deep: bool,
-    refresh_only: bool,
-    allow_missing: bool,
+    options: PlanOptions,
     junit: Path | None,
 ) -> int:
     """Plan, ask, and do it. With PLANFILE, do exactly what was saved, or refuse when it is not what would be done now.
@@ -39,14 +35,4 @@ def command(
     Exit code 3 when some of it failed: what is done is recorded, and the next apply continues. Ctrl-C finishes what is
     in flight; a second one cancels it.
     """
-    options = plan_options(
-        targets,
-        excludes,
-        replacements,
-        destroy=False,
-        refresh=not no_refresh,
-        deep=deep,
-        refresh_only=refresh_only,
-        allow_missing=allow_missing,
-    )
     return run_apply(settings, run, options, planfile=planfile, junit=junit)

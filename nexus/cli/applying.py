@@ -18,17 +18,13 @@ import click
 from nexus.cli.failures import print_events, report, show_diagnostics, source_reader
 from nexus.cli.options import RunOptions
 from nexus.cli.reports import write_junit
-from nexus.cli.running import in_session, load_project, on_interrupt, seconds
+from nexus.cli.running import at_target, load_planned, load_project, on_interrupt, seconds
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
 
 if TYPE_CHECKING:
-    from nexus.model.changes import Plan, PlanOptions
-    from nexus.model.events import Event, Sink
-    from nexus.model.runs import Run
-    from nexus.workflows.applying import Applied
-    from nexus.workflows.loading import Project
-    from nexus.workflows.session import Session
+    from nexus import Applied, AsyncProject, Event, Plan, PlanOptions, Run
+    from nexus.model.events import Sink
 
 PARTLY_APPLIED = 3
 INTERRUPTED = 130
@@ -37,7 +33,7 @@ INTERRUPTED = 130
 def run_apply(
     settings: Settings,
     run: RunOptions,
-    options: PlanOptions | Callable[[Project], PlanOptions],
+    options: PlanOptions | Callable[[AsyncProject], PlanOptions],
     *,
     planfile: Path | None = None,
     junit: Path | None = None,
@@ -46,38 +42,48 @@ def run_apply(
 
     ``options`` may depend on the project. ``junit`` is where a report of the steps goes.
     """
-    from nexus.workflows.applying import ApplyRequest, apply
-    from nexus.workflows.planning import read_saved
+    from nexus.api.errors import ApplyError
 
     patience = seconds(run.lock_timeout)
-    saved = None if planfile is None else read_saved(_absolute(planfile))
-    environment = run.environment
-    if saved is not None:
-        _refuse_values_beside(run.var_texts, run.var_files)
-        environment = saved.plan.environment
-    project = load_project(settings, environment, run.var_texts, run.var_files, saved=saved)
+    plan, project = _plan_and_project(settings, run, planfile)
     chosen = options(project) if callable(options) else options
-    if saved is not None:
+    if plan is not None:
         _refuse_selection_beside(chosen)
-    if not run.auto_approve and saved is None:
+    elif not run.auto_approve:
         require_a_person(as_json=run.as_json, instead="nexus plan --out FILE, then nexus apply FILE")
 
-    async def work(session: Session) -> Applied:
+    async def work(project: AsyncProject) -> Applied:
         with _listening(settings, as_json=run.as_json, verbose=run.verbose) as sink:
-            return await apply(
-                project,
-                session,
-                ApplyRequest(options=chosen, saved=saved, parallelism=run.parallelism, lock_timeout=patience),
-                approve=_approval(auto_approve=run.auto_approve or saved is not None, options=chosen),
-                sink=sink,
-                bind_interrupt=on_interrupt,
-            )
+            try:
+                return await project.apply(
+                    plan,
+                    options=chosen,
+                    approve=_approved if run.auto_approve or plan is not None else _ask,
+                    on_event=sink,
+                    bind_interrupt=on_interrupt,
+                    parallelism=run.parallelism,
+                    lock_timeout=patience,
+                )
+            except ApplyError as failure:
+                return failure.applied
 
-    applied = in_session(settings, project, local=run.local, quiet=run.as_json, work=work)
-    problems = () if junit is None or applied.run is None else _report_steps(applied.run, _absolute(junit))
+    applied = at_target(project, work, local=run.local, quiet=run.as_json)
+    problems = () if junit is None or applied.run is None else _report_steps(applied.run, junit.absolute())
     applied = replace(applied, diagnostics=(*applied.diagnostics, *problems))
     code = _close(settings, applied, as_json=run.as_json)
     return 1 if problems and not code else code
+
+
+def _plan_and_project(settings: Settings, run: RunOptions, planfile: Path | None) -> tuple[Plan | None, AsyncProject]:
+    """The saved plan, if there is one, and the project with the values that belong to it."""
+    from nexus.api.plans import read_plan
+
+    if planfile is None:
+        return None, load_project(settings, run.environment, run.var_texts, run.var_files, local=run.local)
+    plan = read_plan(planfile)
+    if run.var_texts or run.var_files:
+        raise click.UsageError("A saved plan is applied as it is: no variables beside it.")
+    return plan, load_planned(settings, plan, local=run.local)
 
 
 def _report_steps(run: Run, path: Path) -> Sequence[Diagnostic]:
@@ -113,29 +119,20 @@ def confirm(question: str) -> bool:
         signal.signal(signal.SIGINT, before)
 
 
-def _absolute(path: Path) -> Path:
-    return path if path.is_absolute() else Path.cwd() / path
-
-
-def _refuse_values_beside(var_texts: Sequence[str], var_files: Sequence[Path]) -> None:
-    if var_texts or var_files:
-        raise click.UsageError("A saved plan is applied as it is: no variables beside it.")
-
-
 def _refuse_selection_beside(options: PlanOptions) -> None:
-    if options.targets or options.excludes or options.replace or options.deep:
+    if options != type(options)():
         raise click.UsageError("A saved plan is applied as it is: no selection beside it.")
 
 
-def _approval(*, auto_approve: bool, options: PlanOptions) -> Callable[[Plan], bool]:
-    def approve(plan: Plan) -> bool:  # noqa: ARG001 - it has been shown already
-        return auto_approve or confirm(question)
+def _approved(plan: Plan) -> bool:  # noqa: ARG001
+    return True
 
-    if options.refresh_only:
-        question = "Take this into the state?"
-    else:
-        question = "Delete all of this?" if options.destroy else "Do this?"
-    return approve
+
+def _ask(plan: Plan) -> bool:
+    """It has been shown already."""
+    if plan.options.refresh_only:
+        return confirm("Take this into the state?")
+    return confirm("Delete all of this?" if plan.options.destroy else "Do this?")
 
 
 @contextmanager

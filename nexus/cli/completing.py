@@ -44,10 +44,8 @@ def completes(offer: Offer) -> Complete:
 
 def sandboxes(context: click.Context) -> Mapping[str, str]:
     """Names of the sandboxes that the state knows, with their ids."""
-    from nexus.workflows.operating import name_of
-
     state = _state(context)
-    return {name_of(address): item.id for address, item in state.resources.items() if address.kind == "sandbox"}
+    return {address.short: item.id for address, item in state.resources.items() if address.kind == "sandbox"}
 
 
 def addresses(context: click.Context) -> Iterable[str]:
@@ -99,10 +97,10 @@ def _manifest(context: click.Context) -> Manifest:
 def _state(context: click.Context) -> State:
     import asyncio
 
-    from nexus.workflows.outputs import backend_of, read_state
+    from nexus.api.folder import AsyncFolder
 
     environment = str(context.params.get("environment") or "default")
-    return asyncio.run(read_state(backend_of(_folder(context), environment)))
+    return asyncio.run(AsyncFolder(_folder(context), environment=environment).state())
 
 
 def _folder(context: click.Context) -> Path:

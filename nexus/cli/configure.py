@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from nexus.cli.failures import guarded
-from nexus.cli.live import on_live
+from nexus.cli.live import folder_of, on_live
 from nexus.cli.options import json_option, lock_timeout_option, project_options, sandbox_argument, target_options
-from nexus.cli.running import load_request, off_interrupt, on_interrupt, seconds
+from nexus.cli.running import load_project, on_interrupt, seconds
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
-    from nexus.model.values import Value
-    from nexus.providers.operating import Configured, Operator
-    from nexus.workflows.configuring import Changes
-    from nexus.workflows.loading import Project
-    from nexus.workflows.operating import Place
-    from nexus.workflows.session import Session
+    from nexus import AsyncFolder, AsyncProject, Configured, Sensitive
 
 
 @click.command("configure")
@@ -87,52 +81,44 @@ def command(
     is run as the last of run_commands, and startup_script after it. The manifest is written once the change has
     succeeded. Values read from your own environment are never written.
     """
-    from nexus.workflows.configuring import Changes
-
-    given, own = _variables(env_texts, settings.environment)
-    changes = Changes(
-        env_vars={**given, **own},
-        secrets=_secrets(secret_texts),
-        unset=unset,
-        install=install,
-        uninstall=uninstall,
-        run_commands=commands,
-        internet=internet,
-        allow=allow,
-        deny=deny,
-        restart=restart,
-    )
-    _check(changes, write=write)
+    variables, named = _variables(env_texts, settings.environment), _secrets(secret_texts)
+    lists = (unset, install, uninstall, commands, allow, deny)
+    can_be_written = bool(variables or named or internet is not None or any(lists))
+    if not can_be_written and not restart:
+        raise click.UsageError("Say what to change: --env, --install, --run, --restart, …")
+    if write and not can_be_written:
+        raise click.UsageError("A restart alone can't be written into a manifest.")
+    both = {*variables, *named} & {*unset}
+    if both:
+        raise click.UsageError(f"{min(both)} can't be set and unset at once.")
     patience = seconds(lock_timeout)
     from nexus.render.configuring import Silence, Telling, configured_text, configured_to_json
 
     report = Silence() if as_json else Telling(settings.console(stderr=True))
 
-    async def work(place: Place, operator: Operator) -> Configured:
-        from nexus.workflows.configuring import configure, with_secrets
-        from nexus.workflows.operating import find_sandbox
-
-        found = await find_sandbox(place, operator, sandbox)
-        complete = with_secrets(place, changes, settings.environment)
-        if not write:
-            return await configure(place, operator, found, complete, report)
-        from nexus.wiring import open_session
-        from nexus.workflows.writing_back import Writing, configure_and_write
-
-        def session_of(project: Project) -> AbstractAsyncContextManager[Session]:
-            return open_session(project, settings.environment, local=local)
-
-        request = load_request(settings, environment, var_texts, var_files)
-        writing = Writing(
-            request=request,
-            open_session=session_of,
+    async def work(live: AsyncFolder | AsyncProject) -> Configured:
+        return await live.sandbox(sandbox).configure(
+            env_vars=variables,
+            secrets=named,
+            unset=unset,
+            install=install,
+            uninstall=uninstall,
+            run_commands=commands,
+            internet=internet,
+            allow=allow,
+            deny=deny,
+            restart=restart,
+            write=write,
+            on_progress=report.progress,
+            on_output=report.log,
             bind_interrupt=on_interrupt,
-            unbind_interrupt=off_interrupt,
-            patience=patience,
+            lock_timeout=patience,
         )
-        return await configure_and_write(place, operator, found, complete, report, writing)
 
-    done = on_live(settings, environment, local=local, work=work)
+    if write:
+        done = on_live(load_project(settings, environment, var_texts, var_files, local=local), work)
+    else:
+        done = on_live(folder_of(settings, environment, local=local), work)
     if as_json:
         click.echo(json.dumps(configured_to_json(done), indent=2, ensure_ascii=False))
     else:
@@ -140,21 +126,17 @@ def command(
     return 0
 
 
-def _variables(texts: tuple[str, ...], own: Mapping[str, str]) -> tuple[dict[str, Value], dict[str, Value]]:
-    """Those whose value was written, and those that are the caller's own, which may be secrets."""
+def _variables(texts: tuple[str, ...], own: Mapping[str, str]) -> dict[str, str | Sensitive]:
+    """Values that are the caller's own may be secrets."""
     from nexus.model.values import Sensitive
 
-    given: dict[str, Value] = {}
-    taken: dict[str, Value] = {}
+    found: dict[str, str | Sensitive] = {}
     for text in texts:
         name, equals, value = text.partition("=")
-        if equals:
-            given[name] = value
-        elif name in own:
-            taken[name] = Sensitive(own[name])
-        else:
+        if not equals and name not in own:
             raise click.BadParameter(f"{name} has no value, and is not set here either", param_hint="--env")
-    return given, taken
+        found[name] = value if equals else Sensitive(own[name])
+    return found
 
 
 def _secrets(texts: tuple[str, ...]) -> dict[str, str]:
@@ -163,13 +145,3 @@ def _secrets(texts: tuple[str, ...]) -> dict[str, str]:
         if not name or not secret:
             raise click.BadParameter("it is written NAME=SECRET", param_hint="--secret-env")
     return {name: secret for name, _, secret in pairs}
-
-
-def _check(changes: Changes, *, write: bool) -> None:
-    if changes.is_empty:
-        raise click.UsageError("Say what to change: --env, --install, --run, --restart, …")
-    if write and not changes.can_be_written:
-        raise click.UsageError("A restart alone can't be written into a manifest.")
-    both = {*changes.env_vars, *changes.secrets} & {*changes.unset}
-    if both:
-        raise click.UsageError(f"{min(both)} can't be set and unset at once.")

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING
 import click
 
 from nexus.cli.failures import show_diagnostics
-from nexus.cli.live import on_live
+from nexus.cli.live import folder_of, on_live
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
-    from nexus.providers.operating import Operator
-    from nexus.workflows.carrying import Copied, OnProgress
-    from nexus.workflows.operating import Place, Sandbox
+    from nexus import AsyncFolder, AsyncSandboxHandle, Copied, FoundSandbox
 
-Copy = Callable[["Operator", "Sandbox", str, "OnProgress"], Awaitable["Copied"]]
-"""Copies from or to a sandbox, as this user of it."""
+OnProgress = Callable[[int, int], None]
+Copy = Callable[["AsyncSandboxHandle", OnProgress], Awaitable["Copied"]]
+"""Copies from or to a sandbox."""
 
 
 def run_copy(
@@ -30,7 +29,6 @@ def run_copy(
     *,
     verb: str,
     source: str,
-    user: str | None,
     environment: str,
     local: bool,
     as_json: bool,
@@ -41,13 +39,11 @@ def run_copy(
     started = time.monotonic()
     with progress_bar(settings.console(stderr=True), f"{verb} {source}") as on_progress:
 
-        async def work(place: Place, operator: Operator) -> tuple[Sandbox, Copied]:
-            from nexus.workflows.operating import find_sandbox
+        async def work(folder: AsyncFolder) -> tuple[FoundSandbox, Copied]:
+            handle = folder.sandbox(sandbox)
+            return await handle.found(), await copy(handle, on_progress)
 
-            found = await find_sandbox(place, operator, sandbox)
-            return found, await copy(operator, found, user or found.user, on_progress)
-
-        found, copied = on_live(settings, environment, local=local, work=work)
+        found, copied = on_live(folder_of(settings, environment, local=local), work)
     seconds = time.monotonic() - started
     show_diagnostics(settings, copied.warnings)
     if not as_json:

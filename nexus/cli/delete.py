@@ -12,15 +12,13 @@ import click
 from nexus.cli.applying import confirm
 from nexus.cli.completing import completes, sandboxes
 from nexus.cli.failures import guarded, show_diagnostics
-from nexus.cli.live import on_live
+from nexus.cli.live import folder_of, on_live
 from nexus.cli.options import environment_option, json_option, target_options
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import DiagnosticsError, error
 
 if TYPE_CHECKING:
-    from nexus.providers.operating import LiveSandbox, Operator
-    from nexus.workflows.lifetimes import Deletion
-    from nexus.workflows.operating import Place
+    from nexus import AsyncFolder, Deletion, LiveSandbox, Whereabouts
 
 PARTLY_DELETED = 3
 
@@ -53,27 +51,20 @@ def command(
     if not yes:
         _require_a_person(as_json=as_json)
 
-    async def work(place: Place, operator: Operator) -> tuple[Place, Deletion | None]:
-        from nexus.workflows.lifetimes import delete, find_all, find_each
-        from nexus.workflows.operating import find_sandbox
+    async def work(folder: AsyncFolder) -> tuple[Whereabouts, Deletion | None]:
+        found, where = await folder.find(*sandboxes), await folder.where()
+        if found and not yes and not _approved(found, whole_account=everything and not where.project):
+            return where, None
+        return where, await folder.delete(found)
 
-        if everything:
-            found = await find_all(place, operator)
-        else:
-            meant = [await find_sandbox(place, operator, text) for text in sandboxes]
-            found = await find_each(operator, meant)
-        if found and not yes and not _approved(found, whole_account=everything and not place.project):
-            return place, None
-        return place, await delete(operator, found)
-
-    place, deletion = on_live(settings, environment, local=local, work=work)
+    where, deletion = on_live(folder_of(settings, environment, local=local), work)
     if deletion is None:
         click.echo("Not approved: nothing was deleted.", err=True)
         return 1
     if as_json:
-        _print_document(deletion, billed=place.is_billed)
+        _print_document(deletion, billed=where.is_billed)
     else:
-        _print(settings, deletion, billed=place.is_billed)
+        _print(settings, deletion, billed=where.is_billed)
     return 0 if not deletion.problems else PARTLY_DELETED if deletion.deleted else 1
 
 

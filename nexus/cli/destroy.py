@@ -7,7 +7,6 @@ import click
 from nexus.cli.applying import run_apply
 from nexus.cli.failures import guarded_stream
 from nexus.cli.options import ADDRESS, RunOptions, allow_missing_option, run_options
-from nexus.cli.plan import plan_options
 from nexus.cli.settings import Settings
 from nexus.model.addresses import Address
 
@@ -27,5 +26,7 @@ def command(
     allow_missing: bool,
 ) -> int:
     """Delete everything that this project made: sandboxes, templates, volumes. Catalogue templates stay."""
-    options = plan_options(targets, excludes, (), destroy=True, allow_missing=allow_missing)
+    from nexus.api.plans import plan_options
+
+    options = plan_options(targets, excludes, destroy=True, allow_missing=allow_missing)
     return run_apply(settings, run, options)

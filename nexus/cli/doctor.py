@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from nexus.cli.engine import engine_home
 from nexus.cli.failures import guarded
 from nexus.cli.options import json_option, target_options
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import DiagnosticsError
 
 if TYPE_CHECKING:
+    from nexus import AsyncAccount
     from nexus.render.findings import Finding
-    from nexus.wiring import Choice
 
 _LITTLE_SPACE: Final = 2 * 1024**3
 
@@ -34,17 +35,18 @@ def command(settings: Settings, every: bool, local: bool, as_json: bool) -> int:
 
     Exit code 1 when something that nexus needs for its target does not work.
     """
-    from nexus.wiring import TargetKind, choose_target, home
+    from nexus.api.account import AsyncAccount
 
-    choice = choose_target(settings.environment, {}, local=local)
+    account = AsyncAccount(target="local" if local else None, process=settings.environment)
+    where = asyncio.run(account.where())
     if not as_json:
-        click.echo(f"Target: {choice.kind} ({choice.because})", err=True)
+        click.echo(f"Target: {where.target} ({'--local' if local else where.because})", err=True)
     findings = [_python(), _git()]
-    if choice.kind is TargetKind.LOCAL:
-        findings += engine_findings(home(settings.environment), every=every)
+    if where.target == "local":
+        findings += engine_findings(engine_home(settings), every=every)
     else:
-        findings.append(_account(settings, choice))
-    return tell(settings, findings, choice.kind, as_json=as_json)
+        findings.append(_account(account))
+    return tell(settings, findings, where.target, as_json=as_json)
 
 
 def engine_findings(home: Path, *, every: bool) -> list[Finding]:
@@ -134,22 +136,11 @@ def _space(home: Path) -> Finding:
     return Finding(title="disk", ok=enough, detail=f"{size(free)} free at {place}", remedy=remedy)
 
 
-def _account(settings: Settings, choice: Choice) -> Finding:
-    from nexus.providers.base import ProviderError
+def _account(account: AsyncAccount) -> Finding:
     from nexus.render.findings import Finding
-    from nexus.wiring import open_provider
-
-    async def ask() -> str:
-        provider = open_provider(choice, settings.environment)
-        try:
-            return str(await provider.identity())
-        finally:
-            await provider.aclose()
 
     try:
-        return Finding(title="E2B account", ok=True, detail=asyncio.run(ask()), decides=True)
-    except ProviderError as problem:
-        first = problem.diagnostic
+        return Finding(title="E2B account", ok=True, detail=asyncio.run(account.identity()), decides=True)
     except DiagnosticsError as problem:
         first = problem.diagnostics[0]
     return Finding(title="E2B account", ok=False, detail=first.summary, remedy=first.hint, decides=True)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from nexus.cli.copying import run_copy
+from nexus.cli.copying import OnProgress, run_copy
 from nexus.cli.failures import guarded
 from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
-    from nexus.providers.operating import Operator
-    from nexus.workflows.carrying import Copied, OnProgress
-    from nexus.workflows.operating import Sandbox
+    from nexus import AsyncSandboxHandle, Copied
 
 
 @click.command("download")
@@ -45,12 +41,9 @@ def command(
     REMOTE is relative to the user's home. Nothing is written outside of LOCAL: links that lead out of it are left out.
     Nothing is held in memory as a whole, and every file's checksum is verified before it gets its name.
     """
-    into_folder = target.endswith(("/", os.sep))
 
-    async def copy(operator: Operator, found: Sandbox, reader: str, on_progress: OnProgress) -> Copied:
-        from nexus.workflows.carrying import download
-
-        return await download(operator, found, source, Path(target), reader, on_progress, into_folder=into_folder)
+    async def copy(handle: AsyncSandboxHandle, on_progress: OnProgress) -> Copied:
+        return await handle.download(source, target, user=user, on_progress=on_progress)
 
     return run_copy(
         settings,
@@ -58,7 +51,6 @@ def command(
         copy,
         verb="download",
         source=source,
-        user=user,
         environment=environment,
         local=local,
         as_json=as_json,

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from nexus.cli.failures import guarded, show_diagnostics
 from nexus.cli.options import allow_missing_option, json_option, project_options, target_options
-from nexus.cli.running import in_session, load_project
+from nexus.cli.running import at_target, load_project
 from nexus.cli.settings import Settings
-
-if TYPE_CHECKING:
-    from nexus.planning import DriftReport
-    from nexus.workflows.session import Session
 
 
 @click.command("drift")
@@ -42,14 +37,13 @@ def command(
 
     Looks into every running sandbox: files, packages and their versions, variables, commands that were run, processes.
     """
-    project = load_project(settings, environment, var_texts, var_files)
-
-    async def work(session: Session) -> DriftReport:
-        from nexus.workflows.drifting import find_drift
-
-        return await find_drift(project, session, deep=not shallow, allow_missing=allow_missing)
-
-    report = in_session(settings, project, local=local, quiet=as_json, work=work)
+    project = load_project(settings, environment, var_texts, var_files, local=local)
+    report = at_target(
+        project,
+        lambda project: project.drift(deep=not shallow, allow_missing=allow_missing),
+        local=local,
+        quiet=as_json,
+    )
     if as_json:
         from nexus.render.drift import drift_to_json
 

@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 def engine_home(settings: Settings) -> Path:
-    from nexus.wiring import home
+    from nexus.api.machine import home
 
     return home(settings.environment)
 

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from nexus.cli.failures import guarded, show_diagnostics
-from nexus.cli.live import on_live
+from nexus.cli.live import folder_of, on_live
 from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.piped import piped_input
 from nexus.cli.running import duration_of
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import DiagnosticsError, error
-from nexus.providers.failures import EXECUTION_ERROR
+from nexus.model.error_codes import ErrorCode
 
 if TYPE_CHECKING:
-    from nexus.model.diagnostics import Diagnostic
-    from nexus.providers.operating import Executed, Execution, Operator
-    from nexus.workflows.operating import Place, Sandbox
+    from nexus import AsyncFolder, Executed, FoundSandbox
+    from nexus.api.sandboxes import LanguageName
 
 LANGUAGES = ("bash", "python", "javascript")
-SUFFIXES = {".py": "python", ".js": "javascript", ".mjs": "javascript", ".cjs": "javascript", ".sh": "bash"}
+SUFFIXES: Mapping[str, LanguageName] = {
+    ".py": "python",
+    ".js": "javascript",
+    ".mjs": "javascript",
+    ".cjs": "javascript",
+    ".sh": "bash",
+}
 _ENOUGH_TO_EXPLAIN = 64 * 1024
 """Characters of output that are remembered where it was passed on: to say what was wrong."""
 
@@ -53,7 +58,7 @@ def command(
     settings: Settings,
     sandbox: str,
     words: tuple[str, ...],
-    language: str | None,
+    language: LanguageName | None,
     code: str | None,
     file: Path | None,
     timeout: str | None,
@@ -78,62 +83,49 @@ def command(
     16 MiB.
     """
     source, chosen = _code(words, language, code, file)
-    wanted = Wanted(
-        code=source,
-        language=chosen,
-        timeout=None if timeout is None else duration_of(timeout, "--timeout"),
-        workdir=workdir,
-        env_vars=_variables(env_texts, settings.environment),
-        user=user,
-    )
+    seconds = None if timeout is None else duration_of(timeout, "--timeout")
+    variables = _variables(env_texts, settings.environment)
 
-    async def work(place: Place, operator: Operator) -> tuple[Sandbox, Execution, Executed]:
-        from nexus.providers.operating import KEPT_OUTPUT
-        from nexus.workflows.operating import execute, find_sandbox
+    async def work(folder: AsyncFolder) -> tuple[FoundSandbox, Executed]:
+        handle = folder.sandbox(sandbox)
+        return await handle.found(), await handle.exec(
+            source,
+            language=chosen,
+            user=user,
+            working_dir=workdir,
+            env_vars=variables,
+            stdin=piped_input(),
+            timeout=seconds,
+            keep=None if as_json else _ENOUGH_TO_EXPLAIN,
+            on_output=None if as_json else _pass_on,
+        )
 
-        found = await find_sandbox(place, operator, sandbox)
-        execution = wanted.execution(found.user, kept=KEPT_OUTPUT if as_json else _ENOUGH_TO_EXPLAIN)
-        return found, execution, await execute(operator, found, execution, _discard if as_json else _pass_on)
-
-    found, execution, executed = on_live(settings, environment, local=local, work=work)
-    from nexus.workflows.operating import problem_of
+    found, executed = on_live(folder_of(settings, environment, local=local), work)
+    from nexus import problem_of
 
     problem = problem_of(executed, found)
     if as_json:
-        _print_document(found, execution, executed, problem)
-    elif problem is not None and problem.code != EXECUTION_ERROR:  # what merely failed has said so itself
+        from nexus.render.operating import execution_to_json
+
+        document = execution_to_json(
+            executed,
+            problem,
+            execution_id=f"exec_{secrets.token_hex(6)}",
+            sandbox_id=found.id,
+            address=found.address,
+            language=chosen,
+            env_vars_used=len(variables),
+            timeout=seconds,
+        )
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    elif problem is not None and problem.error_code is not ErrorCode.EXECUTION_ERROR:  # what failed has said so itself
         show_diagnostics(settings, [problem])
     return executed.exit_code
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Wanted:
-    """What the command line asks for. Never printed: variables may be secrets."""
-
-    code: str
-    language: str
-    timeout: float | None
-    workdir: str | None
-    env_vars: Mapping[str, str]
-    user: str | None
-
-    def execution(self, user: str, *, kept: int) -> Execution:
-        from nexus.kinds.step_fields import Language
-        from nexus.providers.operating import Execution
-
-        return Execution(
-            code=self.code,
-            language=Language(self.language),
-            user=self.user or user,
-            working_dir=self.workdir,
-            env_vars=self.env_vars,
-            stdin=piped_input(),
-            timeout=self.timeout,
-            kept=kept,
-        )
-
-
-def _code(words: tuple[str, ...], language: str | None, code: str | None, file: Path | None) -> tuple[str, str]:
+def _code(
+    words: tuple[str, ...], language: LanguageName | None, code: str | None, file: Path | None
+) -> tuple[str, LanguageName]:
     if sum((bool(words), code is not None, file is not None)) != 1:
         raise click.UsageError("Say what to run: a command after «--», or --code, or --file; one of them.")
     if words:
@@ -174,22 +166,3 @@ def _pass_on(stream: str, text: str) -> None:
     out = sys.stderr if stream == "stderr" else sys.stdout
     out.write(text)
     out.flush()
-
-
-def _discard(stream: str, text: str) -> None:
-    """The document has it all."""
-
-
-def _print_document(sandbox: Sandbox, execution: Execution, executed: Executed, problem: Diagnostic | None) -> None:
-    from nexus.render.operating import execution_to_json
-    from nexus.wiring import new_id
-
-    document = execution_to_json(
-        executed,
-        execution,
-        problem,
-        execution_id=f"exec_{new_id()[:12]}",
-        sandbox_id=sandbox.id,
-        address=sandbox.address,
-    )
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))

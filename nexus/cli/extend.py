@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import click
 
 from nexus.cli.failures import guarded
-from nexus.cli.live import on_live
+from nexus.cli.live import folder_of, on_live
 from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.running import duration_of
 from nexus.cli.settings import Settings
-
-if TYPE_CHECKING:
-    from nexus.providers.operating import Operator
-    from nexus.workflows.lifetimes import Moved
-    from nexus.workflows.operating import Place
 
 
 @click.command("extend")
@@ -36,13 +30,8 @@ def command(settings: Settings, sandbox: str, duration: str, environment: str, l
     """
     lifetime = round(duration_of(duration, "DURATION"))
 
-    async def work(place: Place, operator: Operator) -> Moved:
-        from nexus.workflows.lifetimes import extend
-        from nexus.workflows.operating import find_sandbox
-
-        return await extend(operator, await find_sandbox(place, operator, sandbox), lifetime)
-
-    moved = on_live(settings, environment, local=local, work=work)
+    folder = folder_of(settings, environment, local=local)
+    moved = on_live(folder, lambda folder: folder.sandbox(sandbox).extend(lifetime))
     from nexus.render.lifetimes import extend_text, moved_to_json
 
     if as_json:

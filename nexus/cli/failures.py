@@ -109,9 +109,9 @@ def report(error: Exception) -> int:
 
 
 def _write_log(text: str) -> str:
-    from nexus.wiring import home
+    from nexus.api.machine import home
 
-    path = home(os.environ) / "logs" / f"crash-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.log"
+    path = home() / "logs" / f"crash-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.log"
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.write_text(text, encoding="utf-8")

@@ -12,7 +12,7 @@ from nexus.cli.failures import guarded, show_diagnostics
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
-    from nexus.workflows.formatting import Formatted
+    from nexus import Formatted
 
 STDIN = "-"
 
@@ -33,18 +33,14 @@ def command(settings: Settings, paths: tuple[Path, ...], check: bool, show_diff:
     PATHS are files, and folders of projects, whose included files are formatted too; the project here, without any. «-»
     reads from standard input and writes to standard output.
     """
-    from nexus.workflows.formatting import format_files, format_text, write
+    from nexus.api.formatting import format_manifests, format_text
 
     if STDIN in map(str, paths):
         if len(paths) > 1:
             raise click.UsageError("Standard input is formatted alone.")
         text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
         return _tell([format_text(text, "<stdin>")], check=check, show_diff=show_diff, to_stdout=True)
-    done = format_files(settings.folder, paths)
-    if not check and not show_diff:
-        for path, item in done.files.items():
-            if item.is_changed:
-                write(path, item)
+    done = format_manifests(settings.folder, paths, write=not check and not show_diff)
     show_diagnostics(settings, done.problems)
     code = _tell(list(done.files.values()), check=check, show_diff=show_diff)
     return 1 if done.problems else code

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from nexus.cli.failures import guarded, show_diagnostics
-from nexus.cli.live import on_live
+from nexus.cli.live import folder_of, on_live
 from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.running import duration_of
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
-    from nexus.providers.operating import Forks, Operator
-    from nexus.workflows.operating import Place, Sandbox
+    from nexus import AsyncFolder, Forks, FoundSandbox
 
 MOST = 20
 PARTLY_FORKED = 3
@@ -47,14 +46,11 @@ def command(
     """
     lifetime = None if timeout is None else round(duration_of(timeout, "--timeout"))
 
-    async def work(place: Place, operator: Operator) -> tuple[Sandbox, Forks]:
-        from nexus.workflows.multiplying import fork
-        from nexus.workflows.operating import find_sandbox
+    async def work(folder: AsyncFolder) -> tuple[FoundSandbox, Forks]:
+        handle = folder.sandbox(sandbox)
+        return await handle.found(), await handle.fork(count, lifetime=lifetime)
 
-        found = await find_sandbox(place, operator, sandbox)
-        return found, await fork(operator, found, count, lifetime)
-
-    found, forks = on_live(settings, environment, local=local, work=work)
+    found, forks = on_live(folder_of(settings, environment, local=local), work)
     if as_json:
         from nexus.render.documents import diagnostics_to_json
 

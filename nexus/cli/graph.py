@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,14 +10,12 @@ import click
 
 from nexus.cli.failures import guarded
 from nexus.cli.options import project_options, target_options
-from nexus.cli.running import in_session, load_project
+from nexus.cli.running import at_target, load_planned, load_project
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
-    from nexus.model.changes import Plan
-    from nexus.render.pictures import Picture
-    from nexus.workflows.loading import Project
-    from nexus.workflows.session import Session
+    from nexus import AsyncProject, Plan
+    from nexus.api.pictures import PictureFormat
 
 FORMATS = ("mermaid", "dot", "svg", "html")
 
@@ -41,7 +38,7 @@ def command(
     var_texts: tuple[str, ...],
     var_files: tuple[Path, ...],
     local: bool,
-    form: str,
+    form: PictureFormat,
     planfile: Path | None,
     no_plan: bool,
     destroy: bool,
@@ -58,44 +55,12 @@ def command(
     if planfile is not None:
         project, plan = _saved(settings, planfile, var_texts, var_files)
     else:
-        project = load_project(settings, environment, var_texts, var_files)
-        plan = None if no_plan else _fresh(settings, project, local=local, destroy=destroy)
-    write(picture_text(form, project, plan), out)
+        project = load_project(settings, environment, var_texts, var_files, local=local)
+        plan = None
+        if not no_plan:
+            plan = at_target(project, lambda project: project.plan(destroy=destroy), local=local, quiet=False)
+    write(asyncio.run(project.picture(form, plan)), out)
     return 0
-
-
-def picture_text(form: str, project: Project, plan: Plan | None) -> str:
-    """The project's picture in one of the formats."""
-    from nexus.render import pictures
-
-    if form == "html":
-        return page_text(project, plan)
-    writers: dict[str, Callable[[Picture], str]] = {
-        "mermaid": pictures.mermaid,
-        "dot": pictures.dot,
-        "svg": pictures.svg,
-    }
-    return writers[form](picture_of(project, plan))
-
-
-def page_text(project: Project, plan: Plan | None) -> str:
-    """The interactive page: the picture, and the last run along its time."""
-    from nexus.render import pictures
-    from nexus.workflows.outputs import backend_of
-    from nexus.workflows.runs import newest_run
-
-    run = asyncio.run(newest_run(backend_of(project.root, project.environment)))
-    return pictures.page(picture_of(project, plan), run)
-
-
-def picture_of(project: Project, plan: Plan | None) -> Picture:
-    """What there is to draw. How long operations take is taken from earlier runs, where there were some."""
-    from nexus.render.pictures import draw
-    from nexus.workflows.estimating import read_estimate
-    from nexus.workflows.outputs import backend_of
-
-    estimate = asyncio.run(read_estimate(backend_of(project.root, project.environment)))
-    return draw(project.name, project.environment, project.desired, plan, estimate)
 
 
 def write(text: str, out: Path | None) -> None:
@@ -118,23 +83,13 @@ def write(text: str, out: Path | None) -> None:
         ) from problem
 
 
-def _fresh(settings: Settings, project: Project, *, local: bool, destroy: bool) -> Plan:
-    from nexus.model.changes import PlanOptions
-    from nexus.workflows import planning
-
-    async def work(session: Session) -> Plan:
-        return (await planning.plan(project, session, PlanOptions(destroy=destroy))).plan
-
-    return in_session(settings, project, local=local, quiet=False, work=work)
-
-
 def _saved(
     settings: Settings, planfile: Path, var_texts: tuple[str, ...], var_files: tuple[Path, ...]
-) -> tuple[Project, Plan]:
+) -> tuple[AsyncProject, Plan]:
     """The plan of a file, and the project as it is with the values that the plan was made with."""
-    from nexus.workflows.planning import read_saved
+    from nexus.api.plans import read_plan
 
     if var_texts or var_files:
         raise click.UsageError("a saved plan has its own values, so --var and --var-file do not go with --plan.")
-    saved = read_saved(planfile if planfile.is_absolute() else Path.cwd() / planfile)
-    return load_project(settings, saved.plan.environment, (), (), saved=saved), saved.plan
+    plan = read_plan(planfile)
+    return load_planned(settings, plan), plan

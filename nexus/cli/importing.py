@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from nexus.cli.failures import guarded, show_diagnostics
 from nexus.cli.options import ADDRESS, json_option, lock_timeout_option, project_options, target_options
-from nexus.cli.running import in_session, load_project, seconds
+from nexus.cli.running import at_target, load_project, seconds
 from nexus.cli.settings import Settings
 from nexus.model.addresses import Address
-
-if TYPE_CHECKING:
-    from nexus.workflows.importing import Imported
-    from nexus.workflows.session import Session
 
 
 @click.command("import")
@@ -46,24 +41,18 @@ def command(
     What its block says besides, such as packages, is brought about by the next apply. An entry of «import» in the
     manifest does the same within an apply, and lets «nexus state rebuild» find the sandbox again: it bears no marks.
     """
-    project = load_project(settings, environment, var_texts, var_files)
+    project = load_project(settings, environment, var_texts, var_files, local=local)
     if generate:
-
-        async def write(session: Session) -> str:
-            from nexus.workflows.importing import manifest_for
-
-            return await manifest_for(session, address, live_id)
-
-        click.echo(in_session(settings, project, local=local, quiet=as_json, work=write), nl=False)
+        block = at_target(project, lambda project: project.block_for(address, live_id), local=local, quiet=as_json)
+        click.echo(block, nl=False)
         return 0
     patience = seconds(lock_timeout)
-
-    async def work(session: Session) -> Imported:
-        from nexus.workflows.importing import import_sandbox
-
-        return await import_sandbox(project, session, address, live_id, patience)
-
-    imported = in_session(settings, project, local=local, quiet=as_json, work=work)
+    imported = at_target(
+        project,
+        lambda project: project.import_sandbox(address, live_id, lock_timeout=patience),
+        local=local,
+        quiet=as_json,
+    )
     changes = sorted({diff.path for diff in imported.change.fields})
     if as_json:
         document = {"format_version": 1, "address": str(address), "id": live_id, "differing_fields": changes}

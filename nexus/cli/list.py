@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from nexus.cli.failures import guarded
-from nexus.cli.live import on_live
+from nexus.cli.live import folder_of, on_live, say_target
 from nexus.cli.options import environment_option, json_option, target_options
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
-    from nexus.providers.operating import Operator
-    from nexus.workflows.listing import Listed
-    from nexus.workflows.operating import Place
+    from nexus import AsyncFolder, Listed, Whereabouts
+    from nexus.api.account import SandboxStatus
 
-STATUSES = {"running": "running", "paused": "paused", "stopped": "paused", "all": None}
+STATUSES: Mapping[str, SandboxStatus | None] = {
+    "running": "running",
+    "paused": "paused",
+    "stopped": "paused",
+    "all": None,
+}
 SORTS = ("created_at", "expires_at", "name", "template", "status")
 
 
@@ -48,20 +53,21 @@ def command(
 ) -> int:
     """List the live sandboxes of this project's environment; all of the account outside of a project."""
 
-    async def work(place: Place, operator: Operator) -> tuple[Place, Listed]:
-        from nexus.workflows.listing import Selection, SortBy, list_sandboxes
-
-        selection = Selection(
+    async def work(folder: AsyncFolder) -> tuple[Whereabouts, Listed]:
+        if not as_json:
+            await say_target(folder, local=local)
+        listed = await folder.list(
             status=STATUSES[status],
             template=template,
             limit=limit,
-            sort_by=SortBy(sort_by),
+            sort_by=sort_by,
             descending=order == "desc",
+            everything=everything,
+            with_usage=as_json,
         )
-        listed = await list_sandboxes(place, operator, selection, everything=everything, with_usage=as_json)
-        return place, listed
+        return await folder.where(), listed
 
-    place, listed = on_live(settings, environment, local=local, work=work, say_target=not as_json)
+    where, listed = on_live(folder_of(settings, environment, local=local), work)
     now = datetime.now(UTC)
     if as_json:
         from nexus.render.operating import list_to_json
@@ -77,7 +83,7 @@ def command(
         )
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return 0
-    _print(settings, listed, now, with_project=everything or not place.project)
+    _print(settings, listed, now, with_project=everything or not where.project)
     return 0
 
 

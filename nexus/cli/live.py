@@ -13,44 +13,41 @@ import click
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
-    from nexus.providers.operating import Operator
-    from nexus.workflows.operating import Place
+    from nexus import AsyncFolder, AsyncProject
 
 T = TypeVar("T")
+LiveT = TypeVar("LiveT", "AsyncFolder", "AsyncProject")
 
 
-def on_live(
-    settings: Settings,
-    environment: str,
-    *,
-    local: bool,
-    work: Callable[[Place, Operator], Awaitable[T]],
-    say_target: bool = False,
-    hide_secrets: bool = False,
-) -> T:
-    """Run ``work`` where the command line stands, inside of a project or not. Ctrl-C cancels it.
+def folder_of(settings: Settings, environment: str, *, local: bool = False) -> AsyncFolder:
+    """Where the command line stands, inside of a project or not."""
+    from nexus.api.folder import AsyncFolder
 
-    ``hide_secrets`` takes the project's secrets, as far as they can be had, out of logs.
-    """
-    from nexus.wiring import choose_target, open_operator
-    from nexus.workflows.operating import available_secrets, check_target, find_place
+    return AsyncFolder(
+        settings.folder,
+        environment=environment,
+        target="local" if local else None,
+        process=settings.environment,
+    )
+
+
+def on_live(live: LiveT, work: Callable[[LiveT], Awaitable[T]]) -> T:
+    """Run ``work``, all of it over one connection. Ctrl-C cancels it, and so does a polite request to end."""
 
     async def run() -> T:
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        place = await find_place(settings.folder, environment)
-        choice = choose_target(settings.environment, place.provider_settings, local=local)
-        check_target(place, choice.kind)
-        place = replace(place, target=choice.kind)
-        if say_target:
-            where = f"project {place.project}, environment {place.environment}" if place.project else "no project"
-            click.echo(f"Target: {choice.kind} ({choice.because}), {where}", err=True)
-        secrets = available_secrets(place, settings.environment) if hide_secrets else ()
-        async with open_operator(choice, settings.environment, secrets) as operator:
-            return await work(place, operator)
+        async with live:
+            return await work(live)
 
     try:
         return asyncio.run(run())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+
+
+async def say_target(live: AsyncFolder | AsyncProject, *, local: bool) -> None:
+    """The line on stderr that says where the work is done. ``local`` says that the command line asked for it."""
+    where = await live.where()
+    click.echo(f"Target: {replace(where, because='--local') if local else where}", err=True)

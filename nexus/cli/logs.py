@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from nexus.cli.failures import guarded
-from nexus.cli.live import on_live
+from nexus.cli.live import folder_of, on_live
 from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
-    from nexus.providers.operating import LogEntry, Operator
-    from nexus.workflows.operating import Place
+    from nexus import AsyncFolder, LogEntry
+    from nexus.api.sandboxes import Level
 
 LEVELS = ("all", "debug", "info", "warn", "error")
 
@@ -36,7 +35,7 @@ def command(
     sandbox: str,
     lines: int,
     follow: bool,
-    level: str,
+    level: Level | Literal["all"],
     timestamps: bool,
     environment: str,
     local: bool,
@@ -53,30 +52,28 @@ def command(
         else:
             console.print(log_text(entry, timestamps=timestamps))
 
-    async def work(place: Place, operator: Operator) -> None:
-        from nexus.workflows.logs import follow_logs, read_logs
-        from nexus.workflows.operating import find_sandbox
+    least = None if level == "all" else level
 
-        found = await find_sandbox(place, operator, sandbox)
-        least = None if level == "all" else level
-        now = datetime.now(UTC)
-        logs = await read_logs(operator, found, lines, least)
-        if as_json and not follow:
-            document = logs_to_json(
-                found.id,
-                logs.entries,
-                address=found.address,
-                total=logs.total,
-                byte_count=logs.size,
-                oldest=logs.oldest,
-            )
-            click.echo(json.dumps(document, indent=2, ensure_ascii=False))
-            return
-        for entry in logs.entries:
-            show(entry)
+    async def work(folder: AsyncFolder) -> None:
+        handle = folder.sandbox(sandbox)
         if follow:
-            async for entry in follow_logs(operator, found, least, logs.entries, now):
+            async for entry in handle.follow_logs(lines=lines, level=least):
                 show(entry)
+            return
+        found, logs = await handle.found(), await handle.logs(lines=lines, level=least)
+        if not as_json:
+            for entry in logs.entries:
+                show(entry)
+            return
+        document = logs_to_json(
+            found.id,
+            logs.entries,
+            address=found.address,
+            total=logs.total,
+            byte_count=logs.size,
+            oldest=logs.oldest,
+        )
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
-    on_live(settings, environment, local=local, work=work, hide_secrets=True)
+    on_live(folder_of(settings, environment, local=local), work)
     return 0

@@ -82,8 +82,45 @@ def target_options(function: F) -> F:
     )
 
 
-def selection_options(function: F) -> F:
-    """Which part of the project a plan is about."""
+def selection_options(function: Callable[..., int]) -> Callable[..., int]:
+    """Which part of the project a plan is about, given to ``function`` as one PlanOptions.
+
+    Where a command has ``--destroy``, that is a part of them, too.
+    """
+
+    @functools.wraps(function)
+    def gathered(
+        *args: object,
+        targets: tuple[Address, ...],
+        excludes: tuple[Address, ...],
+        replacements: tuple[Address, ...],
+        no_refresh: bool,
+        deep: bool,
+        refresh_only: bool,
+        allow_missing: bool,
+        locked: bool,
+        destroy: bool = False,
+        **given: object,
+    ) -> int:
+        from nexus.api.plans import plan_options
+
+        try:
+            options = plan_options(
+                targets,
+                excludes,
+                replacements,
+                destroy=destroy,
+                refresh=not no_refresh,
+                deep=deep,
+                refresh_only=refresh_only,
+                allow_missing=allow_missing,
+                locked=locked,
+            )
+        except ValueError as problem:
+            raise click.UsageError(str(problem)) from None
+        return function(*args, options=options, **given)
+
+    asking: Callable[..., int] = gathered
     for option in reversed(
         (
             click.option("--target", "targets", multiple=True, type=ADDRESS, help="Only this, and what it depends on."),
@@ -101,10 +138,13 @@ def selection_options(function: F) -> F:
                 "--refresh-only", is_flag=True, help="Take what is out there into the state, and change nothing else."
             ),
             allow_missing_option,
+            click.option(
+                "--locked", is_flag=True, help="Refuse to go on without nexus.lock, and with files that differ from it."
+            ),
         )
     ):
-        function = option(function)
-    return function
+        asking = option(asking)
+    return asking
 
 
 def allow_missing_option(function: F) -> F:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
 
 from nexus.cli.completing import completes, outputs
 from nexus.cli.failures import guarded
+from nexus.cli.live import folder_of
 from nexus.cli.options import environment_option, json_option
 from nexus.cli.settings import Settings
+
+if TYPE_CHECKING:
+    from nexus import AsyncFolder, OutputRecord
 
 
 @click.command("output")
@@ -22,10 +28,7 @@ from nexus.cli.settings import Settings
 @guarded
 def command(settings: Settings, name: str | None, environment: str, raw: bool, as_json: bool) -> int:
     """Show the outputs as of the last apply, or the one called NAME."""
-    from nexus.workflows.outputs import backend_of, output_of, read_state
-
-    state = asyncio.run(read_state(backend_of(settings.folder, environment)))
-    outputs = state.outputs if name is None else {name: output_of(state, name)}
+    outputs = asyncio.run(_read(folder_of(settings, environment), name))
     if raw and name is None:
         raise click.UsageError("--raw wants the NAME of one output.")
     if as_json:
@@ -43,3 +46,7 @@ def command(settings: Settings, name: str | None, environment: str, raw: bool, a
 
         print_outputs(settings.console(), outputs)
     return 0
+
+
+async def _read(folder: AsyncFolder, name: str | None) -> Mapping[str, OutputRecord]:
+    return (await folder.state()).outputs if name is None else {name: await folder.output_record(name)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,15 +11,11 @@ import click
 
 from nexus.cli.failures import guarded, show_diagnostics
 from nexus.cli.options import json_option, project_options, selection_options, target_options, verbose_option
-from nexus.cli.running import in_session, load_project
+from nexus.cli.running import at_target, load_project
 from nexus.cli.settings import Settings
-from nexus.model.addresses import Address
 
 if TYPE_CHECKING:
-    from nexus.model.changes import Plan, PlanOptions
-    from nexus.workflows.loading import Project
-    from nexus.workflows.planning import Draft
-    from nexus.workflows.session import Session
+    from nexus import AsyncProject, Plan, PlanOptions
 
 FORMATS = ("text", "json", "markdown", "html")
 
@@ -55,40 +52,19 @@ def _command(
     var_texts: tuple[str, ...],
     var_files: tuple[Path, ...],
     local: bool,
-    targets: tuple[Address, ...],
-    excludes: tuple[Address, ...],
-    replacements: tuple[Address, ...],
-    no_refresh: bool,
-    deep: bool,
-    refresh_only: bool,
-    allow_missing: bool,
-    destroy: bool,
+    options: PlanOptions,
     out: Path | None,
     detailed_exitcode: bool,
     form: str,
     as_json: bool,
     verbose: bool,
 ) -> int:
-    options = plan_options(
-        targets,
-        excludes,
-        replacements,
-        destroy=destroy,
-        refresh=not no_refresh,
-        deep=deep,
-        refresh_only=refresh_only,
-        allow_missing=allow_missing,
-    )
-    project = load_project(settings, environment, var_texts, var_files)
-
-    async def work(session: Session) -> Draft:
-        from nexus.workflows import planning
-
-        return await planning.plan(project, session, options)
-
-    plan = in_session(settings, project, local=local, quiet=as_json, work=work).plan
+    project = load_project(settings, environment, var_texts, var_files, local=local)
+    plan = at_target(project, lambda project: project.plan(options=options), local=local, quiet=as_json)
     if out is not None:
-        _save(plan, out)
+        from nexus.api.plans import save_plan
+
+        save_plan(plan, out)
     if form in ("text", "json"):
         show_plan(settings, plan, as_json=as_json, verbose=verbose)
     else:
@@ -98,46 +74,13 @@ def _command(
     return 2 if detailed_exitcode and not plan.is_empty else 0
 
 
-def _show_document(settings: Settings, project: Project, plan: Plan, form: str) -> None:
+def _show_document(settings: Settings, project: AsyncProject, plan: Plan, form: str) -> None:
     """The plan as a document on stdout; what there is to say besides on stderr, too."""
-    from nexus.cli.graph import page_text, picture_text
     from nexus.render.markdown import plan_markdown
 
     show_diagnostics(settings, plan.diagnostics)
-    page = form == "html"
-    click.echo(
-        page_text(project, plan) if page else plan_markdown(plan, picture_text("mermaid", project, plan)), nl=False
-    )
-
-
-def plan_options(
-    targets: tuple[Address, ...],
-    excludes: tuple[Address, ...],
-    replacements: tuple[Address, ...],
-    *,
-    destroy: bool,
-    refresh: bool = True,
-    deep: bool = False,
-    refresh_only: bool = False,
-    allow_missing: bool = False,
-) -> PlanOptions:
-    """What was said on the command line. Raises click.UsageError for what makes no sense together."""
-    from nexus.model.changes import PlanOptions
-
-    if not refresh and (deep or refresh_only):
-        raise click.UsageError("--no-refresh looks at nothing, so there is nothing that --deep or --refresh-only sees.")
-    if refresh_only and (destroy or replacements):
-        raise click.UsageError("--refresh-only changes nothing, so it does not go with --destroy and --replace.")
-    return PlanOptions(
-        targets=targets,
-        excludes=excludes,
-        replace=replacements,
-        destroy=destroy,
-        refresh=refresh,
-        deep=deep or refresh_only,
-        refresh_only=refresh_only,
-        allow_missing=allow_missing,
-    )
+    picture = asyncio.run(project.picture("html" if form == "html" else "mermaid", plan))
+    click.echo(picture if form == "html" else plan_markdown(plan, picture), nl=False)
 
 
 def show_plan(settings: Settings, plan: Plan, *, as_json: bool, verbose: bool = False) -> None:
@@ -151,9 +94,3 @@ def show_plan(settings: Settings, plan: Plan, *, as_json: bool, verbose: bool = 
 
     show_diagnostics(settings, plan.diagnostics)
     print_plan(settings.console(), plan, verbose=verbose)
-
-
-def _save(plan: Plan, path: Path) -> None:
-    from nexus.workflows.planning import save
-
-    save(plan, path)

@@ -14,8 +14,7 @@ from nexus.cli.options import RunOptions, junit_option, run_options
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
-    from nexus.model.changes import PlanOptions
-    from nexus.workflows.loading import Project
+    from nexus import AsyncProject, PlanOptions
 
 
 @click.command("run")
@@ -35,9 +34,7 @@ def command(
     failure, the same command runs what failed, what was skipped because of it, and nothing else.
     """
 
-    def options(project: Project) -> PlanOptions:
-        from nexus.workflows.pipelines import run_options
-
-        return run_options(project, pipeline, step, force=force)
+    def options(project: AsyncProject) -> PlanOptions:
+        return project.run_options(pipeline, step, force=force)
 
     return run_apply(settings, run, options, junit=junit)

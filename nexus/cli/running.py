@@ -1,21 +1,21 @@
-"""What the commands that plan and apply share: loading a project, opening a session, saying where it will work."""
+"""What the commands that plan and apply share: loading a project, and saying where it will work."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from nexus.cli.live import say_target
 from nexus.cli.settings import Settings
+from nexus.model.diagnostics import DiagnosticsError, error
 
 if TYPE_CHECKING:
-    from nexus.planning import SavedPlan
-    from nexus.workflows.loading import LoadRequest, Project
-    from nexus.workflows.session import Session
+    from nexus import AsyncProject, Plan
 
 T = TypeVar("T")
 
@@ -26,68 +26,49 @@ def load_project(
     var_texts: tuple[str, ...],
     var_files: tuple[Path, ...],
     *,
-    saved: SavedPlan | None = None,
-) -> Project:
-    """The project in the command line's folder, for a saved plan with the values that it was made with.
+    local: bool = False,
+) -> AsyncProject:
+    """The project in the command line's folder. Raises DiagnosticsError with all that is wrong."""
+    from nexus.api.project import AsyncProject
 
-    Raises DiagnosticsError with all that is wrong.
-    """
-    from nexus.workflows.loading import load
-
-    return load(load_request(settings, environment, var_texts, var_files, saved=saved))
-
-
-def load_request(
-    settings: Settings,
-    environment: str,
-    var_texts: tuple[str, ...],
-    var_files: tuple[Path, ...],
-    *,
-    saved: SavedPlan | None = None,
-) -> LoadRequest:
-    """What to load, as the command line says it."""
-    from nexus.workflows.loading import LoadRequest
-
-    return LoadRequest(
-        path=settings.folder,
+    return AsyncProject.load(
+        settings.folder,
         environment=environment,
+        variables=dict(assignments(var_texts)),
+        variable_files=var_files,
+        target="local" if local else None,
         process=settings.environment,
-        variable_files=tuple(path if path.is_absolute() else Path.cwd() / path for path in var_files),
-        assignments=var_texts,
-        settled=None if saved is None else saved.plan.variables,
     )
 
 
-def in_session(
-    settings: Settings, project: Project, *, local: bool, quiet: bool, work: Callable[[Session], Awaitable[T]]
-) -> T:
-    """Run ``work`` with a session. The first line on stderr says which target it is, unless ``quiet``."""
-    from nexus.wiring import choose_target, open_session
+def load_planned(settings: Settings, plan: Plan, *, local: bool = False) -> AsyncProject:
+    """The same with the values that a saved plan was made with."""
+    from nexus.api.project import AsyncProject
 
-    choice = choose_target(settings.environment, project.provider_settings, local=local)
-    if not quiet:
-        where = f"project {project.name}, environment {project.environment}"
-        click.echo(f"Target: {choice.kind} ({choice.because}), {where}", err=True)
+    return AsyncProject.load(
+        settings.folder, plan=plan, target="local" if local else None, process=settings.environment
+    )
+
+
+def at_target(project: AsyncProject, work: Callable[[AsyncProject], Awaitable[T]], *, local: bool, quiet: bool) -> T:
+    """Run ``work``. The first line on stderr says which target it is at, unless ``quiet``."""
 
     async def run() -> T:
-        async with open_session(project, settings.environment, local=local) as session:
-            return await work(session)
+        if not quiet:
+            await say_target(project, local=local)
+        return await work(project)
 
     return asyncio.run(run())
 
 
-def on_interrupt(interrupt: Callable[[], None]) -> None:
-    """Hand Ctrl-C (and a polite request to end) to ``interrupt`` from now on."""
+def on_interrupt(interrupt: Callable[[], None] | None) -> None:
+    """Hand Ctrl-C (and a polite request to end) to ``interrupt`` from now on; None lets them be what they were."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupt)
-
-
-def off_interrupt() -> None:
-    """Let Ctrl-C, and a request to end, be again what they are without :func:`on_interrupt`."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.remove_signal_handler(number)
+        if interrupt is None:
+            loop.remove_signal_handler(number)
+        else:
+            loop.add_signal_handler(number, interrupt)
 
 
 def seconds(text: str) -> float:
@@ -103,3 +84,12 @@ def duration_of(text: str, option: str) -> float:
         return float(parse_duration(text))
     except ValueError as problem:
         raise click.BadParameter(str(problem), param_hint=option) from problem
+
+
+def assignments(texts: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Later ones win."""
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise DiagnosticsError(error("invalid-value", f"{text!r} is not an assignment such as name=value"))
+        yield name.strip(), value

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from nexus.cli.failures import guarded
+from nexus.cli.live import folder_of
 from nexus.cli.options import environment_option, json_option
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
-    from nexus.stores import Backend
+    from nexus import AsyncFolder, Run, RunStatus
 
 
 @click.group("runs", invoke_without_command=True)
@@ -36,10 +37,9 @@ def command(context: click.Context, limit: int | None, environment: str, as_json
 @guarded
 def _list(settings: Settings, *, limit: int | None, environment: str, as_json: bool) -> int:
     from nexus.render.runs import print_runs, runs_to_json
-    from nexus.workflows.runs import list_runs
 
-    found = asyncio.run(list_runs(_backend(settings, environment)))
-    listed = [(item.summary, item.status) for item in found][:limit]
+    found = asyncio.run(folder_of(settings, environment).runs(limit=limit))
+    listed = [(item.summary, item.status) for item in found]
     if as_json:
         click.echo(json.dumps(runs_to_json(listed), indent=2, ensure_ascii=False))
     elif listed:
@@ -64,23 +64,19 @@ def show(settings: Settings, run_id: str | None, logged: str | None, environment
     if logged is not None and as_json:
         raise click.UsageError("--log prints a log as it is: it does not go together with --json.")
     from nexus.render.runs import print_run, run_to_json
-    from nexus.workflows.runs import find_run
 
-    backend = _backend(settings, environment)
-    run, status = asyncio.run(find_run(backend, run_id))
+    folder = folder_of(settings, environment)
     if logged is not None:
-        from nexus.workflows.runs import operations_named
-
-        for operation in operations_named(run, logged):
-            click.echo(asyncio.run(backend.runs.log(run.head.id, operation.id)), nl=False)
-    elif as_json:
+        click.echo(asyncio.run(folder.run_log(logged, run_id)), nl=False)
+        return 0
+    run, status = asyncio.run(_find(folder, run_id))
+    if as_json:
         click.echo(json.dumps(run_to_json(run, status), indent=2, ensure_ascii=False))
     else:
         print_run(settings.console(), run, status)
     return 0
 
 
-def _backend(settings: Settings, environment: str) -> Backend:
-    from nexus.workflows.outputs import backend_of
-
-    return backend_of(settings.folder, environment)
+async def _find(folder: AsyncFolder, run_id: str | None) -> tuple[Run, RunStatus]:
+    run = await folder.run_record(run_id)
+    return run, await folder.run_status(run)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from nexus.cli.failures import guarded
-from nexus.cli.live import on_live
+from nexus.cli.live import folder_of, on_live
 from nexus.cli.options import environment_option, sandbox_argument, target_options
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import DiagnosticsError, error
 
 if TYPE_CHECKING:
-    from nexus.providers.operating import Operator
-    from nexus.workflows.operating import Place
+    from nexus import AsyncFolder
 
 LEFT_BEHIND: Final = 255
 _KNOWN_TERMINALS: Final = frozenset(
@@ -49,32 +47,22 @@ def command(
 
     own = OwnTerminal()
 
-    async def work(place: Place, operator: Operator) -> int:
-        from nexus.providers.base import ProviderError
-        from nexus.workflows.operating import about, find_sandbox
-
-        found = await find_sandbox(place, operator, sandbox)
+    async def work(folder: AsyncFolder) -> int:
         columns, rows = own.size
-        with about(found):
-            shell = await operator.terminal(
-                found.id,
-                own.show,
-                columns=columns,
-                rows=rows,
-                user=user or found.user,
-                working_dir=workdir,
-                env_vars=_terminal_variables(settings),
-            )
-            try:
-                with own.raw():
-                    return await own.attend(shell)
-            finally:
-                # A sandbox that does not answer has said so already.
-                with suppress(ProviderError):
-                    await shell.close()
+        opening = folder.sandbox(sandbox).terminal(
+            own.show,
+            columns=columns,
+            rows=rows,
+            user=user,
+            working_dir=workdir,
+            env_vars=_terminal_variables(settings),
+        )
+        async with opening as shell:
+            with own.raw():
+                return await own.attend(shell)
 
     try:
-        return on_live(settings, environment, local=local, work=work)
+        return on_live(folder_of(settings, environment, local=local), work)
     except LeftBehindError:
         click.echo("Left the shell behind.", err=True)
         return LEFT_BEHIND

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from nexus.cli.failures import guarded
+from nexus.cli.live import folder_of
 from nexus.cli.options import environment_option, json_option
 from nexus.cli.settings import Settings
 
@@ -23,9 +24,7 @@ def command(settings: Settings, planfile: Path | None, environment: str, as_json
     """Show what there is as of the last apply, or what PLANFILE would do."""
     if planfile is not None:
         return _show_plan(settings, planfile, as_json=as_json)
-    from nexus.workflows.outputs import backend_of, read_state
-
-    state = asyncio.run(read_state(backend_of(settings.folder, environment)))
+    state = asyncio.run(folder_of(settings, environment).state())
     if as_json:
         from nexus.render.documents import state_to_json
 
@@ -38,9 +37,8 @@ def command(settings: Settings, planfile: Path | None, environment: str, as_json
 
 
 def _show_plan(settings: Settings, planfile: Path, *, as_json: bool) -> int:
+    from nexus.api.plans import read_plan
     from nexus.cli.plan import show_plan
-    from nexus.workflows.planning import read_saved
 
-    path = planfile if planfile.is_absolute() else Path.cwd() / planfile
-    show_plan(settings, read_saved(path).plan, as_json=as_json)
+    show_plan(settings, read_plan(planfile), as_json=as_json)
     return 0

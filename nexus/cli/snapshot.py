@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from nexus.cli.failures import guarded
-from nexus.cli.live import on_live
+from nexus.cli.live import folder_of, on_live
 from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
-    from nexus.providers.operating import Operator, Snapshot
-    from nexus.workflows.operating import Place, Sandbox
+    from nexus import AsyncFolder, FoundSandbox, Snapshot
 
 
 @click.command("snapshot")
@@ -32,14 +31,11 @@ def command(settings: Settings, sandbox: str, name: str | None, environment: str
     belongs to no project, and stays until it is deleted at E2B.
     """
 
-    async def work(place: Place, operator: Operator) -> tuple[Sandbox, Snapshot]:
-        from nexus.workflows.multiplying import take_snapshot
-        from nexus.workflows.operating import find_sandbox
+    async def work(folder: AsyncFolder) -> tuple[FoundSandbox, Snapshot]:
+        handle = folder.sandbox(sandbox)
+        return await handle.found(), await handle.snapshot(name)
 
-        found = await find_sandbox(place, operator, sandbox)
-        return found, await take_snapshot(operator, found, name)
-
-    found, snapshot = on_live(settings, environment, local=local, work=work)
+    found, snapshot = on_live(folder_of(settings, environment, local=local), work)
     if not as_json:
         click.echo(snapshot.id)
         return 0

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import click
 
 from nexus.cli.failures import guarded
-from nexus.cli.live import on_live
+from nexus.cli.live import folder_of, on_live
 from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.running import duration_of
 from nexus.cli.settings import Settings
-
-if TYPE_CHECKING:
-    from nexus.providers.operating import Operator
-    from nexus.workflows.lifetimes import Moved
-    from nexus.workflows.operating import Place
 
 
 @click.command("start")
@@ -35,13 +29,8 @@ def command(settings: Settings, sandbox: str, timeout: str | None, environment: 
     """
     lifetime = None if timeout is None else round(duration_of(timeout, "--timeout"))
 
-    async def work(place: Place, operator: Operator) -> Moved:
-        from nexus.workflows.lifetimes import start
-        from nexus.workflows.operating import find_sandbox
-
-        return await start(operator, await find_sandbox(place, operator, sandbox), lifetime)
-
-    moved = on_live(settings, environment, local=local, work=work)
+    folder = folder_of(settings, environment, local=local)
+    moved = on_live(folder, lambda folder: folder.sandbox(sandbox).start(lifetime=lifetime))
     from nexus.render.lifetimes import moved_to_json, start_text
 
     if as_json:

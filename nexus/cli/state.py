@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
 
 import click
 
 from nexus.cli import state_editing, state_rebuilding
 from nexus.cli.failures import guarded
+from nexus.cli.live import folder_of
 from nexus.cli.options import ADDRESS, environment_option, json_option
 from nexus.cli.settings import Settings
 from nexus.model.addresses import Address
-
-if TYPE_CHECKING:
-    from nexus.model.state import State
 
 
 @click.group("state", no_args_is_help=True)
@@ -30,7 +27,7 @@ def command() -> None:
 @guarded
 def list_(settings: Settings, environment: str, as_json: bool) -> int:
     """List the addresses of all resources in the state."""
-    state = _read(settings, environment)
+    state = asyncio.run(folder_of(settings, environment).state())
     addresses = sorted(state.resources)
     if as_json:
         rows = [{"address": str(address), "id": state.resources[address].id} for address in addresses]
@@ -49,9 +46,7 @@ def list_(settings: Settings, environment: str, as_json: bool) -> int:
 @guarded
 def show(settings: Settings, address: Address, environment: str, as_json: bool) -> int:
     """Show what is remembered of ADDRESS."""
-    from nexus.workflows.outputs import record_of
-
-    record = record_of(_read(settings, environment), address)
+    record = asyncio.run(folder_of(settings, environment).record(address))
     if as_json:
         from nexus.render.documents import record_to_json
 
@@ -61,12 +56,6 @@ def show(settings: Settings, address: Address, environment: str, as_json: bool) 
 
         settings.console().print(record_text(record))
     return 0
-
-
-def _read(settings: Settings, environment: str) -> State:
-    from nexus.workflows.outputs import backend_of, read_state
-
-    return asyncio.run(read_state(backend_of(settings.folder, environment)))
 
 
 for _changing in (

@@ -13,14 +13,14 @@ import click
 
 from nexus.cli.applying import confirm
 from nexus.cli.failures import guarded, show_diagnostics
+from nexus.cli.live import folder_of
 from nexus.cli.options import ADDRESS, environment_option, json_option, lock_timeout_option, yes_option
 from nexus.cli.running import seconds
 from nexus.cli.settings import Settings
 from nexus.model.addresses import Address
 
 if TYPE_CHECKING:
-    from nexus.workflows.session import Stores
-    from nexus.workflows.state_editing import Edited
+    from nexus import Edited
 
 
 @click.command("mv")
@@ -40,9 +40,8 @@ def move(
     sandbox still name SOURCE: «nexus state rebuild» knows of the move from the state that there was, and where that is
     lost, only from «moved».
     """
-    from nexus.workflows.state_editing import move
-
-    edited = asyncio.run(move(_stores(settings, environment), source, destination, seconds(lock_timeout)))
+    folder = folder_of(settings, environment)
+    edited = asyncio.run(folder.move(source, destination, lock_timeout=seconds(lock_timeout)))
     show_diagnostics(settings, edited.diagnostics)
     if as_json:
         _print(edited, moved=[{"from": str(old), "to": str(new)} for old, new in edited.moves])
@@ -71,10 +70,8 @@ def remove(
 
     A sandbox still bears its marks afterwards: «nexus state rebuild» would find it again.
     """
-    from nexus.workflows.state_editing import remove
-
-    work = remove(_stores(settings, environment), addresses, asking(yes=yes, as_json=as_json), seconds(lock_timeout))
-    edited = asyncio.run(work)
+    folder, confirm = folder_of(settings, environment), asking(yes=yes, as_json=as_json)
+    edited = asyncio.run(folder.forget(*addresses, confirm=confirm, lock_timeout=seconds(lock_timeout)))
     show_diagnostics(settings, edited.diagnostics)
     if not edited.done:
         return not_approved()
@@ -91,10 +88,7 @@ def remove(
 @guarded
 def pull(settings: Settings, environment: str) -> int:
     """Print the state as a file, with what an interrupted run has left in the journal taken in."""
-    from nexus.workflows.outputs import backend_of
-    from nexus.workflows.state_editing import pull
-
-    sys.stdout.write(asyncio.run(pull(backend_of(settings.folder, environment))).decode())
+    sys.stdout.write(asyncio.run(folder_of(settings, environment).pull()).decode())
     return 0
 
 
@@ -114,12 +108,15 @@ def push(
 
     A file of another lineage, or older than what is there, is refused.
     """
-    from nexus.workflows.state_editing import Push, push
-
-    request = Push(content=_read(file), name=str(file), environment=environment, force=force)
-    # With the file on standard input there is nobody left to answer.
-    answer = asking(yes=yes or str(file) == "-", as_json=as_json)
-    edited = asyncio.run(push(_stores(settings, environment), request, answer, seconds(lock_timeout)))
+    pushing = folder_of(settings, environment).push(
+        _read(file),
+        name=str(file),
+        force=force,
+        # With the file on standard input there is nobody left to answer.
+        confirm=asking(yes=yes or str(file) == "-", as_json=as_json),
+        lock_timeout=seconds(lock_timeout),
+    )
+    edited = asyncio.run(pushing)
     show_diagnostics(settings, edited.diagnostics)
     if not edited.done:
         return not_approved()
@@ -144,13 +141,11 @@ def unlock(settings: Settings, lock_id: str | None, force: bool, environment: st
     A lock ends with the process that holds it, so this is for one that hangs. A run that lost its lock begins nothing
     new, and does not write the state.
     """
-    from nexus.workflows.state_editing import unlock
-
     if (lock_id is None) is not force:
         raise click.UsageError("Say which: either LOCK_ID or --force.")
     if force and not asking(yes=yes, as_json=as_json)("Break the lock, whoever holds it?"):
         return not_approved()
-    info = asyncio.run(unlock(_stores(settings, environment).backend, lock_id))
+    info = asyncio.run(folder_of(settings, environment).unlock(lock_id))
     if as_json:
         broken = None if info is None else {"id": info.id, "holder": info.holder, "pid": info.pid, "since": info.since}
         click.echo(json.dumps({"format_version": 1, "unlocked": broken}, indent=2, ensure_ascii=False))
@@ -175,20 +170,13 @@ def not_approved() -> int:
     return 1
 
 
-def _stores(settings: Settings, environment: str) -> Stores:
-    from nexus.wiring import open_stores
-
-    return open_stores(settings.folder, environment)
-
-
 def _read(path: Path) -> bytes:
     from nexus.model.diagnostics import DiagnosticsError, error
 
     if str(path) == "-":
         return sys.stdin.buffer.read()
-    place = path if path.is_absolute() else Path.cwd() / path
     try:
-        return place.read_bytes()
+        return path.read_bytes()
     except OSError as problem:
         raise DiagnosticsError(
             error("state-unreadable", f"{path} can't be read", detail=problem.strerror or str(problem))

@@ -10,13 +10,12 @@ import click
 
 from nexus.cli.failures import guarded, show_diagnostics
 from nexus.cli.options import json_option, lock_timeout_option, project_options, target_options, yes_option
-from nexus.cli.running import in_session, load_project, seconds
+from nexus.cli.running import at_target, load_project, seconds
 from nexus.cli.settings import Settings
 from nexus.cli.state_editing import asking, not_approved
 
 if TYPE_CHECKING:
-    from nexus.workflows.rebuilding import Rebuilt
-    from nexus.workflows.session import Session
+    from nexus import Rebuilt
 
 
 @click.command("rebuild")
@@ -42,15 +41,14 @@ def rebuild(
     For a state that was lost or damaged. Nothing out there changes. What nothing tells is said: a step's run, and what
     «state mv» renamed, is only known from the state that there was. Forks are told apart and left alone.
     """
-    from nexus.workflows import rebuilding
-
-    project = load_project(settings, environment, var_texts, var_files)
-    patience = seconds(lock_timeout)
-
-    async def work(session: Session) -> Rebuilt:
-        return await rebuilding.rebuild(project, session, asking(yes=yes, as_json=as_json), patience, sure=yes)
-
-    rebuilt = in_session(settings, project, local=local, quiet=as_json, work=work)
+    project = load_project(settings, environment, var_texts, var_files, local=local)
+    confirm, patience = asking(yes=yes, as_json=as_json), seconds(lock_timeout)
+    rebuilt = at_target(
+        project,
+        lambda project: project.rebuild_state(force=yes, confirm=confirm, lock_timeout=patience),
+        local=local,
+        quiet=as_json,
+    )
     if not as_json:
         show_diagnostics(settings, rebuilt.diagnostics)
     if not rebuilt.done:

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import click
 
 from nexus.cli.failures import guarded
-from nexus.cli.live import on_live
+from nexus.cli.live import folder_of, on_live
 from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.settings import Settings
-
-if TYPE_CHECKING:
-    from nexus.providers.operating import Operator
-    from nexus.workflows.operating import Place
-    from nexus.workflows.status import Status
 
 
 @click.command("status")
@@ -33,15 +27,7 @@ def command(settings: Settings, sandbox: str, environment: str, local: bool, as_
     (never a value), what nexus ran in it, and the alerts that the manifest declares. A paused one is not woken.
     """
 
-    async def work(place: Place, operator: Operator) -> Status:
-        from nexus.workflows.operating import find_sandbox
-        from nexus.workflows.status import alerts_of, look_at
-
-        found = await find_sandbox(place, operator, sandbox)
-        alerts = alerts_of(settings.folder, environment, settings.environment, found.address) if found.address else {}
-        return await look_at(place, operator, found, alerts)
-
-    status = on_live(settings, environment, local=local, work=work)
+    status = on_live(folder_of(settings, environment, local=local), lambda folder: folder.sandbox(sandbox).status())
     from nexus.render.status import print_status, status_to_json
 
     facts = (status.sandbox, status.network, status.usage, status.surroundings)

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from nexus.cli.failures import guarded
-from nexus.cli.live import on_live
+from nexus.cli.live import folder_of, on_live
 from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
-    from nexus.providers.operating import Operator
-    from nexus.workflows.lifetimes import Stopped
-    from nexus.workflows.operating import Place
+    from nexus import AsyncFolder, Stopped, Whereabouts
 
 
 @click.command("stop")
@@ -33,16 +31,13 @@ def command(settings: Settings, sandbox: str, environment: str, local: bool, as_
     paused, and «nexus apply» leaves it so unless something needs it running.
     """
 
-    async def work(place: Place, operator: Operator) -> tuple[Place, Stopped]:
-        from nexus.workflows.lifetimes import stop
-        from nexus.workflows.operating import find_sandbox
+    async def work(folder: AsyncFolder) -> tuple[Stopped, Whereabouts]:
+        return await folder.sandbox(sandbox).stop(), await folder.where()
 
-        return place, await stop(operator, await find_sandbox(place, operator, sandbox))
-
-    place, stopped = on_live(settings, environment, local=local, work=work)
+    stopped, where = on_live(folder_of(settings, environment, local=local), work)
     from nexus.render.lifetimes import stop_text, stop_to_json
 
-    now, billed = datetime.now(UTC), place.is_billed
+    now, billed = datetime.now(UTC), where.is_billed
     if as_json:
         document = stop_to_json(stopped.before, stopped.executions, now, billed=billed)
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))

@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from nexus.cli.failures import guarded
-from nexus.cli.live import on_live
+from nexus.cli.live import folder_of, on_live
 from nexus.cli.options import environment_option, json_option, target_options
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nexus.providers.operating import Operator
-    from nexus.workflows.operating import Place
-    from nexus.workflows.status import Load
+    from nexus import AsyncFolder, Load
 
 
 @click.command("top")
@@ -48,16 +46,14 @@ def command(
     """
     console = settings.console()
 
-    async def work(place: Place, operator: Operator) -> Load | None:
-        from nexus.workflows.status import load_of
-
+    async def work(folder: AsyncFolder) -> Load | None:
         if console.is_terminal and not once and not as_json:
-            await _watch(console, place, operator, interval, everything=everything)
+            await _watch(console, folder, interval, everything=everything)
             return None
-        return await load_of(place, operator, everything=everything)
+        return await folder.usage(everything=everything)
 
     try:
-        load = on_live(settings, environment, local=local, work=work)
+        load = on_live(folder_of(settings, environment, local=local), work)
     except KeyboardInterrupt:
         return 0  # the way to end it
     if load is None:
@@ -72,15 +68,14 @@ def command(
     return 0
 
 
-async def _watch(console: Console, place: Place, operator: Operator, interval: float, *, everything: bool) -> None:
+async def _watch(console: Console, folder: AsyncFolder, interval: float, *, everything: bool) -> None:
     from rich.live import Live
 
     from nexus.render.status import load_table
-    from nexus.workflows.status import load_of
 
     with Live(console=console, auto_refresh=False, screen=True) as screen:
         while True:
-            load = await load_of(place, operator, everything=everything)
+            load = await folder.usage(everything=everything)
             table = load_table(load.sandboxes, load.usage, datetime.now(UTC))
             screen.update(table, refresh=True)
             await asyncio.sleep(interval)

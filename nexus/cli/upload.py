@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nexus.cli.copying import run_copy
+from nexus.cli.copying import OnProgress, run_copy
 from nexus.cli.failures import guarded
 from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import DiagnosticsError, error
 
 if TYPE_CHECKING:
-    from nexus.providers.operating import Operator
-    from nexus.workflows.carrying import Copied, OnProgress
-    from nexus.workflows.operating import Sandbox
+    from nexus import AsyncSandboxHandle, Copied
 
 
 @click.command("upload")
@@ -48,10 +46,8 @@ def command(
     if not source.exists():
         raise DiagnosticsError(error("file-unreadable", f"There is no {source}"))
 
-    async def copy(operator: Operator, found: Sandbox, owner: str, on_progress: OnProgress) -> Copied:
-        from nexus.workflows.carrying import upload
-
-        return await upload(operator, found, source, target, owner, on_progress)
+    async def copy(handle: AsyncSandboxHandle, on_progress: OnProgress) -> Copied:
+        return await handle.upload(source, target, user=user, on_progress=on_progress)
 
     return run_copy(
         settings,
@@ -59,7 +55,6 @@ def command(
         copy,
         verb="upload",
         source=str(source),
-        user=user,
         environment=environment,
         local=local,
         as_json=as_json,

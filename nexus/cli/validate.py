@@ -32,7 +32,7 @@ def command(
     """Check the manifest: its text, its fields, its references. Exit code 1 when something is wrong."""
     try:
         project = load_project(settings, environment, var_texts, var_files)
-        valid, diagnostics, count = True, project.diagnostics, len(project.desired.resources)
+        valid, diagnostics, count = True, project.warnings, project.object_count
     except DiagnosticsError as problem:
         valid, diagnostics, count = False, problem.diagnostics, 0
     if sarif is not None:

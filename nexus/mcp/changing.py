@@ -8,29 +8,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import Field
 
-from nexus import planning as plans
+from nexus.api.errors import ApplyError
+from nexus.api.plans import plan_options
+from nexus.api.project import AsyncProject
 from nexus.mcp.progress import Narrator
-from nexus.mcp.projects import Addresses, ProjectArguments, addresses_of
+from nexus.mcp.projects import Addresses, ProjectArguments
 from nexus.mcp.results import Answer, diagnostics_as_text, drawn
 from nexus.mcp.tools import Call, Effect, Tool
 from nexus.model.addresses import Address
 from nexus.model.changes import Plan, PlanOptions
 from nexus.model.diagnostics import Diagnostic, error
 from nexus.model.events import ApplyFinished, Event, Outcome
-from nexus.planning import SavedPlan
 from nexus.render.applied import applied_to_json
 from nexus.render.outputs import print_outputs
 from nexus.render.plan import print_plan
-from nexus.workflows import planning
-from nexus.workflows.applying import Applied, ApplyRequest
-from nexus.workflows.applying import apply as carry_out
-from nexus.workflows.loading import Project
-from nexus.workflows.pipelines import run_options
-from nexus.workflows.session import Session
+
+if TYPE_CHECKING:
+    from nexus import Applied
 
 AutoApprove = Annotated[
     bool,
@@ -53,12 +51,7 @@ class ApplyArguments(ProjectArguments):
 
 async def apply(call: Call, arguments: ApplyArguments) -> Answer:
     project = call.seat.load(arguments.environment, arguments.variables)
-    options = PlanOptions(
-        targets=addresses_of(arguments.targets),
-        excludes=addresses_of(arguments.excludes),
-        replace=addresses_of(arguments.replace),
-        deep=arguments.deep,
-    )
+    options = plan_options(arguments.targets, arguments.excludes, arguments.replace, deep=arguments.deep)
     return await _change(call, project, options, auto_approve=arguments.auto_approve)
 
 
@@ -70,9 +63,7 @@ class DestroyArguments(ProjectArguments):
 
 async def destroy(call: Call, arguments: DestroyArguments) -> Answer:
     project = call.seat.load(arguments.environment, arguments.variables)
-    options = PlanOptions(
-        targets=addresses_of(arguments.targets), excludes=addresses_of(arguments.excludes), destroy=True
-    )
+    options = plan_options(arguments.targets, arguments.excludes, destroy=True)
     return await _change(call, project, options, auto_approve=arguments.auto_approve)
 
 
@@ -87,23 +78,21 @@ class RunArguments(ProjectArguments):
 
 async def run(call: Call, arguments: RunArguments) -> Answer:
     project = call.seat.load(arguments.environment, arguments.variables)
-    options = run_options(project, arguments.pipeline, arguments.step, force=arguments.force)
+    options = project.run_options(arguments.pipeline, arguments.step, force=arguments.force)
     return await _change(call, project, options, auto_approve=arguments.auto_approve)
 
 
 # ---- approval
 
 
-async def _change(call: Call, project: Project, options: PlanOptions, *, auto_approve: bool) -> Answer:
-    async with call.seat.session(project) as session:
-        approved: SavedPlan | None = None
-        if not auto_approve:
-            plan = (await planning.plan(project, session, options)).plan
-            refusal = None if plan.is_empty else await _refusal(call, plan)
-            if refusal is not None:
-                return _unapproved(call, plan, refusal)
-            approved = _exactly(plan)
-        return await _do(call, project, session, ApplyRequest(options=options, saved=approved))
+async def _change(call: Call, project: AsyncProject, options: PlanOptions, *, auto_approve: bool) -> Answer:
+    if auto_approve:
+        return await _do(call, project, None, options)
+    plan = await project.plan(options=options)
+    refusal = None if plan.is_empty else await _refusal(call, plan)
+    if refusal is not None:
+        return _unapproved(call, plan, refusal)
+    return await _do(call, project, plan, PlanOptions())
 
 
 async def _refusal(call: Call, plan: Plan) -> Diagnostic | None:
@@ -138,11 +127,6 @@ def _unapproved(call: Call, plan: Plan, refusal: Diagnostic) -> Answer:
     )
 
 
-def _exactly(plan: Plan) -> SavedPlan:
-    """The plan as a file would keep it: it is done as it is, or refused where something has changed meanwhile."""
-    return plans.parse_saved(plans.format_saved(plan), "the plan that was approved")
-
-
 # ---- doing it
 
 
@@ -159,10 +143,10 @@ class _Ending:
             self.changes = dict(event.changes)
 
 
-async def _do(call: Call, project: Project, session: Session, request: ApplyRequest) -> Answer:
+async def _do(call: Call, project: AsyncProject, plan: Plan | None, options: PlanOptions) -> Answer:
     narrator = Narrator(call.progress, call.seat.read_source)
     ending = _Ending(narrator)
-    applied = await _uncancelled(project, session, request, ending)
+    applied = await _uncancelled(project, plan, options, ending)
     result = applied.result
     told = () if result is None else result.diagnostics
     untold = [item for item in applied.diagnostics if item not in told]
@@ -183,12 +167,10 @@ async def _do(call: Call, project: Project, session: Session, request: ApplyRequ
     )
 
 
-async def _uncancelled(project: Project, session: Session, request: ApplyRequest, sink: _Ending) -> Applied:
+async def _uncancelled(project: AsyncProject, plan: Plan | None, options: PlanOptions, sink: _Ending) -> Applied:
     """Apply. A call that is cancelled lets what is in flight come to its end, begins nothing new, and is on record."""
     interrupts: list[Callable[[], None]] = []
-    work = asyncio.create_task(
-        carry_out(project, session, request, approve=lambda _: True, sink=sink, bind_interrupt=interrupts.append)
-    )
+    work = asyncio.create_task(_apply(project, plan, options, sink, interrupts.append))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
@@ -198,6 +180,19 @@ async def _uncancelled(project: Project, session: Session, request: ApplyRequest
             work.cancel()
         await asyncio.wait([work])
         raise
+
+
+async def _apply(
+    project: AsyncProject,
+    plan: Plan | None,
+    options: PlanOptions,
+    sink: _Ending,
+    bind_interrupt: Callable[[Callable[[], None]], None],
+) -> Applied:
+    try:
+        return await project.apply(plan, options=options, on_event=sink, bind_interrupt=bind_interrupt)
+    except ApplyError as failure:
+        return failure.applied
 
 
 TOOLS: Final = (

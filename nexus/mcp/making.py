@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field
 
+from nexus.api.account import DEFAULT_LIFETIME
 from nexus.kinds.durations import parse_duration
 from nexus.kinds.reading import InvalidValue
-from nexus.mcp.progress import Narrator, Progress
-from nexus.mcp.results import Answer, failure
+from nexus.mcp.progress import Narrator
+from nexus.mcp.results import Answer
 from nexus.mcp.tools import Arguments, Call, Effect, NamedTexts, SandboxId, Texts, Tool
 from nexus.model.diagnostics import DiagnosticsError, error
-from nexus.model.values import Sensitive
 from nexus.render.configuring import configured_text, configured_to_json
 from nexus.render.creating import created_text, created_to_json
 from nexus.render.documents import FORMAT_VERSION, Json
 from nexus.render.lifetimes import deleted_text, deleted_to_json, stop_text, stop_to_json
-from nexus.workflows.configuring import Changes, configure
-from nexus.workflows.creating import Wish, create_sandbox, project_of
-from nexus.workflows.lifetimes import delete, find_each, stop
-from nexus.workflows.operating import DEFAULT_TIMEOUT, find_sandbox
 
 
 def _seconds(value: object) -> object:
@@ -46,7 +41,7 @@ class CreateArguments(Arguments):
         ),
     ] = "base"
     name: Annotated[str, Field(description="What it is called; it has an id besides.")] = ""
-    timeout: Annotated[Seconds, Field(description="Seconds that it lives.")] = DEFAULT_TIMEOUT
+    timeout: Annotated[Seconds, Field(description="Seconds that it lives.")] = DEFAULT_LIFETIME
     env_vars: Annotated[
         NamedTexts, Field(description="Its environment variables. Their values are never shown again.")
     ] = Field(default_factory=dict)
@@ -64,19 +59,16 @@ class CreateArguments(Arguments):
 
 
 async def sandbox_create(call: Call, arguments: CreateArguments) -> Answer:
-    wish = Wish(
-        template=arguments.template,
+    created = await call.seat.live().create(
+        arguments.template,
         name=arguments.name,
-        timeout=arguments.timeout,
+        lifetime=arguments.timeout,
         env_vars=arguments.env_vars,
-        install_packages=arguments.install_packages,
+        install=arguments.install_packages,
         startup_script=arguments.startup_script,
         metadata=arguments.metadata,
+        on_event=Narrator(call.progress, call.seat.read_source),
     )
-    project = project_of(wish, call.seat.folder, call.seat.process)
-    narrator = Narrator(call.progress, call.seat.read_source)
-    async with call.seat.live() as (_, operator), call.seat.passing_session(project) as session:
-        created = await create_sandbox(project, session, operator, narrator)
     document = created_to_json(
         created.sandbox,
         template=arguments.template,
@@ -117,32 +109,22 @@ class ConfigureArguments(Arguments):
 
 
 async def sandbox_configure(call: Call, arguments: ConfigureArguments) -> Answer:
-    changes = Changes(
-        env_vars={name: Sensitive(value) for name, value in arguments.env_vars.items()},
-        install=arguments.install_packages,
-        run_commands=arguments.run_commands,
-        restart=arguments.restart,
-    )
-    if changes.is_empty:
+    if not (arguments.env_vars or arguments.install_packages or arguments.run_commands or arguments.restart):
         hint = "give env_vars, install_packages, run_commands or restart"
         raise DiagnosticsError(error("invalid-arguments", "There is nothing to configure", hint=hint))
-    async with call.seat.live() as (place, operator):
-        found = await find_sandbox(place, operator, arguments.sandbox_id)
-        done = await configure(place, operator, found, changes, _Telling(call.progress))
+    done = (
+        await call.seat.live()
+        .sandbox(arguments.sandbox_id)
+        .configure(
+            env_vars=arguments.env_vars,
+            install=arguments.install_packages,
+            run_commands=arguments.run_commands,
+            restart=arguments.restart,
+            on_progress=call.progress.say,
+            on_output=lambda _, text: call.progress.say(f"  │ {text.rstrip()}"),
+        )
+    )
     return Answer(document=configured_to_json(done), text=configured_text(done))
-
-
-@dataclass(frozen=True, slots=True)
-class _Telling:
-    """A report that is told as progress."""
-
-    to: Progress
-
-    def progress(self, message: str) -> None:
-        self.to.say(message)
-
-    def log(self, stream: str, text: str) -> None:  # noqa: ARG002 - both are told alike
-        self.to.say(f"  │ {text.rstrip()}")
 
 
 class StopArguments(Arguments):
@@ -150,10 +132,10 @@ class StopArguments(Arguments):
 
 
 async def sandbox_stop(call: Call, arguments: StopArguments) -> Answer:
-    async with call.seat.live() as (place, operator):
-        stopped = await stop(operator, await find_sandbox(place, operator, arguments.sandbox_id))
+    async with call.seat.live() as live:
+        stopped, where = await live.sandbox(arguments.sandbox_id).stop(), await live.where()
     facts = (stopped.before, stopped.executions, datetime.now(UTC))
-    billed = place.is_billed
+    billed = where.is_billed
     return Answer(document=stop_to_json(*facts, billed=billed), text=stop_text(*facts, billed=billed))
 
 
@@ -162,16 +144,12 @@ class DeleteArguments(Arguments):
 
 
 async def sandbox_delete(call: Call, arguments: DeleteArguments) -> Answer:
-    async with call.seat.live() as (place, operator):
-        meant = await find_sandbox(place, operator, arguments.sandbox_id)
-        deletion = await delete(operator, await find_each(operator, [meant]))
-    if deletion.problems:
-        return failure(deletion.problems, call.seat.read_source)
-    (deleted,) = deletion.deleted
+    async with call.seat.live() as live:
+        deleted, where = await live.sandbox(arguments.sandbox_id).delete(), await live.where()
     facts = (deleted.sandbox, deleted.contents, deleted.at)
     document: Json = {"format_version": FORMAT_VERSION, "success": True}
-    document |= deleted_to_json(*facts, billed=place.is_billed)
-    return Answer(document=document, text=deleted_text(*facts, billed=place.is_billed))
+    document |= deleted_to_json(*facts, billed=where.is_billed)
+    return Answer(document=document, text=deleted_text(*facts, billed=where.is_billed))
 
 
 TOOLS: Final = (

@@ -9,16 +9,12 @@ from pydantic import AfterValidator, Field
 from nexus.mcp.results import Answer, diagnostics_as_text, drawn
 from nexus.mcp.tools import Arguments, Call, Effect, Texts, Tool, Values
 from nexus.model.addresses import Address, AddressError
-from nexus.model.changes import PlanOptions
 from nexus.model.diagnostics import DiagnosticsError
 from nexus.render.documents import outputs_to_json, plan_to_json, validation_to_json
 from nexus.render.drift import drift_to_json, print_drift
 from nexus.render.outputs import print_outputs
 from nexus.render.plan import print_plan
 from nexus.render.values import plural
-from nexus.workflows import planning
-from nexus.workflows.drifting import find_drift
-from nexus.workflows.outputs import backend_of, output_of, read_state
 
 
 def _each_an_address(texts: list[str]) -> list[str]:
@@ -32,10 +28,6 @@ def _each_an_address(texts: list[str]) -> list[str]:
 
 Addresses = Annotated[Texts, AfterValidator(_each_an_address)]
 """Texts such as ``sandbox.web``."""
-
-
-def addresses_of(texts: list[str]) -> tuple[Address, ...]:
-    return tuple(map(Address.parse, texts))
 
 
 class ProjectArguments(Arguments):
@@ -57,10 +49,10 @@ async def validate(call: Call, arguments: ValidateArguments) -> Answer:
     except DiagnosticsError as problem:
         document = validation_to_json(problem.diagnostics, valid=False)
         return Answer(document=document, text=diagnostics_as_text(problem.diagnostics, call.seat.read_source))
-    notes = diagnostics_as_text(project.diagnostics, call.seat.read_source)
-    verdict = f"The manifest is valid: {plural(len(project.desired.resources), 'resource')}."
+    notes = diagnostics_as_text(project.warnings, call.seat.read_source)
+    verdict = f"The manifest is valid: {plural(project.object_count, 'resource')}."
     return Answer(
-        document=validation_to_json(project.diagnostics, valid=True), text=f"{notes}\n{verdict}" if notes else verdict
+        document=validation_to_json(project.warnings, valid=True), text=f"{notes}\n{verdict}" if notes else verdict
     )
 
 
@@ -73,20 +65,16 @@ class PlanArguments(ProjectArguments):
     destroy: Annotated[bool, Field(description="Plan to delete everything.")] = False
     deep: Annotated[bool, Field(description="Look into sandboxes, too: files, packages, variables, processes.")] = False
 
-    def options(self) -> PlanOptions:
-        return PlanOptions(
-            targets=addresses_of(self.targets),
-            excludes=addresses_of(self.excludes),
-            replace=addresses_of(self.replace),
-            destroy=self.destroy,
-            deep=self.deep,
-        )
-
 
 async def plan(call: Call, arguments: PlanArguments) -> Answer:
     project = call.seat.load(arguments.environment, arguments.variables)
-    async with call.seat.session(project) as session:
-        made = (await planning.plan(project, session, arguments.options())).plan
+    made = await project.plan(
+        targets=arguments.targets,
+        excludes=arguments.excludes,
+        replace=arguments.replace,
+        destroy=arguments.destroy,
+        deep=arguments.deep,
+    )
     notes = diagnostics_as_text(made.diagnostics, call.seat.read_source)
     text = drawn(lambda console: print_plan(console, made))
     return Answer(document=plan_to_json(made), text=f"{notes}\n{text}" if notes else text)
@@ -98,8 +86,7 @@ class DriftArguments(ProjectArguments):
 
 async def drift(call: Call, arguments: DriftArguments) -> Answer:
     project = call.seat.load(arguments.environment, arguments.variables)
-    async with call.seat.session(project) as session:
-        report = await find_drift(project, session, deep=not arguments.shallow)
+    report = await project.drift(deep=not arguments.shallow)
     notes = diagnostics_as_text(report.diagnostics, call.seat.read_source)
     text = drawn(lambda console: print_drift(console, report))
     return Answer(document=drift_to_json(report), text=f"{notes}\n{text}" if notes else text)
@@ -113,9 +100,8 @@ class OutputArguments(Arguments):
 
 
 async def output(call: Call, arguments: OutputArguments) -> Answer:
-    backend = backend_of(call.seat.folder, arguments.environment or call.seat.environment)
-    state = await read_state(backend)
-    found = state.outputs if arguments.name is None else {arguments.name: output_of(state, arguments.name)}
+    folder, name = call.seat.live(arguments.environment), arguments.name
+    found = (await folder.state()).outputs if name is None else {name: await folder.output_record(name)}
     text = drawn(lambda console: print_outputs(console, found)) if found else "There are no outputs."
     return Answer(document=outputs_to_json(found), text=text)
 

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import base64
 import binascii
+import secrets
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field
 
-from nexus.kinds.step_fields import Language
+from nexus import problem_of
+from nexus.api.account import SandboxStatus
 from nexus.mcp.results import Answer, clipped, diagnostics_as_text, drawn
 from nexus.mcp.tools import Arguments, Call, Effect, NamedTexts, SandboxId, Text, Tool
 from nexus.model.diagnostics import DiagnosticsError, error
-from nexus.providers.operating import Executed, Execution
 from nexus.render.carrying import copied_text, copied_to_json
 from nexus.render.operating import execution_to_json, list_to_json, log_text, logs_to_json, print_list
 from nexus.render.status import print_status, status_to_json
-from nexus.wiring import new_id
-from nexus.workflows.carrying import write_content
-from nexus.workflows.listing import Selection, SortBy, list_sandboxes
-from nexus.workflows.logs import read_logs
-from nexus.workflows.operating import execute, find_sandbox, problem_of
-from nexus.workflows.status import alerts_of, look_at
 
-_STATUSES: Final = {"running": "running", "paused": "paused", "stopped": "paused", "all": None}
+if TYPE_CHECKING:
+    from nexus import Executed
+
+_STATUSES: Final[Mapping[str, SandboxStatus | None]] = {
+    "running": "running",
+    "paused": "paused",
+    "stopped": "paused",
+    "all": None,
+}
 
 
 class ListArguments(Arguments):
@@ -39,15 +44,15 @@ class ListArguments(Arguments):
 
 
 async def sandbox_list(call: Call, arguments: ListArguments) -> Answer:
-    selection = Selection(
+    listed = await call.seat.live().list(
         status=_STATUSES[arguments.status],
         template=arguments.template,
         limit=arguments.limit,
-        sort_by=SortBy(arguments.sort_by),
+        sort_by=arguments.sort_by,
         descending=arguments.order == "desc",
+        everything=True,
+        with_usage=True,
     )
-    async with call.seat.live() as (place, operator):
-        listed = await list_sandboxes(place, operator, selection, everything=True, with_usage=True)
     now = datetime.now(UTC)
     document = list_to_json(
         listed.sandboxes,
@@ -68,11 +73,7 @@ class StatusArguments(Arguments):
 
 
 async def sandbox_status(call: Call, arguments: StatusArguments) -> Answer:
-    seat = call.seat
-    async with seat.live() as (place, operator):
-        found = await find_sandbox(place, operator, arguments.sandbox_id)
-        alerts = alerts_of(seat.folder, seat.environment, seat.process, found.address) if found.address else {}
-        status = await look_at(place, operator, found, alerts)
+    status = await call.seat.live().sandbox(arguments.sandbox_id).status()
     facts = (status.sandbox, status.network, status.usage, status.surroundings)
     now = datetime.now(UTC)
     return Answer(
@@ -100,26 +101,28 @@ class ExecuteArguments(Arguments):
 
 
 async def sandbox_execute(call: Call, arguments: ExecuteArguments) -> Answer:
-    async with call.seat.live() as (place, operator):
-        found = await find_sandbox(place, operator, arguments.sandbox_id)
-        execution = Execution(
-            code=arguments.code,
-            language=Language(arguments.language),
-            user=found.user,
+    async with call.seat.live() as live:
+        handle = live.sandbox(arguments.sandbox_id)
+        found = await handle.found()
+        executed = await handle.exec(
+            arguments.code,
+            language=arguments.language,
             working_dir=arguments.working_dir,
             env_vars=arguments.env_vars,
             timeout=arguments.timeout,
+            on_output=lambda _, text: call.progress.write(text),
         )
-        executed = await execute(operator, found, execution, lambda _, text: call.progress.write(text))
     kept = _kept(executed, captured=arguments.capture_output)
     problem = problem_of(executed, found)
     document = execution_to_json(
         kept,
-        execution,
         problem,
-        execution_id=f"exec_{new_id()[:12]}",
+        execution_id=f"exec_{secrets.token_hex(6)}",
         sandbox_id=found.id,
         address=found.address,
+        language=arguments.language,
+        env_vars_used=len(arguments.env_vars),
+        timeout=arguments.timeout,
     )
     parts = [kept.stdout.rstrip(), *([f"stderr:\n{kept.stderr.rstrip()}"] if kept.stderr.strip() else [])]
     parts += [diagnostics_as_text([problem], call.seat.read_source)] if problem else []
@@ -129,14 +132,10 @@ async def sandbox_execute(call: Call, arguments: ExecuteArguments) -> Answer:
 
 def _kept(executed: Executed, *, captured: bool) -> Executed:
     """What of the output is answered."""
-    return Executed(
-        exit_code=executed.exit_code,
+    return replace(
+        executed,
         stdout=clipped(executed.stdout) if captured else "",
         stderr=clipped(executed.stderr) if captured else "",
-        seconds=executed.seconds,
-        timed_out=executed.timed_out,
-        cpu_seconds=executed.cpu_seconds,
-        peak_memory=executed.peak_memory,
     )
 
 
@@ -151,9 +150,9 @@ class LogsArguments(Arguments):
 
 async def sandbox_logs(call: Call, arguments: LogsArguments) -> Answer:
     level = None if arguments.log_level == "all" else arguments.log_level
-    async with call.seat.live() as (place, operator):
-        found = await find_sandbox(place, operator, arguments.sandbox_id)
-        logs = await read_logs(operator, found, arguments.lines, level)
+    async with call.seat.live() as live:
+        handle = live.sandbox(arguments.sandbox_id)
+        found, logs = await handle.found(), await handle.logs(lines=arguments.lines, level=level)
     lines = [log_text(entry, timestamps=arguments.include_timestamps).plain for entry in logs.entries]
     return Answer(
         document=logs_to_json(
@@ -181,10 +180,10 @@ class UploadArguments(Arguments):
 
 async def sandbox_upload(call: Call, arguments: UploadArguments) -> Answer:
     content = _content(arguments)
-    async with call.seat.live() as (place, operator):
-        found = await find_sandbox(place, operator, arguments.sandbox_id)
-        started = time.monotonic()
-        written = await write_content(operator, found, arguments.file_path, content)
+    async with call.seat.live() as live:
+        handle = live.sandbox(arguments.sandbox_id)
+        found, started = await handle.found(), time.monotonic()
+        written = await handle.write(arguments.file_path, content)
         seconds = time.monotonic() - started
     document = copied_to_json(
         written.files,

@@ -25,7 +25,6 @@ from nexus.mcp.results import Answer, failure
 from nexus.mcp.seat import Seat
 from nexus.mcp.tools import Call, Tool
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
-from nexus.providers.base import ProviderError
 
 TOOLS: Final[tuple[Tool[Any], ...]] = (
     *making.TOOLS,
@@ -98,8 +97,6 @@ async def _answer(tool: Tool[Any], call: Call, given: dict[str, Any], on_bug: On
         return await tool.run(call, arguments)
     except DiagnosticsError as problem:
         return failure(problem.diagnostics, read_source)
-    except ProviderError as problem:
-        return failure([problem.diagnostic], read_source)
     except Unanswered:
         raise
     except Exception as problem:

@@ -43,6 +43,11 @@ class Address:
         return base if self.key is None else f"{base}[{json.dumps(self.key, ensure_ascii=False)}]"
 
     @property
+    def short(self) -> str:
+        """What a person calls it among its kind: ``web``, ``worker[0]``."""
+        return self.name if self.key is None else f"{self.name}[{self.key}]"
+
+    @property
     def group(self) -> Address:
         """The address without its key: all instances of one block."""
         return self if self.key is None else Address(self.kind, self.name)

@@ -144,6 +144,15 @@ class PlanOptions:
     allow_missing: bool = False
     locked: bool = False
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for what makes no sense together."""
+        if not self.refresh and (self.deep or self.refresh_only):
+            raise ValueError(
+                "Without refresh nothing is looked at, so there is nothing that deep or refresh-only sees."
+            )
+        if self.refresh_only and (self.destroy or self.replace):
+            raise ValueError("Refresh-only changes nothing, so it does not go with destroy and replace.")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:

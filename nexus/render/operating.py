@@ -13,7 +13,7 @@ from rich.text import Text
 
 from nexus.model.addresses import Address, AddressError
 from nexus.model.diagnostics import Diagnostic
-from nexus.providers.operating import Executed, Execution, LiveSandbox, LogEntry, Usage
+from nexus.providers.operating import Executed, LiveSandbox, LogEntry, Usage
 from nexus.render.documents import FORMAT_VERSION, Json
 from nexus.render.values import duration, size
 
@@ -26,12 +26,14 @@ LEVEL_STYLES = {"error": "error", "warn": "warning", "debug": "faint"}
 
 def execution_to_json(
     executed: Executed,
-    execution: Execution,
     problem: Diagnostic | None,
     *,
     execution_id: str,
     sandbox_id: str,
     address: str,
+    language: str,
+    env_vars_used: int,
+    timeout: float | None,
 ) -> Json:
     """How code ended, and what is wrong if it did not end well. ``status`` is completed, failed or timeout."""
     status = "timeout" if executed.timed_out else "completed" if executed.exit_code == 0 else "failed"
@@ -47,9 +49,9 @@ def execution_to_json(
         "error": executed.stderr or None,
         "exit_code": executed.exit_code,
         "status": status,
-        "language": execution.language.value,
-        "env_vars_used": len(execution.env_vars),
-        "timeout": execution.timeout,
+        "language": language,
+        "env_vars_used": env_vars_used,
+        "timeout": timeout,
         "execution_time": round(executed.seconds, 3),
         "memory_used": None if executed.peak_memory is None else megabytes(executed.peak_memory),
         "cpu_time": None if executed.cpu_seconds is None else round(executed.cpu_seconds, 3),

@@ -68,7 +68,7 @@ class Created:
         return f"nexus import {shlex.quote(str(self.address))} {self.sandbox.id}"
 
 
-def project_of(wish: Wish, folder: Path, process: Mapping[str, str]) -> Project:
+def project_of(wish: Wish, process: Mapping[str, str]) -> Project:
     """The project of the one sandbox. Raises DiagnosticsError when there is something wrong with the wish."""
     name = _block_name(wish.name)
     # Texts that are empty can't be secrets, and need not be.
@@ -91,7 +91,7 @@ def project_of(wish: Wish, folder: Path, process: Mapping[str, str]) -> Project:
         "secrets": {secret: {"env": secret} for secret in secrets},
         "sandboxes": {name: block},
     }
-    manifest = Manifest(root=folder, files=(), values=values)
+    manifest = Manifest(root=Path(), files=(), values=values)
     own = {secret: value for secret, (_, value) in secrets.items()}
     loaded = expand(manifest, LoadRequest(path=manifest.root, process={**process, **own}))
     return replace(loaded, name="")

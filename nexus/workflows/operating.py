@@ -131,13 +131,13 @@ def _declared(record: ResourceRecord) -> Sandbox:
 
 def _not_found(place: Place, text: str) -> Diagnostic:
     known = _sandboxes(place)
-    instances = [name_of(address) for address in known if address.name == text.removeprefix("sandbox.")]
+    instances = [address.short for address in known if address.name == text.removeprefix("sandbox.")]
     if instances:
         hint = f"it has several instances: {', '.join(instances)}"
     elif place.state is None:
         hint = "outside of a project a sandbox is named by its id; «nexus list» shows them"
     else:
-        names = [name_of(address) for address in known]
+        names = [address.short for address in known]
         hint = did_you_mean(text.removeprefix("sandbox."), names) or "«nexus list» shows what there is"
     detail = f"The state of {place.project}, environment {place.environment}, has none." if place.state else ""
     return error(SANDBOX_NOT_FOUND, f"There is no sandbox «{text}»", detail=detail, hint=hint)
@@ -145,11 +145,6 @@ def _not_found(place: Place, text: str) -> Diagnostic:
 
 def _sandboxes(place: Place) -> list[Address]:
     return [] if place.state is None else sorted(item for item in place.state.resources if item.kind == "sandbox")
-
-
-def name_of(address: Address) -> str:
-    """What a person calls a sandbox: ``web``, ``worker[0]``."""
-    return address.name if address.key is None else f"{address.name}[{address.key}]"
 
 
 async def execute(

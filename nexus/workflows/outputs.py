@@ -61,7 +61,6 @@ def sandbox_named(state: State, text: str) -> ResourceRecord | None:
     for address, record in state.resources.items():
         if address.kind != "sandbox":
             continue
-        name = address.name if address.key is None else f"{address.name}[{address.key}]"
-        if wanted == name or text in (str(address), record.id):
+        if wanted == address.short or text in (str(address), record.id):
             return record
     return None

@@ -230,7 +230,7 @@ async def newest_run(backend: Backend) -> Run | None:
     return await backend.runs.read(kept[0].head.id) if kept else None
 
 
-async def find_run(backend: Backend, text: str | None) -> tuple[Run, RunStatus]:
+async def find_run(backend: Backend, text: str | None) -> Run:
     """The run whose id begins with ``text``; the newest without one. Raises DiagnosticsError when there is none."""
     kept = await backend.runs.list()
     fitting = [item.head.id for item in kept if text is None or item.head.id.startswith(text)]
@@ -242,7 +242,12 @@ async def find_run(backend: Backend, text: str | None) -> tuple[Run, RunStatus]:
     if run is None:
         what = "No run was recorded yet" if text is None else f"There is no run «{text}»"
         raise DiagnosticsError(error("unknown-run", what, hint="«nexus runs» lists those that are kept"))
-    return run, run.summary.status(await _held(backend))
+    return run
+
+
+async def status_of(backend: Backend, run: Run) -> RunStatus:
+    """How it ended, or whether it goes on."""
+    return run.summary.status(await _held(backend))
 
 
 def operations_named(run: Run, text: str) -> Sequence[OperationRun]:

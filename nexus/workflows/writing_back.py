@@ -22,7 +22,7 @@ from nexus.model.events import Event, LogLine, OperationProgress
 from nexus.model.values import has_sensitive
 from nexus.providers.base import Report
 from nexus.providers.operating import Configured, Operator
-from nexus.workflows.applying import BindInterrupt, carry_out, grounded
+from nexus.workflows.applying import carry_out, grounded
 from nexus.workflows.block_editing import SECTION, Block
 from nexus.workflows.configuring import Changes, language_of, restart, told, wake
 from nexus.workflows.limits import pacing
@@ -53,13 +53,12 @@ class Edit:
 class Writing:
     """How the project is loaded and worked on. ``patience`` is how many seconds to wait for the lock.
 
-    ``unbind_interrupt`` undoes what ``bind_interrupt`` did, once the change is made.
+    ``bind_interrupt`` is given what an interrupt has to call while the change is made, and then None.
     """
 
     request: LoadRequest
     open_session: Callable[[Project], AbstractAsyncContextManager[Session]]
-    bind_interrupt: BindInterrupt
-    unbind_interrupt: Callable[[], None]
+    bind_interrupt: Callable[[Callable[[], None] | None], None]
     patience: float = 0.0
 
 
@@ -149,7 +148,7 @@ async def write_back(
             grounded_draft = await grounded(session, draft)
             limits = pacing(edit.project, None)
             applied = await carry_out(session, grounded_draft, limits, _Telling(report), writing.bind_interrupt)
-            writing.unbind_interrupt()
+            writing.bind_interrupt(None)
             if applied.result is None or not applied.result.succeeded:
                 raise DiagnosticsError(applied.diagnostics or [_interrupted(address)])
         _write(project.root / edit.file, edit)

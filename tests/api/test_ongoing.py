@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from nexus.api import Applied, ApplyFinished, Event, Plan
+from nexus import Applied, ApplyFinished, Event, Plan
 from nexus.api.ongoing import under_way
 from nexus.model.state import Target
 from nexus.workflows.applying import BindInterrupt

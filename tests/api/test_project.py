@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import nexus
-import nexus.api
+from nexus.api import names
 from nexus.api.outputs import typed_output
 from nexus.model.state import OutputRecord, State, Target
 from nexus.model.values import Value
@@ -20,7 +20,11 @@ from nexus.model.values import Value
 def test_every_name_that_is_offered_is_there() -> None:
     for name in nexus.__all__:
         assert getattr(nexus, name) is not None
-    assert set(nexus.__all__) == {*nexus.api.__all__, "__version__"}
+    assert set(nexus.__all__) == {*names.__all__, "__version__"}
+    offered: dict[str, object] = {}
+    exec("from nexus import *", offered)
+    assert offered.keys() >= set(nexus.__all__)
+    assert not hasattr(nexus, "no_such_room")
     with pytest.raises(AttributeError):
         nexus.nothing  # noqa: B018
 
@@ -105,12 +109,15 @@ def test_both_faces_offer_the_same() -> None:
 
     streams = {"applying", "destroying", "running"}
     assert public(nexus.AsyncProject) - streams - {"load"} == public(nexus.Project) - {"asynchronous"}
-    assert public(nexus.AsyncSandboxHandle) - {"sync_e2b"} == public(nexus.SandboxHandle) - {"asynchronous"}
+    handle = public(nexus.AsyncSandboxHandle) - {"sync_e2b", "terminal"}
+    assert handle == public(nexus.SandboxHandle) - {"asynchronous"}
+    assert public(nexus.AsyncFolder) == public(nexus.Folder) - {"asynchronous"}
     assert public(nexus.AsyncAccount) == public(nexus.Account) - {"asynchronous"}
 
 
 COUNTERPARTS = {
     "validate": "Project.validate",
+    "fmt": "format_manifests",
     "plan": "Project.plan",
     "drift": "Project.drift",
     "apply": "Project.apply",
@@ -119,6 +126,7 @@ COUNTERPARTS = {
     "destroy": "Project.destroy",
     "output": "Project.outputs",
     "show": "read_plan",
+    "graph": "Project.picture",
     "state": "Project.state",
     "import": "Project.import_sandbox",
     "list": "Project.list",
@@ -126,6 +134,7 @@ COUNTERPARTS = {
     "top": "Project.usage",
     "exec": "SandboxHandle.exec",
     "logs": "SandboxHandle.follow_logs",
+    "shell": "AsyncSandboxHandle.terminal",
     "upload": "SandboxHandle.upload",
     "download": "SandboxHandle.download",
     "configure": "SandboxHandle.configure",
@@ -136,8 +145,8 @@ COUNTERPARTS = {
     "snapshot": "SandboxHandle.snapshot",
     "fork": "SandboxHandle.fork",
 }
-FOR_PEOPLE = {"completion", "init", "fmt", "graph", "explain", "shell", "doctor", "local", "mcp"}
-"""Files, pictures, pages, a terminal, the machine, and another way in: no part of what a program asks of a project."""
+FOR_PEOPLE = {"completion", "init", "explain", "doctor", "local", "lock", "mcp", "version"}
+"""Examples, pages, the machine, and another way in: no part of what a program asks of a project."""
 
 
 def test_what_a_command_does_a_program_can_do() -> None:

@@ -76,7 +76,8 @@ async def recorded(memory: Memory, suffix: str = "a1") -> runs.Recorder:
 async def test_what_happened_is_told_by_the_record_alone() -> None:
     memory = Memory()
     recorder = await recorded(memory)
-    run, status = await runs.find_run(memory.backend(), None)
+    run = await runs.find_run(memory.backend(), None)
+    status = await runs.status_of(memory.backend(), run)
     assert run == recorder.run()
     assert status is RunStatus.FAILED
     ran, skipped = run.steps
@@ -137,7 +138,7 @@ async def test_a_run_is_named_by_the_beginning_of_its_id() -> None:
         await runs.find_run(memory.backend(), None)
     for suffix in ("a1", "a2", "b1"):
         await recorded(memory, suffix)
-    assert (await runs.find_run(memory.backend(), "20260102T030405-b"))[0].head == head("b1")
+    assert (await runs.find_run(memory.backend(), "20260102T030405-b")).head == head("b1")
     for text, code in (("20260102", "ambiguous-run"), ("1999", "unknown-run")):
         with pytest.raises(DiagnosticsError) as caught:
             await runs.find_run(memory.backend(), text)

@@ -1,0 +1,143 @@
+"""Every name that the package offers, as ``nexus.NAME``: what is imported here, and nothing else."""
+
+from nexus.api.account import AsyncAccount
+from nexus.api.documents import to_document
+from nexus.api.errors import ApplyError, ManifestError, NexusError, StalePlanError
+from nexus.api.folder import AsyncFolder
+from nexus.api.formatting import format_manifests, format_text
+from nexus.api.live import Whereabouts
+from nexus.api.machine import home
+from nexus.api.ongoing import Ongoing
+from nexus.api.outputs import Json
+from nexus.api.plans import read_plan, save_plan
+from nexus.api.project import AsyncProject
+from nexus.api.sandboxes import AsyncSandboxHandle
+from nexus.api.synchronous import Account, Folder, Project, SandboxHandle, load, validate
+from nexus.kinds.step_fields import Language
+from nexus.model.addresses import Address
+from nexus.model.changes import Action, Change, FieldDiff, Operation, Plan, PlanOptions
+from nexus.model.diagnostics import Diagnostic, Severity, SourceRange
+from nexus.model.events import (
+    ApplyFinished,
+    ApplyStarted,
+    DiagnosticRaised,
+    Event,
+    InterruptReceived,
+    LogLine,
+    OperationFinished,
+    OperationProgress,
+    OperationStarted,
+    Outcome,
+    PlanReady,
+)
+from nexus.model.runs import OperationRun, Run, RunStatus, StepResult
+from nexus.model.state import OutputRecord, ResourceRecord, State
+from nexus.model.values import Sensitive
+from nexus.planning import Alert, Drift, DriftCause, DriftReport
+from nexus.providers.carrying import Carried
+from nexus.providers.operating import Configured, Executed, Forks, LiveSandbox, LogEntry, Snapshot, Terminal, Usage
+from nexus.stores import LockInfo
+from nexus.workflows.applying import Applied
+from nexus.workflows.carrying import Copied
+from nexus.workflows.creating import Created
+from nexus.workflows.formatting import Formatted, Formatting
+from nexus.workflows.importing import Imported
+from nexus.workflows.lifetimes import Deleted, Deletion, Moved, Stopped
+from nexus.workflows.listing import Listed, SortBy
+from nexus.workflows.logs import Logs
+from nexus.workflows.operating import Sandbox as FoundSandbox
+from nexus.workflows.operating import problem_of
+from nexus.workflows.rebuilding import Rebuilt
+from nexus.workflows.runs import Listed as ListedRun
+from nexus.workflows.state_editing import Edited
+from nexus.workflows.status import Load, Status
+
+__all__ = [
+    "Account",
+    "Action",
+    "Address",
+    "Alert",
+    "Applied",
+    "ApplyError",
+    "ApplyFinished",
+    "ApplyStarted",
+    "AsyncAccount",
+    "AsyncFolder",
+    "AsyncProject",
+    "AsyncSandboxHandle",
+    "Carried",
+    "Change",
+    "Configured",
+    "Copied",
+    "Created",
+    "Deleted",
+    "Deletion",
+    "Diagnostic",
+    "DiagnosticRaised",
+    "Drift",
+    "DriftCause",
+    "DriftReport",
+    "Edited",
+    "Event",
+    "Executed",
+    "FieldDiff",
+    "Folder",
+    "Forks",
+    "Formatted",
+    "Formatting",
+    "FoundSandbox",
+    "Imported",
+    "InterruptReceived",
+    "Json",
+    "Language",
+    "Listed",
+    "ListedRun",
+    "LiveSandbox",
+    "Load",
+    "LockInfo",
+    "LogEntry",
+    "LogLine",
+    "Logs",
+    "ManifestError",
+    "Moved",
+    "NexusError",
+    "Ongoing",
+    "Operation",
+    "OperationFinished",
+    "OperationProgress",
+    "OperationRun",
+    "OperationStarted",
+    "Outcome",
+    "OutputRecord",
+    "Plan",
+    "PlanOptions",
+    "PlanReady",
+    "Project",
+    "Rebuilt",
+    "ResourceRecord",
+    "Run",
+    "RunStatus",
+    "SandboxHandle",
+    "Sensitive",
+    "Severity",
+    "Snapshot",
+    "SortBy",
+    "SourceRange",
+    "StalePlanError",
+    "State",
+    "Status",
+    "StepResult",
+    "Stopped",
+    "Terminal",
+    "Usage",
+    "Whereabouts",
+    "format_manifests",
+    "format_text",
+    "home",
+    "load",
+    "problem_of",
+    "read_plan",
+    "save_plan",
+    "to_document",
+    "validate",
+]
