@@ -22,6 +22,7 @@ SECTIONS: Final = (
     "sandboxes",
     "pipelines",
     "outputs",
+    "policies",
     "moved",
 )
 """Keys of the manifest that included files may add to."""

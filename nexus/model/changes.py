@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import Final
 
 from nexus.model.addresses import Address
-from nexus.model.diagnostics import Diagnostic, SourceRange
+from nexus.model.costs import PlanCost
+from nexus.model.diagnostics import Diagnostic, Severity, SourceRange
 from nexus.model.state import Target
 from nexus.model.values import Value, has_sensitive, is_wholly_known
 
@@ -124,6 +125,27 @@ class Operation:
         return f"{self.id} {self.verb}{unit} {self.address}"
 
 
+class Opens(StrEnum):
+    """What a change gives away that was closed before."""
+
+    INTERNET = "internet"  # everything outside may be reached
+    EGRESS = "egress"  # something more outside may be reached
+    PORT = "port"  # a port is published under a URL
+    SECRET = "secret"  # noqa: S105 - a secret is handed in; this is none
+    TIME = "time"  # it lives longer
+    TEMPLATE = "template"  # other accounts may use it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """One thing that a plan opens. ``detail`` says what, as the manifest calls it; never the value of a secret."""
+
+    address: Address
+    opens: Opens
+    detail: str
+    source: SourceRange | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOptions:
     """What was asked of the planner; kept in a saved plan so that it can be made again and compared.
@@ -156,7 +178,11 @@ class PlanOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Changes, operations in an order that respects ``needs``, and what both were made from."""
+    """Changes, operations in an order that respects ``needs``, and what both were made from.
+
+    ``cost`` and ``openings`` say what comes of it; they are worked out anew whenever a plan is made, and are not read
+    back from a saved one.
+    """
 
     project: str
     environment: str
@@ -168,11 +194,18 @@ class Plan:
     options: PlanOptions = field(default_factory=PlanOptions)
     variables: Mapping[str, Value] = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
+    cost: PlanCost | None = None
+    openings: tuple[Opening, ...] = ()
     version: int = PLAN_VERSION
 
     @property
     def is_empty(self) -> bool:
         return not self.operations
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether it may only be looked at: its diagnostics say which policy does not allow it."""
+        return any(item.severity is Severity.ERROR for item in self.diagnostics)
 
     @property
     def summary(self) -> dict[str, int]:

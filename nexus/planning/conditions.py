@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nexus.expressions import Scope, resolve
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
+from nexus.model.expressions import Raw
 from nexus.model.resources import Condition, Stage
 from nexus.model.values import Sensitive, Unknown, Value, has_sensitive, is_wholly_known, reveal
 
@@ -44,7 +45,7 @@ def judge(conditions: Iterable[Condition], stage: Stage, scope: Scope, address: 
 def _failed(condition: Condition, stage: Stage, scope: Scope, address: str) -> Diagnostic:
     return error(
         f"{stage}-failed",
-        _message(condition, scope),
+        message_of(condition.error_message, scope, "A condition does not hold"),
         detail=f"A {stage} of {address} does not hold.",
         hint="nothing that depends on it is done until it holds" if stage is Stage.POSTCONDITION else "",
         address=address,
@@ -52,15 +53,15 @@ def _failed(condition: Condition, stage: Stage, scope: Scope, address: str) -> D
     )
 
 
-def _message(condition: Condition, scope: Scope) -> str:
-    """The user's own message, unless it would tell a secret or can't be told yet."""
+def message_of(message: Raw, scope: Scope, otherwise: str) -> str:
+    """The user's own message; ``otherwise``, and why, where it would tell a secret or can't be told."""
     try:
-        value: Value = resolve(condition.error_message, scope)
+        value: Value = resolve(message, scope)
     except DiagnosticsError:
-        return "A condition does not hold, and its error_message can't be evaluated"
+        return f"{otherwise}, and its message can't be evaluated"
     if has_sensitive(value):
-        return "A condition does not hold; its error_message depends on a secret"
-    return str(reveal(value)) if is_wholly_known(value) else "A condition does not hold"
+        return f"{otherwise}; its message depends on a secret"
+    return str(reveal(value)) if is_wholly_known(value) else otherwise
 
 
 def _no_answer(condition: Condition, stage: Stage, address: str) -> Diagnostic:

@@ -27,6 +27,9 @@ FINDINGS_FACT: Final = "findings"
 MADE_FROM_FACT: Final = "made_from"
 """The fact that names the template, or the snapshot, that a sandbox was made from, as E2B knows it."""
 
+SIZE_FACT: Final = "size"
+"""The fact that says how many CPUs and how many MiB of memory a sandbox was given: ``[cpus, memory]``."""
+
 REMAINS_FACT: Final = "remains"
 """The fact that says of what is gone that something is left of it all the same, which only a delete removes."""
 

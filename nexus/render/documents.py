@@ -30,6 +30,8 @@ from nexus.model.runs import StepResult, step_result
 from nexus.model.state import OutputRecord, ResourceRecord, State
 from nexus.model.values import Fingerprint, Sensitive, Unknown, Value
 from nexus.planning import diagnostic_to_json
+from nexus.render.costs import cost_to_json
+from nexus.render.openings import openings_to_json
 from nexus.render.values import SENSITIVE
 
 FORMAT_VERSION: Final = 1
@@ -73,7 +75,13 @@ def validation_to_json(diagnostics: Sequence[Diagnostic], *, valid: bool) -> Jso
 
 
 def plan_to_json(plan: Plan) -> Json:
-    return planning.public_plan(plan, value_to_json)
+    """The plan for readers, with what it costs and opens, and whether a policy denies it."""
+    return {
+        **planning.public_plan(plan, value_to_json),
+        "denied": plan.is_denied,
+        "opens": openings_to_json(plan.openings),
+        "cost": None if plan.cost is None else cost_to_json(plan.cost),
+    }
 
 
 def outputs_to_json(outputs: Mapping[str, OutputRecord]) -> Json:

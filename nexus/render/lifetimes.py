@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from nexus.costs import E2B_RATES
 from nexus.model.diagnostics import Diagnostic
 from nexus.providers.operating import Contents, Executions, LiveSandbox
-from nexus.providers.pricing import E2B_RATES, Spent, spent
+from nexus.providers.pricing import Spent, spent
+from nexus.render.costs import rates_to_json
 from nexus.render.documents import FORMAT_VERSION, Json, diagnostics_to_json
 from nexus.render.operating import display_name, megabytes, moment
 from nexus.render.values import duration, plural, size
@@ -118,12 +120,7 @@ def cost_to_json(used: Spent, *, billed: bool) -> Json:
         "billed": billed,
         "since": moment(used.since),
         "seconds": round(used.seconds, 3),
-        "rates": {
-            "vcpu_second": E2B_RATES.vcpu_second,
-            "gib_second": E2B_RATES.gib_second,
-            "as_of": E2B_RATES.as_of.isoformat(),
-            "source": E2B_RATES.source,
-        },
+        "rates": rates_to_json(E2B_RATES),
     }
 
 

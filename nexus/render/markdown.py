@@ -12,9 +12,12 @@ from html import escape
 from typing import Final
 
 from nexus.model.changes import Change, Plan
-from nexus.model.diagnostics import Diagnostic
+from nexus.model.diagnostics import Diagnostic, Severity
 from nexus.render.bundles import OTHERS_DIFFER, Bundle, bundles
+from nexus.render.consequences import denial
+from nexus.render.costs import assumed, cost_rows
 from nexus.render.differences import lines, remark
+from nexus.render.openings import bundled
 from nexus.render.plan import SYMBOLS, nothing, summary_line
 from nexus.render.values import plural
 
@@ -29,8 +32,10 @@ _ROOM_FOR_COUNT: Final = 80
 
 def plan_markdown(plan: Plan, graph: str = "", *, limit: int = LIMIT) -> str:
     """The plan in at most ``limit`` characters. ``graph`` is its picture as Mermaid, shown where there is room."""
-    head = _head(plan)
-    tail = _notes(plan.diagnostics) + _graph(plan, graph)
+    denials = [item for item in plan.diagnostics if item.severity is Severity.ERROR]
+    others = [item for item in plan.diagnostics if item.severity is not Severity.ERROR]
+    head = _joined([_head(plan), _notes(denials), _opens(plan), _cost(plan)])
+    tail = _notes(others) + _graph(plan, graph)
     if not plan.changes:
         return _joined([head, _words(nothing(plan)), tail])
     room = limit - len(head) - len(tail) - _ROOM_FOR_COUNT
@@ -45,7 +50,30 @@ def _head(plan: Plan) -> str:
     place = f"{_code(plan.project)}, environment {_code(plan.environment)}, target {_code(plan.target.kind)}"
     lost = [change for change in plan.changes if change.data_loss]
     warning = f"\n\n**Deletes data that nothing else holds:** {_addresses(lost)}" if lost else ""
-    return f"### nexus plan: {place}\n\n**{summary_line(plan)}**{warning}"
+    denied = f"\n\n**{denial(plan)}**" if plan.is_denied else ""
+    return f"### nexus plan: {place}\n\n**{summary_line(plan)}**{denied}{warning}"
+
+
+def _opens(plan: Plan) -> str:
+    opened = list(bundled(plan.openings))
+    lines = [f"- **{item.opens}** {_code(item.named)}: {_words(item.detail)}" for item in opened[:_MOST_NOTES]]
+    if len(opened) > _MOST_NOTES:
+        lines.append(f"- … and {len(opened) - _MOST_NOTES} more")
+    return "**Opens**\n\n" + "\n".join(lines) if lines else ""
+
+
+def _cost(plan: Plan) -> str:
+    """What it costs now and afterwards; nothing where nothing runs before or after."""
+    cost = plan.cost
+    if cost is None or not cost.sandboxes:
+        return ""
+    title = "Cost" if cost.billed else "Cost at E2B (nothing on this target)"
+    rows = [
+        f"| {_words(what)} | {_words(now)} | {_words(then)} | {_words(more)} |"
+        for what, now, then, more in cost_rows(cost)
+    ]
+    note = f"\n\nAssumed: the size of {_code(assumed(cost))}." if cost.assumed else ""
+    return "\n".join([f"| {title} | now | after | change |", "| --- | ---: | ---: | ---: |", *rows]) + note
 
 
 def _addresses(changes: Sequence[Change]) -> str:
@@ -111,10 +139,17 @@ def _fenced(language: str, text: str) -> str:
 
 
 def _notes(diagnostics: Sequence[Diagnostic]) -> str:
-    notes = [f"- **{item.severity}[{item.code}]** {_words(item.summary)}" for item in diagnostics[:_MOST_NOTES]]
+    notes = [
+        f"- **{item.severity}[{item.code}]** {_words(item.summary)}{_where(item)}" for item in diagnostics[:_MOST_NOTES]
+    ]
     if len(diagnostics) > _MOST_NOTES:
         notes.append(f"- … and {len(diagnostics) - _MOST_NOTES} more")
     return "\n".join(notes) + "\n\n" if notes else ""
+
+
+def _where(item: Diagnostic) -> str:
+    address = f", {_code(item.address)}" if item.address else ""
+    return f"{address} at {_code(str(item.range))}" if item.range else address
 
 
 def _graph(plan: Plan, graph: str) -> str:

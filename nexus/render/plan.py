@@ -11,6 +11,7 @@ from rich.text import Text
 
 from nexus.model.changes import Action, Change, Effect, FieldDiff, Plan
 from nexus.render.bundles import OTHERS_DIFFER, Bundle, bundles
+from nexus.render.consequences import consequences
 from nexus.render.console import WIDEST, print_texts, wrapping_width
 from nexus.render.fields import changed_field, new_field, sign_of
 
@@ -51,10 +52,12 @@ def print_plan(console: Console, plan: Plan, *, verbose: bool = False) -> None:
     """The changes, or one sentence when there are none. ``verbose`` shows every instance of a block by itself."""
     if not plan.changes:
         console.print(Text(nothing(plan)))
+        print_texts(console, consequences(plan))
         return
     shown = bundles(plan.changes, fold=not verbose)
     print_texts(console, _spaced(_bundle_text(bundle, console.width, wrapping_width(console)) for bundle in shown))
     console.print(_summary_text(plan))
+    print_texts(console, consequences(plan))
 
 
 def summary_line(plan: Plan) -> str:

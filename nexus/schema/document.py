@@ -56,6 +56,7 @@ _SINGULAR: Final = {
     "sandboxes": "sandbox",
     "pipelines": "pipeline",
     "outputs": "output",
+    "policies": "policy",
 }
 
 

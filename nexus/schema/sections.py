@@ -10,6 +10,7 @@ from typing import Final
 from nexus.kinds.base import Field, Kind
 from nexus.kinds.registry import KINDS
 from nexus.model.addresses import NAME
+from nexus.schema.policies import POLICY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +157,7 @@ _ALL: Final = (
     _of_kind("sandbox", "The sandboxes."),
     Section(name="pipelines", schema=_PIPELINE, description="Steps that run in sandboxes.", kind=KINDS["step"]),
     Section(name="outputs", schema=_OUTPUT, description="Values that «nexus output» shows."),
+    Section(name="policies", schema=POLICY, description="Rules that every plan is held against."),
 )
 
 SECTIONS: Final[Mapping[str, Section]] = MappingProxyType({section.name: section for section in _ALL})

@@ -25,6 +25,7 @@ from nexus.model.events import (
 from nexus.model.runs import Run, RunHead, run_of
 from nexus.model.state import OutputRecord, State
 from nexus.planning import Evaluation, SavedPlan, refreshed
+from nexus.policy import Guard
 from nexus.stores import Durations, commit
 from nexus.workflows import runs
 from nexus.workflows.estimating import estimate_from
@@ -187,7 +188,7 @@ async def carry_out(
         result = await executor.run(
             draft.plan,
             draft.survey.state,
-            Resolver(draft.evaluation),
+            Resolver(draft.evaluation, draft.guard),
             draft.files,
             draft.evaluation.verdict_at_apply,
         )
@@ -205,7 +206,7 @@ async def carry_out(
         approved=True,
         result=replace(result, state=committed),
         outputs=outputs,
-        diagnostics=(*result.diagnostics, *notes),
+        diagnostics=(*result.diagnostics, *notes, *draft.guard.late),
     )
 
 
@@ -218,11 +219,14 @@ async def _learn(session: Session, plan: Plan, result: ApplyResult, learnt: Dura
 class Resolver:
     """Answers the executor's question what a resource is by now, from the plan's own evaluation."""
 
-    def __init__(self, evaluation: Evaluation) -> None:
+    def __init__(self, evaluation: Evaluation, guard: Guard) -> None:
         self._evaluation = evaluation
+        self._guard = guard
 
     def __call__(self, address: Address, lookup: Lookup, /) -> Resolved:
+        """Raises DiagnosticsError where a policy that was open until now denies it: nothing is done to it then."""
         found = self._evaluation.at_apply(address, lookup)
+        self._guard.check(found)
         return Resolved(
             attributes=found.concealed,
             spec=KINDS[address.kind].decode(found.revealed),

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nexus import graph, manifest, schema
+from nexus import graph, manifest, policy, schema
 from nexus.graph import DesiredGraph, Inputs
 from nexus.kinds.registry import KINDS
 from nexus.manifest import Manifest, ProjectFiles
 from nexus.model.diagnostics import Diagnostic, Diagnostics
 from nexus.model.lockfile import Lockfile
 from nexus.model.values import Value
+from nexus.policy import Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,7 @@ class LoadRequest:
 class Project:
     """A manifest without errors, and the graph it asks for. ``diagnostics`` are warnings.
 
-    ``lock`` is its lock file, None where it has none.
+    ``lock`` is its lock file, None where it has none. ``policies`` are the rules that hold in this environment.
     """
 
     root: Path
@@ -51,6 +52,7 @@ class Project:
     files: ProjectFiles
     desired: DesiredGraph
     lock: Lockfile | None = None
+    policies: tuple[Rule, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
 
     @property
@@ -85,8 +87,20 @@ def expand(read: Manifest, request: LoadRequest) -> Project:
             environment=request.process,
         )
     )
+    policies, problems = policy.read_policies(
+        read.section(policy.SECTION),
+        policy.Known(
+            environment=request.environment,
+            environments=(*read.section("environments"), manifest.DEFAULT_ENVIRONMENT),
+            places=read.places,
+            variables=variables,
+            process=request.process,
+            files=files,
+        ),
+    )
     told = {item.range for item in found}
-    found.extend(item for item in desired.diagnostics if item.range is None or item.range not in told)
+    later = (*desired.diagnostics, *problems)
+    found.extend(item for item in later if item.range is None or item.range not in told)
     found.raise_if_errors()
     return Project(
         root=read.root,
@@ -98,6 +112,7 @@ def expand(read: Manifest, request: LoadRequest) -> Project:
         files=files,
         desired=desired,
         lock=manifest.read_lock(read.root),
+        policies=policies,
         diagnostics=found.sorted(),
     )
 

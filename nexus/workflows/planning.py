@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
-from nexus import planning
+from nexus import costs, planning, policy
+from nexus.expressions import Scope
 from nexus.kinds.base import SourceFiles
 from nexus.kinds.registry import KINDS
 from nexus.model.changes import Plan, PlanOptions
 from nexus.model.diagnostics import Diagnostics, DiagnosticsError, error
 from nexus.model.values import fingerprinter
-from nexus.planning import Evaluation, PlanRequest, SavedPlan
+from nexus.planning import Evaluation, Planned, PlanRequest, SavedPlan
+from nexus.policy import Case, Guard
 from nexus.stores import fingerprint_key
 from nexus.workflows.limits import account_limits
 from nexus.workflows.loading import Project
@@ -19,25 +22,47 @@ from nexus.workflows.locked import lock_notes
 from nexus.workflows.session import Session
 from nexus.workflows.surveying import Survey, survey
 
+BILLED_TARGET: Final = "e2b"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Draft:
-    """A plan with what an apply of it needs besides. Never printed: the evaluation knows secrets."""
+    """A plan with what an apply of it needs besides. Never printed: the evaluation knows secrets.
+
+    ``guard`` has held the plan against the policies, and looks again at what was not known yet.
+    """
 
     plan: Plan
     survey: Survey
     evaluation: Evaluation
     files: SourceFiles
+    guard: Guard
 
 
 async def plan(project: Project, session: Session, options: PlanOptions) -> Draft:
-    """What an apply would do now. Changes nothing, takes no lock."""
+    """What an apply would do now. Changes nothing, takes no lock.
+
+    One that policies deny is there to be looked at: its errors are in its diagnostics, and no apply takes it.
+    """
     found = await survey(project, session, options, lineage=session.ids(), for_apply=False)
-    return draw_up(project, session, found, options)
+    return drafted(project, session, found, options)
 
 
 def draw_up(project: Project, session: Session, found: Survey, options: PlanOptions) -> Draft:
-    """The plan for one survey. Raises DiagnosticsError when none can be made."""
+    """The plan for one survey, to be applied. Raises DiagnosticsError when none can be made, or policies deny it."""
+    draft = drafted(project, session, found, options)
+    refuse_denied(draft.plan)
+    return draft
+
+
+def refuse_denied(plan: Plan) -> None:
+    """Raises DiagnosticsError, with all that there is to say of the plan, where a policy denies it."""
+    if plan.is_denied:
+        raise DiagnosticsError(plan.diagnostics)
+
+
+def drafted(project: Project, session: Session, found: Survey, options: PlanOptions) -> Draft:
+    """The plan for one survey with what policies say of it. Raises DiagnosticsError when none can be made."""
     key = fingerprint_key(found.state.lineage)
     files = project.files.with_key(key)
     planned = planning.make_plan(
@@ -65,8 +90,39 @@ def draw_up(project: Project, session: Session, found: Survey, options: PlanOpti
     if not options.destroy:
         notes.extend(lock_notes(project, planned.evaluation.evaluated(), found.builds, strict=options.locked))
     notes.raise_if_errors()
+    plan = _appraised(planned, session, found)
+    guard = Guard(project.policies, _case(plan, planned, project, found))
+    notes.extend(guard.judge())
     return Draft(
-        plan=replace(planned.plan, diagnostics=notes.sorted()), survey=found, evaluation=planned.evaluation, files=files
+        plan=replace(plan, diagnostics=notes.sorted()),
+        survey=found,
+        evaluation=planned.evaluation,
+        files=files,
+        guard=guard,
+    )
+
+
+def _appraised(planned: Planned, session: Session, found: Survey) -> Plan:
+    """The plan with what it costs and what it opens."""
+    plan, evaluation = planned.plan, planned.evaluation
+    cost = costs.cost_of_plan(
+        plan,
+        evaluation,
+        found.state,
+        found.observation,
+        now=session.clock.now(),
+        billed=found.target.kind == BILLED_TARGET,
+    )
+    return replace(plan, cost=cost, openings=policy.openings(plan, evaluation, found.state))
+
+
+def _case(plan: Plan, planned: Planned, project: Project, found: Survey) -> Case:
+    return Case(
+        plan=plan,
+        evaluation=planned.evaluation,
+        state=found.state,
+        scope=Scope(variables=project.variables, environment=project.process, files=project.files),
+        places=project.manifest.places,
     )
 
 
@@ -85,7 +141,11 @@ def refuse_stale(saved: SavedPlan, fresh: Plan) -> None:
 
 
 def save(plan: Plan, path: Path) -> None:
-    """Write a plan for a later apply, whole or not at all. Raises DiagnosticsError when it can't be written."""
+    """Write a plan for a later apply, whole or not at all.
+
+    Raises DiagnosticsError when it can't be written, or when policies deny it.
+    """
+    refuse_denied(plan)
     draft = path.with_name(f".{path.name}.new")
     try:
         draft.write_text(planning.format_saved(plan), encoding="utf-8")

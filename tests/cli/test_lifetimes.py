@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from e2b import Sandbox
 
-from nexus.providers.pricing import E2B_RATES
+from nexus.costs import E2B_RATES
+from nexus.model.costs import Size
 from tests.cli.conftest import Nexus
 
 pytestmark = pytest.mark.engine
@@ -50,7 +51,7 @@ def test_a_stopped_sandbox_keeps_what_is_in_it_and_starts_again(web: Nexus) -> N
 def test_the_usage_told_is_what_was_allocated_at_the_public_rates(web: Nexus, sdk_options: dict[str, Any]) -> None:
     info = Sandbox.get_info(web.ok("output", "--raw", "id").out.strip(), **sdk_options)
     cost = web.ok("stop", "web", "--json").json("stop")["cost"]
-    second = info.cpu_count * E2B_RATES.vcpu_second + info.memory_mb / 1024 * E2B_RATES.gib_second
+    second = float(E2B_RATES.per_second(Size(info.cpu_count, info.memory_mb)))
     assert cost["amount"] == pytest.approx(cost["seconds"] * second, abs=1e-6)
     assert cost["seconds"] > 0
     assert (cost["billed"], cost["rates"]["as_of"]) == (False, E2B_RATES.as_of.isoformat())

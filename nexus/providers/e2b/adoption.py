@@ -12,6 +12,7 @@ from e2b.exceptions import SandboxNotFoundException
 
 from nexus.model.addresses import Address
 from nexus.model.observation import Observed, Presence
+from nexus.planning.situation import SIZE_FACT
 from nexus.providers.base import ProviderError
 from nexus.providers.e2b.accounts import list_templates
 from nexus.providers.e2b.metadata import ADDRESS, ENVIRONMENT, PROJECT, UID, users_own
@@ -74,6 +75,7 @@ def _seen(info: SandboxInfo, names: list[str], is_copy: bool | None) -> Observed
             "owner": _owner(info.metadata),
             "uid": info.metadata.get(UID, ""),
             "is_copy": is_copy,
+            SIZE_FACT: [info.cpu_count, info.memory_mb],
         },
     )
 

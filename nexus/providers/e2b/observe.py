@@ -18,7 +18,7 @@ from nexus.model.addresses import Address
 from nexus.model.diagnostics import Diagnostic, Severity
 from nexus.model.observation import Observation, Observed, Presence
 from nexus.model.state import ResourceRecord, State
-from nexus.planning.situation import MADE_FROM_FACT, REMAINS_FACT
+from nexus.planning.situation import MADE_FROM_FACT, REMAINS_FACT, SIZE_FACT
 from nexus.providers.e2b import errors
 from nexus.providers.e2b.accounts import list_sandboxes, list_templates
 from nexus.providers.e2b.metadata import scope, users_own
@@ -184,6 +184,7 @@ def _seen(info: SandboxInfo) -> Observed:
         facts={
             "metadata": users_own(info.metadata),
             MADE_FROM_FACT: (info.name or info.template_id).rpartition("/")[2],
+            SIZE_FACT: [info.cpu_count, info.memory_mb],
         },
     )
 
