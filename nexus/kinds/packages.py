@@ -34,7 +34,7 @@ class Pins:
     """What one manager is to have installed, in exact versions, as it wants them written.
 
     ``added`` is what the requirements bring, ``base`` what the template has already. ``file`` is the digest of the tree
-    that holds npm's own lock file.
+    that holds npm's own lock files.
     """
 
     added: tuple[str, ...] = ()

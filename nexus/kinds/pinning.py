@@ -1,7 +1,7 @@
 """What the lock file pins of a block's packages: put beside them, so that they are installed in exactly these versions.
 
 The normal form of packages then has one key more: ``lock``, by manager the versions to install (``added``), those that
-the template has to have (``base``), and for npm the digest of its own lock file.
+the template has to have (``base``), and for npm the digest of its own lock files.
 """
 
 from __future__ import annotations
@@ -55,11 +55,10 @@ def requirements_of(packages: Mapping[str, Value]) -> Requirements:
     return {manager: tuple(sorted(found)) for manager, found in names.items() if found}
 
 
-def package_lock(closure: Closure) -> str:
-    """The text of the package-lock.json that makes npm install exactly the closure."""
-    return json.dumps(
-        {"name": "nexus", "lockfileVersion": 3, "requires": True, "packages": to_json(dict(closure.files))}
-    )
+def npm_locks(closure: Closure) -> str:
+    """For each global package the package-lock.json that makes npm install exactly the closure, as one text."""
+    head = {"name": "nexus", "lockfileVersion": 3, "requires": True}
+    return json.dumps({name: {**head, "packages": to_json(found)} for name, found in sorted(closure.files.items())})
 
 
 def _pins(block: Block, found: LockedSet) -> Value:
@@ -67,7 +66,7 @@ def _pins(block: Block, found: LockedSet) -> Value:
     for manager, closure in found.closures.items():
         file = ""
         if closure.files:
-            file, tree = block.context.files.inline(package_lock(closure), _LOCK_MODE)
+            file, tree = block.context.files.inline(npm_locks(closure), _LOCK_MODE)
             block.context.trees[file] = tree
         pins[manager] = Pins(_exact(manager, closure.added), _exact(manager, closure.base), file)
     return pins_to_value(pins)

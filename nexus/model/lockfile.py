@@ -20,7 +20,7 @@ class Closure:
 
     ``added`` are versions by name of what an install brings, ``base`` of what the template has already and the
     requirements rely on: it is brought to its version where it differs, and never removed. A version that begins with
-    ``@`` is a URL. ``files`` is npm's own lock: packages by the path that they are installed at; empty for others.
+    ``@`` is a URL. ``files`` is npm's own: for each global package what is installed by path; empty for others.
     """
 
     added: Mapping[str, str] = field(default_factory=dict)

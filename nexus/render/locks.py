@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from nexus.model.lockfile import Lockfile
+from nexus.model.values import Value
 
 Versions = Mapping[tuple[str, str], str]
 """By manager and name."""
@@ -41,13 +42,19 @@ def _changes(before: Versions, after: Versions) -> Iterator[Text]:
                 yield Text("~ ", style="update").append(f"{label} {old} → {new}", style="default")
 
 
+def _inside(name: str, packages: Value) -> Iterator[tuple[str, str]]:
+    """What a global package of npm brings, under names that tell it from what others bring."""
+    for path, package in packages.items() if isinstance(packages, dict) else ():
+        if path not in ("", f"node_modules/{name}") and isinstance(package, dict):
+            yield f"{name} / {path.removeprefix('node_modules/')}", str(package.get("version", ""))
+
+
 def _versions(lock: Lockfile, block: str) -> dict[tuple[str, str], str]:
-    """What is installed because the block asks for it; of npm, where each package is."""
+    """What is installed because the block asks for it."""
     found: dict[tuple[str, str], str] = {}
     for item in lock.packages.get(block, ()):
         for manager, closure in item.closures.items():
             found.update(((manager, name), version) for name, version in closure.added.items())
-            for path, package in closure.files.items():
-                if path and isinstance(package, dict):
-                    found[manager, path.removeprefix("node_modules/")] = str(package.get("version", ""))
+            for name, packages in closure.files.items():
+                found.update(((manager, path), version) for path, version in _inside(name, packages))
     return found

@@ -20,7 +20,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from nexus.kinds.packages import package_name
 from nexus.model.lockfile import Closure, Requirements
-from nexus.model.values import from_json
+from nexus.model.values import Value, from_json
 from nexus.providers.e2b import errors
 from nexus.providers.e2b.inside import ROOT, Inside
 from nexus.providers.e2b.sandbox.packages import beginning
@@ -172,22 +172,29 @@ def _reachable(
 
 
 async def _npm(inside: Inside, names: Sequence[str]) -> Closure:
+    """Each by itself, as npm does with global packages: none has to agree with what another one needs."""
     script = (
-        "folder=$(mktemp -d)\ntrap 'rm -rf \"$folder\"' EXIT\ncd \"$folder\"\necho '{}' > package.json\n"
-        'npm install --package-lock-only --ignore-scripts "$@"\n'
-        f"cat package-lock.json {_PACKED}"
+        "folder=$(mktemp -d)\ntrap 'rm -rf \"$folder\"' EXIT\n"
+        'for name in "$@"; do\n'
+        '  place=$(mktemp -d "$folder/XXXXXX")\n'
+        '  (cd "$place"; echo \'{}\' > package.json; npm install --package-lock-only --ignore-scripts "$name")\n'
+        "done\n"
+        f'for lock in "$folder"/*/package-lock.json; do cat "$lock"; printf \'\\0\'; done {_PACKED}'
     )
-    return npm_closure(json.loads(await _ask(inside, "npm", script, names)))
+    told = await _ask(inside, "npm", script, names)
+    return npm_closure([json.loads(text) for text in told.split("\0") if text])
 
 
-def npm_closure(package_lock: Mapping[str, Any]) -> Closure:
-    """From npm's own lock file. Where a package is fetched from is left out: each has a registry of their own."""
-    files = {path: _essentials(item) for path, item in package_lock["packages"].items()}
-    roots = files[""].get("dependencies", {})
-    return Closure(
-        added={name: str(files[f"node_modules/{name}"]["version"]) for name in roots},
-        files={path: from_json(item) for path, item in files.items()},
-    )
+def npm_closure(locks: Sequence[Mapping[str, Any]]) -> Closure:
+    """From npm's own lock files. Where a package is fetched from is left out: each has a registry of their own."""
+    added: dict[str, str] = {}
+    files: dict[str, Value] = {}
+    for lock in locks:
+        packages = {path: _essentials(item) for path, item in lock["packages"].items()}
+        name = next(iter(packages[""]["dependencies"]))
+        added[name] = str(packages[f"node_modules/{name}"]["version"])
+        files[name] = from_json(packages)
+    return Closure(added=added, files=files)
 
 
 def _essentials(item: Mapping[str, Any]) -> dict[str, Any]:

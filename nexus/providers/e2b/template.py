@@ -46,7 +46,7 @@ from nexus.providers.e2b.output import TAIL_LINES
 from nexus.providers.e2b.released import is_in_use, kept_for_released, made_from
 from nexus.providers.e2b.rest import answer, confirm
 from nexus.providers.e2b.sandbox import packages
-from nexus.providers.e2b.sandbox.pinned import PACKAGE_LOCK
+from nexus.providers.e2b.sandbox.pinned import NPM_LOCKS
 from nexus.providers.e2b.world import World, record_of, spec_of, unsupported
 from nexus.providers.recording import record_after
 
@@ -55,7 +55,7 @@ _DEFAULT_USER: Final = "user"
 _LOOK_AGAIN: Final = 0.5
 _STARTS_WITHIN: Final = timedelta(seconds=30)
 _READY_AT_ONCE: Final = "sleep 1"
-_LOCK_IN_BUILD: Final = "/var/lib/nexus/package-lock.json"
+_LOCK_IN_BUILD: Final = "/var/lib/nexus/npm-locks.json"
 
 
 class TemplateHandler:
@@ -151,7 +151,7 @@ class TemplateHandler:
             script = packages.script(manager, packages.compare(manager, wanted.of(manager), ()))
         else:
             if pins.file:
-                builder.copy(PACKAGE_LOCK, _LOCK_IN_BUILD, user=ROOT)
+                builder.copy(NPM_LOCKS, _LOCK_IN_BUILD, user=ROOT)
             script = packages.pinned_script(manager, pins, (), _LOCK_IN_BUILD)
         builder.run_cmd(_strict(script), user=ROOT)
 
@@ -298,7 +298,7 @@ def _fill_context(context: Path, spec: TemplateSpec, trees: Mapping[str, Tree], 
     """Write what is uploaded where the SDK picks it up. Modes are set as declared, whatever the umask is."""
     for pins in spec.packages.pins.values():
         if pins.file:
-            with (context / PACKAGE_LOCK).open("wb") as lock:
+            with (context / NPM_LOCKS).open("wb") as lock:
                 lock.writelines(files.content(pins.file, ""))
     for number, upload in enumerate(spec.uploads):
         tree = trees[upload.tree]

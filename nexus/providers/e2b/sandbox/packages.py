@@ -24,8 +24,8 @@ from nexus.providers.e2b.output import Output
 from nexus.providers.e2b.receipts import Receipt, commit_command
 from nexus.providers.e2b.sandbox import pinned
 
-_BESIDE_SCRIPT: Final = f'"${{0%/*}}/{pinned.PACKAGE_LOCK}"'
-"""Where a script of a job finds npm's lock file."""
+_BESIDE_SCRIPT: Final = f'"${{0%/*}}/{pinned.NPM_LOCKS}"'
+"""Where a script of a job finds npm's own lock files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ async def _install_pinned(inside: Inside, call: Call, pins: Pins, receipt: Recei
     work = _Work(
         script=pinned_script(manager, pins, removed, _BESIDE_SCRIPT),
         said=f"{manager}: installing {len(pins.all)} packages as locked",
-        files={pinned.PACKAGE_LOCK: content},
+        files={pinned.NPM_LOCKS: content},
     )
     try:
         await _do(inside, manager, work, receipt.after(call), call.report)
@@ -170,15 +170,15 @@ def script(manager: str, delta: Delta) -> str:
             return _npm(delta)
 
 
-def pinned_script(manager: str, pins: Pins, removed: Sequence[str], package_lock: str) -> str:
-    """The same for the versions of the lock file. ``package_lock`` is a word of the shell: npm's own lock file."""
+def pinned_script(manager: str, pins: Pins, removed: Sequence[str], npm_locks: str) -> str:
+    """The same for the versions of the lock file. ``npm_locks`` is a word of the shell: the file with npm's own."""
     match manager:
         case "apt":
             work = pinned.apt(pins, removed)
         case "pip":
             work = pinned.pip(pins, removed)
         case _:
-            work = pinned.npm(pins, package_lock)
+            work = pinned.npm(pins, removed, npm_locks)
     return beginning(manager) + work
 
 
@@ -244,7 +244,7 @@ export npm_config_update_notifier=false npm_config_fund=false npm_config_audit=f
 
 
 def _npm(delta: Delta) -> str:
-    lines = [_NPM, pinned.npm_unlocked()]
+    lines = [_NPM]
     if delta.removed:
         lines.append(f"npm uninstall --global {_words(delta.removed)}")
     if delta.added or delta.changed:

@@ -1,7 +1,7 @@
 """Packages in exactly the versions of the lock file: what it does not name is not installed by them.
 
 Nothing is resolved again. pip is told everything with ``--no-deps``, apt every package with its version, and npm
-installs from a lock file of its own, in a folder beside the global packages, which are links into it.
+installs each global package from a lock file of its own.
 """
 
 from __future__ import annotations
@@ -12,10 +12,8 @@ from typing import Final
 
 from nexus.kinds.packages import Pins, package_name
 
-PACKAGE_LOCK: Final = "package-lock.json"
-"""The name of npm's lock file among the files of a job."""
-
-_NPM_FOLDER: Final = '"$(npm prefix --global)/lib/nexus"'
+NPM_LOCKS: Final = "npm-locks.json"
+"""The name of the file with npm's own lock files among those of a job."""
 
 
 def obsolete(manager: str, before: Iterable[str], pins: Pins) -> tuple[str, ...]:
@@ -35,60 +33,60 @@ def apt(pins: Pins, removed: Iterable[str]) -> str:
     return _line("apt remove -y", removed) + _line("install", pins.all)
 
 
-def npm(pins: Pins, package_lock: str) -> str:
-    """Likewise; ``package_lock`` is a word of the shell that means npm's lock file."""
-    names = " ".join(shlex.quote(package_name("npm", item)) for item in pins.added)
-    return f"""
-folder={_NPM_FOLDER}
-mkdir -p "$folder"
-cp -f {package_lock} "$folder/package-lock.json"
-cd "$folder"
-node -e 'const fs = require("fs"), lock = JSON.parse(fs.readFileSync("package-lock.json"));
-fs.writeFileSync("package.json", JSON.stringify({{name: "nexus", private: true, ...lock.packages[""]}}))'
-npm ci
-node -e {shlex.quote(_LINK)} "$folder" "$(npm root --global)" "$(npm prefix --global)/bin" {names}
+def npm(pins: Pins, removed: Iterable[str], locks: str) -> str:
+    """Likewise; ``locks`` is a word of the shell that means the file with npm's own lock files."""
+    uninstall = _line("npm uninstall --global", removed)
+    return f"""{uninstall}
+root=$(npm root --global) bin=$(npm prefix --global)/bin
+mkdir -p "$root" "$bin"
+folder=$(mktemp -d "$root/../nexus-XXXXXX")
+trap 'rm -rf "$folder"' EXIT
+install_locked() {{
+  node -e {shlex.quote(_BEFORE)} "$1" {locks} "$folder"
+  (cd "$folder" && npm ci)
+  node -e {shlex.quote(_AFTER)} "$1" "$folder" "$root" "$bin"
+}}
+{"".join(f"install_locked {shlex.quote(package_name('npm', item))}" + chr(10) for item in pins.added)}"""
+
+
+_BEFORE: Final = """
+const fs = require("fs"), path = require("path"), [name, locks, folder] = process.argv.slice(1);
+const lock = JSON.parse(fs.readFileSync(locks))[name];
+const write = (file, content) => fs.writeFileSync(path.join(folder, file), JSON.stringify(content));
+write("package.json", {name: "nexus", private: true, ...lock.packages[""]});
+write("package-lock.json", lock);
 """
+"""Lays a project of one package out, with its lock file."""
 
-
-def npm_unlocked() -> str:
-    """Takes away what :func:`npm` has left, where npm is to resolve again."""
-    return f"""
-folder={_NPM_FOLDER}
-if [ -e "$folder" ]; then
-  node -e {shlex.quote(_LINK)} "$folder" "$(npm root --global)" "$(npm prefix --global)/bin"
-  rm -rf "$folder"
-fi
-"""
-
-
-_LINK: Final = """
-const fs = require("fs"), path = require("path"), [folder, root, bin, ...names] = process.argv.slice(1);
-const inside = path.join(folder, "node_modules") + path.sep;
-const leads = item => {
-  try { return path.resolve(path.dirname(item), fs.readlinkSync(item)).startsWith(inside) } catch { return false }
-};
-const unlink = at => {
-  for (const name of fs.existsSync(at) ? fs.readdirSync(at) : []) {
-    const item = path.join(at, name);
-    if (name.startsWith("@") && !fs.lstatSync(item).isSymbolicLink()) unlink(item);
-    else if (leads(item)) fs.unlinkSync(item);
+_AFTER: Final = """
+const fs = require("fs"), path = require("path"), [name, folder, root, bin] = process.argv.slice(1);
+const modules = path.join(folder, "node_modules");
+const home = path.join(root, name), inner = path.join(home, "node_modules");
+fs.rmSync(home, {recursive: true, force: true});
+fs.mkdirSync(path.dirname(home), {recursive: true});
+fs.renameSync(path.join(modules, name), home);
+const move = (from, to) => {
+  for (const item of fs.readdirSync(from)) {
+    const source = path.join(from, item), target = path.join(to, item);
+    if (item === ".package-lock.json") continue;
+    fs.mkdirSync(to, {recursive: true});
+    if (fs.existsSync(target)) move(source, target); else fs.renameSync(source, target);
   }
 };
-const link = (target, at) => {
-  fs.mkdirSync(path.dirname(at), {recursive: true});
-  fs.rmSync(at, {recursive: true, force: true});
-  fs.symlinkSync(path.relative(path.dirname(at), target), at);
-};
-unlink(root); unlink(bin);
-for (const name of names) {
-  const home = path.join(inside, name);
-  const {bin: programs = {}} = JSON.parse(fs.readFileSync(path.join(home, "package.json")));
-  const own = typeof programs === "string" ? {[name.split("/").pop()]: programs} : programs;
-  link(home, path.join(root, name));
-  for (const [program, file] of Object.entries(own)) link(path.join(home, file), path.join(bin, program));
+move(modules, inner);
+const links = path.join(inner, ".bin");
+for (const item of fs.existsSync(links) ? fs.readdirSync(links) : [])
+  if (!fs.existsSync(path.join(links, item))) fs.unlinkSync(path.join(links, item));
+const {bin: said = {}} = JSON.parse(fs.readFileSync(path.join(home, "package.json")));
+const programs = typeof said === "string" ? {[name.split("/").pop()]: said} : said;
+for (const [program, file] of Object.entries(programs)) {
+  const at = path.join(bin, program), target = path.join(home, file);
+  fs.rmSync(at, {force: true});
+  fs.chmodSync(target, 0o755);
+  fs.symlinkSync(path.relative(bin, target), at);
 }
 """
-"""Takes away links into the folder, then makes those of the packages that are named, and of their programs."""
+"""Puts the package where global ones are, what it needs inside of it, as npm itself does, and links its programs."""
 
 
 def _line(command: str, names: Iterable[str]) -> str:
