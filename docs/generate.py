@@ -1,11 +1,19 @@
-"""``python docs/generate.py`` brings the generated parts of these pages up to date: what stands between the marks."""
+"""``python docs/generate.py`` brings the generated parts of these pages up to date: what stands between the marks.
+
+It draws the pictures anew, too.
+"""
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+if __name__ == "__main__":  # started as a script, its own folder is looked in, and not the one above
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from docs.pictures import drawings
 from nexus.api import reference as python
 from nexus.cli.reference import commands_reference
 from nexus.expressions.functions import CEL_FUNCTIONS, FUNCTIONS
@@ -80,14 +88,20 @@ PARTS: Mapping[str, Callable[[], str]] = {
 }
 
 
+def pages() -> list[Path]:
+    return sorted(FOLDER.rglob("*.md"))
+
+
 def renewed(page: str) -> str:
     """The page with all its generated parts made anew."""
     return _PART.sub(lambda match: f"{match[1]}{PARTS[match['name']]()}{match[3]}", page)
 
 
 def main() -> None:
-    for path in sorted(FOLDER.glob("*.md")):
+    for path in pages():
         path.write_text(renewed(path.read_text(encoding="utf-8")), encoding="utf-8")
+    for path, drawing in drawings():
+        path.write_text(drawing, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, Final
 
-_WARM: Final = (
+WARM: Final = (
     "pytest",
     "nexus.cli.main",
     "nexus.cli.apply",
@@ -48,7 +48,7 @@ _one_at_a_time = threading.Lock()
 """A start looks after all processes that have ended, and an exit code can be read from the server only once."""
 
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(list(_WARM))
+_forks.set_forkserver_preload(list(WARM))
 
 
 @dataclass(frozen=True, slots=True)
