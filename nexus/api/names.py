@@ -47,6 +47,7 @@ from nexus.workflows.listing import Listed, SortBy
 from nexus.workflows.logs import Logs
 from nexus.workflows.operating import Sandbox as FoundSandbox
 from nexus.workflows.operating import problem_of
+from nexus.workflows.pinning import Locked
 from nexus.workflows.rebuilding import Rebuilt
 from nexus.workflows.runs import Listed as ListedRun
 from nexus.workflows.state_editing import Edited
@@ -95,6 +96,7 @@ __all__ = [
     "LiveSandbox",
     "Load",
     "LockInfo",
+    "Locked",
     "LogEntry",
     "LogLine",
     "Logs",

@@ -165,6 +165,7 @@ class Project(_Live, _Remembered):
 
     plan = waiting(AsyncProject.plan)
     drift = waiting(AsyncProject.drift)
+    lock = waiting(AsyncProject.lock)
     picture = waiting(AsyncProject.picture)
     apply = waiting(AsyncProject.apply)
     destroy = waiting(AsyncProject.destroy)

@@ -18,6 +18,7 @@ COMMANDS = {
     "validate": ("nexus.cli.validate", "Check the manifest, without touching a network"),
     "fmt": ("nexus.cli.fmt", "Give manifests one layout, comments kept"),
     "plan": ("nexus.cli.plan", "Show what apply would do"),
+    "lock": ("nexus.cli.lock", "Write down the exact versions of everything, for everybody"),
     "drift": ("nexus.cli.drift", "Show what is not as it was applied"),
     "apply": ("nexus.cli.apply", "Make what is out there match the manifest"),
     "run": ("nexus.cli.run", "Run the steps of a pipeline, with what they need"),

@@ -1,0 +1,49 @@
+"""``nexus lock``: resolve what the manifest asks for, and write it down for everybody."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nexus.cli.failures import guarded, show_diagnostics
+from nexus.cli.options import project_options, target_options
+from nexus.cli.running import at_target, load_project
+from nexus.cli.settings import Settings
+
+
+@click.command("lock")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--upgrade", is_flag=True, help="Resolve anew: the blocks that are named, or all.")
+@project_options
+@target_options
+@click.pass_obj
+@guarded
+def command(
+    settings: Settings,
+    names: tuple[str, ...],
+    upgrade: bool,
+    environment: str,
+    var_texts: tuple[str, ...],
+    var_files: tuple[Path, ...],
+    local: bool,
+) -> int:
+    """Write nexus.lock: the exact versions of all packages, and digests of what is uploaded. Commit it.
+
+    What is locked already stays as it is; what is new is resolved in sandboxes that are removed at once. From then on
+    plan and apply install exactly what is locked, here and elsewhere.
+    """
+    from nexus.render.locks import print_locked
+
+    if names and not upgrade:
+        raise click.UsageError("Names say what is to be resolved anew: nexus lock --upgrade NAME")
+    project = load_project(settings, environment, var_texts, var_files, local=local)
+    locked = at_target(
+        project,
+        lambda project: project.lock(names or upgrade, tell=lambda line: click.echo(line, err=True)),
+        local=local,
+        quiet=False,
+    )
+    show_diagnostics(settings, locked.diagnostics)
+    print_locked(settings.console(), locked.before, locked.after, written=locked.written)
+    return 0
