@@ -67,6 +67,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "variables": lambda: reference.section_table("variables"),
     "secrets": lambda: reference.section_table("secrets"),
     "outputs": lambda: reference.section_table("outputs"),
+    "policies": lambda: reference.section_table("policies"),
+    "shipped-rules": reference.shipped_rules_table,
     "sandbox": lambda: reference.kind_table("sandbox"),
     "template": lambda: reference.kind_table("template"),
     "step": lambda: reference.kind_table("step"),

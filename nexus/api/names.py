@@ -15,7 +15,8 @@ from nexus.api.sandboxes import AsyncSandboxHandle
 from nexus.api.synchronous import Account, Folder, Project, SandboxHandle, load, validate
 from nexus.kinds.step_fields import Language
 from nexus.model.addresses import Address
-from nexus.model.changes import Action, Change, FieldDiff, Operation, Plan, PlanOptions
+from nexus.model.changes import Action, Change, FieldDiff, Opening, Opens, Operation, Plan, PlanOptions
+from nexus.model.costs import Cost, PlanCost, Rates, SandboxCost, Size
 from nexus.model.diagnostics import Diagnostic, Severity, SourceRange
 from nexus.model.events import (
     ApplyFinished,
@@ -70,6 +71,7 @@ __all__ = [
     "Change",
     "Configured",
     "Copied",
+    "Cost",
     "Created",
     "Deleted",
     "Deletion",
@@ -104,6 +106,8 @@ __all__ = [
     "Moved",
     "NexusError",
     "Ongoing",
+    "Opening",
+    "Opens",
     "Operation",
     "OperationFinished",
     "OperationProgress",
@@ -112,16 +116,20 @@ __all__ = [
     "Outcome",
     "OutputRecord",
     "Plan",
+    "PlanCost",
     "PlanOptions",
     "PlanReady",
     "Project",
+    "Rates",
     "Rebuilt",
     "ResourceRecord",
     "Run",
     "RunStatus",
+    "SandboxCost",
     "SandboxHandle",
     "Sensitive",
     "Severity",
+    "Size",
     "Snapshot",
     "SortBy",
     "SourceRange",

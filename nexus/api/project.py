@@ -145,6 +145,9 @@ class AsyncProject(AsyncChanging, AsyncLive, AsyncRemembered):
         ``deep`` looks into sandboxes too; without ``refresh`` nothing is looked at. ``refresh_only`` plans to take what
         is out there into the state and to change nothing else. ``allow_missing`` believes that everything is gone, even
         where it looks like another account. ``options`` are all of these as one value.
+
+        A plan that policies deny is returned as well, to be looked at: ``is_denied`` says so, and ``diagnostics`` why.
+        Applying or saving it raises NexusError.
         """
         asked = plan_options(
             targets,

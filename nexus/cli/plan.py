@@ -61,16 +61,19 @@ def _command(
 ) -> int:
     project = load_project(settings, environment, var_texts, var_files, local=local)
     plan = at_target(project, lambda project: project.plan(options=options), local=local, quiet=as_json)
-    if out is not None:
+    saved = None if plan.is_denied else out
+    if saved is not None:
         from nexus.api.plans import save_plan
 
-        save_plan(plan, out)
+        save_plan(plan, saved)
     if form in ("text", "json"):
         show_plan(settings, plan, as_json=as_json, verbose=verbose)
     else:
         _show_document(settings, project, plan, form)
-    if out is not None and form == "text":
-        click.echo(f"Saved to {out}. To do exactly this: nexus apply {out}")
+    if saved is not None and form == "text":
+        click.echo(f"Saved to {saved}. To do exactly this: nexus apply {saved}")
+    if plan.is_denied:
+        return 1
     return 2 if detailed_exitcode and not plan.is_empty else 0
 
 

@@ -21,7 +21,7 @@ from nexus.mcp.results import Answer, diagnostics_as_text, drawn
 from nexus.mcp.tools import Call, Effect, Tool
 from nexus.model.addresses import Address
 from nexus.model.changes import Plan, PlanOptions
-from nexus.model.diagnostics import Diagnostic, error
+from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
 from nexus.model.events import ApplyFinished, Event, Outcome
 from nexus.render.applied import applied_to_json
 from nexus.render.outputs import print_outputs
@@ -89,6 +89,8 @@ async def _change(call: Call, project: AsyncProject, options: PlanOptions, *, au
     if auto_approve:
         return await _do(call, project, None, options)
     plan = await project.plan(options=options)
+    if plan.is_denied:  # nobody is asked about what can't be done
+        raise DiagnosticsError(plan.diagnostics)
     refusal = None if plan.is_empty else await _refusal(call, plan)
     if refusal is not None:
         return _unapproved(call, plan, refusal)

@@ -35,7 +35,7 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """An hour, the time until all sandboxes have ended if nothing extends them, and a month in which they stay alive."""
+    """An hour, the time until all sandboxes have ended if nothing extends them, and a month in which they live."""
 
     hour: Decimal = NOTHING
     until_end: Decimal = NOTHING

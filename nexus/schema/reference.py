@@ -10,6 +10,7 @@ from nexus.kinds.base import Field
 from nexus.kinds.registry import KINDS
 from nexus.model.changes import Effect
 from nexus.schema.head import HEAD
+from nexus.schema.policies import SHIPPED_RULES
 from nexus.schema.sections import SECTIONS, field_schema
 
 Schema = Mapping[str, object]
@@ -44,6 +45,17 @@ def section_table(name: str) -> str:
     return _table(
         ("field", "value", "meaning"), ((row[0], row[1], row[3]) for row in _parts(SECTIONS[name].schema, ""))
     )
+
+
+def shipped_rules_table() -> str:
+    """The rules that come with nexus, with the parameters that each takes."""
+    rows = []
+    for name, rule in SHIPPED_RULES.items():
+        parameters = ", ".join(
+            f"{_code(item)}{' (required)' if item in rule.required else ''}" for item in rule.parameters
+        )
+        rows.append((_code(name), parameters, rule.description))
+    return _table(("rule", "parameters", "what it asks for"), rows)
 
 
 def head_table(name: str) -> str:
