@@ -124,6 +124,7 @@ COUNTERPARTS = {
     "run": "Project.run",
     "runs": "Project.runs",
     "destroy": "Project.destroy",
+    "lock": "Project.lock",
     "output": "Project.outputs",
     "show": "read_plan",
     "graph": "Project.picture",
@@ -145,7 +146,7 @@ COUNTERPARTS = {
     "snapshot": "SandboxHandle.snapshot",
     "fork": "SandboxHandle.fork",
 }
-FOR_PEOPLE = {"completion", "init", "explain", "doctor", "local", "lock", "mcp", "version"}
+FOR_PEOPLE = {"completion", "init", "explain", "doctor", "local", "mcp", "version"}
 """Examples, pages, the machine, and another way in: no part of what a program asks of a project."""
 
 
