@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -144,13 +143,17 @@ def _listening(settings: Settings, *, as_json: bool, verbose: bool) -> Iterator[
     from nexus.render.progress import Progress
     from nexus.render.tail import Tail
 
-    console = settings.console(stderr=True)
-    tail = Tail(console, time.monotonic) if settings.is_live() else None
+    progress = Progress(
+        settings.console(stderr=True),
+        source_reader(settings.folder),
+        live=settings.is_live(),
+        verbose=verbose,
+    )
+    tail = Tail(progress)
     try:
-        yield Progress(console, source_reader(settings.folder), tail, verbose=verbose)
+        yield tail
     finally:
-        if tail is not None:
-            tail.close()
+        tail.close()
 
 
 def _json_line(event: Event) -> None:

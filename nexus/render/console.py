@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -44,6 +46,16 @@ THEME = Theme(
 )
 
 
+_IN_ASCII: Final = str.maketrans(
+    {"…": "...", "→": "->", "✓": "+", "✗": "x", "×": "x", "│": "|", "├": "|", "└": "`", "━": "#", "─": "-", "·": ","}
+    | {"«": '"', "»": '"'}
+    | dict.fromkeys("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "*")
+)
+"""What we draw with, and what stands for it on terminals that have no such signs."""
+
+_IN_ASCII_HANDLER: Final = "nexus.ascii"
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """What the outside allows. ``live`` means that lines may be redrawn: a terminal, and nobody said no."""
@@ -57,12 +69,34 @@ class Look:
         terminal = stream.isatty() and environment.get("TERM", "") != "dumb"
         quiet = no_color or bool(environment.get("NO_COLOR"))
         in_ci = environment.get("CI", "").lower() not in ("", "0", "false")
-        return cls(color=terminal and not quiet, live=terminal and not in_ci)
+        return cls(color=terminal and not quiet, live=terminal and not in_ci and _draws(stream))
+
+
+def _draws(stream: TextIO) -> bool:
+    """Whether the stream takes every sign that we draw with."""
+    try:
+        "".join(map(chr, _IN_ASCII)).encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _in_ascii(problem: UnicodeError) -> tuple[str, int]:
+    """Handler for encoding errors: what stands for a sign that a stream does not take."""
+    if not isinstance(problem, UnicodeEncodeError):
+        raise problem
+    signs = problem.object[problem.start : problem.end]
+    return "".join(_IN_ASCII.get(ord(sign), "?") for sign in signs), problem.end
+
+
+codecs.register_error(_IN_ASCII_HANDLER, _in_ascii)
 
 
 def console(look: Look, *, stderr: bool = False, width: int | None = None, file: TextIO | None = None) -> Console:
     """A console that never guesses: it highlights nothing by itself and takes texts literally."""
     target = file or (sys.stderr if stderr else sys.stdout)
+    if isinstance(target, io.TextIOWrapper) and not _draws(target):
+        target.reconfigure(errors=_IN_ASCII_HANDLER)
     terminal_width = None if target.isatty() else 120
     return Console(
         file=target,

@@ -137,10 +137,8 @@ def _field_lines(bundle: Bundle, width: int) -> Iterator[Text]:
     indent = _INDENT if is_new else f"{_INDENT}  "
     room = max(width - len(indent) - column - _GAP, 24)
     for diff in fields:
-        value = new_field(diff, room) if is_new else changed_field(diff, room)
-        if diff.path in bundle.own_fields:
-            value.append(f"  ({OTHERS_DIFFER})", style="faint")
-            value.truncate(max(value.cell_len, room), overflow="ellipsis")
+        remark = f"  ({OTHERS_DIFFER})" if diff.path in bundle.own_fields else ""
+        value = (new_field if is_new else changed_field)(diff, room - len(remark)).append(remark, style="faint")
         first, *more = value.split("\n")
         yield Text.assemble(_INDENT, "" if is_new else _sign(diff), f"{diff.path:<{column}}  ", first)
         for line in more:

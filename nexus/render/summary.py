@@ -2,47 +2,53 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from rich.text import Text
 
 from nexus.model.addresses import Address
-from nexus.model.changes import Action
+from nexus.model.changes import Action, Plan
 from nexus.model.events import ApplyFinished, OperationFinished, Outcome
+from nexus.render.bundles import FOLD_FROM, key_order, title
 from nexus.render.values import duration
 from nexus.render.words import DONE
 
-_WELL = (Outcome.SUCCEEDED, Outcome.UNCHANGED)
+_WELL: Final = (Outcome.SUCCEEDED, Outcome.UNCHANGED)
+_COMES_TO_LIFE: Final = (Action.CREATE, Action.REPLACE, Action.RESUME, Action.ADOPT)
 
 
-def summary_text(
-    event: ApplyFinished,
-    actions: Mapping[Address, Action],
-    ended_badly: Sequence[OperationFinished],
-    *,
-    command: str,
-) -> Text:
-    """``actions`` are those that were planned; ``ended_badly`` the operations that failed or did not come about.
-
-    ``command`` is what continues it, such as ``destroy``.
-    """
+def summary_text(event: ApplyFinished, plan: Plan | None, ended_badly: Sequence[OperationFinished]) -> Text:
+    """``plan`` is what was to be done; ``ended_badly`` the operations that failed or did not come about."""
     whole = not event.interrupted and all(outcome in _WELL for outcome in event.changes.values())
+    command = "apply" if plan is None else command_of(plan)
     word = command.partition(" ")[0].capitalize()
     ending = "complete" if whole else "interrupted" if event.interrupted else "incomplete"
     text = Text.assemble((f"{word} {ending} in {duration(event.seconds)}: ", "ok" if whole else "error"))
-    text.append(_counts(event, actions) or "nothing was done").append(".")
+    text.append(_counts(event, plan) or "nothing was done").append(".")
     if whole:
-        return text
-    for line in _account(ended_badly):
+        return text.append_text(_next(event, plan))
+    for line in _what_went_wrong(ended_badly):
         text.append("\n").append_text(line)
     first = "" if event.interrupted else "Mend what failed, then run"
     text.append(f"\n{first or 'Run'} «nexus {command}» again to continue: what was done is recorded.", style="hint")
     return text
 
 
-def _counts(event: ApplyFinished, actions: Mapping[Address, Action]) -> str:
+def command_of(plan: Plan) -> str:
+    """The command that makes such a plan, such as ``destroy -e prod``."""
+    environment = [] if plan.environment == "default" else ["-e", plan.environment]
+    if plan.options.run:
+        pipelines = dict.fromkeys(step.name.partition(".")[0] for step in plan.options.run)
+        return " ".join(["run", *pipelines, *environment])
+    return " ".join(["destroy" if plan.options.destroy else "apply", *environment])
+
+
+def _counts(event: ApplyFinished, plan: Plan | None) -> str:
     """``3 created, 1 replaced, 1 failed``."""
+    actions = {} if plan is None else {change.address: change.action for change in plan.changes}
     done = Counter(actions.get(address) for address, outcome in event.changes.items() if outcome is Outcome.SUCCEEDED)
     parts = [f"{done[action]} {DONE[action]}" for action in Action if done[action]]
     outcomes = Counter(event.changes.values())
@@ -51,20 +57,47 @@ def _counts(event: ApplyFinished, actions: Mapping[Address, Action]) -> str:
     return ", ".join(parts)
 
 
-def _account(ended_badly: Sequence[OperationFinished]) -> list[Text]:
-    """A line for each resource: what failed, then what was not begun because of it."""
-    failed = {item.operation.address: item for item in ended_badly if item.outcome is Outcome.FAILED}
-    lines = [
-        Text.assemble(
-            ("  ✗ ", "error"),
-            (str(address), "address"),
-            f": {item.diagnostic.summary if item.diagnostic else 'failed'}",
-        )
-        for address, item in failed.items()
+def _next(event: ApplyFinished, plan: Plan | None) -> Text:
+    """What one does with a sandbox that has just come to life; nothing where none has."""
+    alive = [
+        change.address
+        for change in (() if plan is None else plan.changes)
+        if change.address.kind == "sandbox"
+        and change.action in _COMES_TO_LIFE
+        and event.changes.get(change.address) is Outcome.SUCCEEDED
     ]
+    if plan is None or not alive:
+        return Text()
+    environment = "" if plan.environment == "default" else f" -e {plan.environment}"
+    first = min(alive, key=lambda address: (address.key is not None, alive.index(address)))
+    name = first.name if first.key is None else shlex.quote(f"{first.name}[{first.key}]")
+    commands = [f"nexus {verb} {name}{environment}" for verb in ("shell", "logs")]
+    return Text(f"\nNext: {', '.join(commands)}; nexus destroy{environment} when you are done", style="hint")
+
+
+def _what_went_wrong(ended_badly: Sequence[OperationFinished]) -> Iterator[Text]:
+    """What failed, then what was not begun because of it: a line for each resource, or for many alike."""
+    failed = {item.operation.address: item for item in ended_badly if item.outcome is Outcome.FAILED}
     others = {item.operation.address: item for item in reversed(ended_badly)}
-    for address, item in sorted(others.items()):
-        if address not in failed:
-            why = f", {item.reason}" if item.reason else ""
-            lines.append(Text.assemble(("  - ", "faint"), (str(address), "address"), f": {item.outcome}{why}"))
-    return lines
+    told = {address: item.diagnostic.summary if item.diagnostic else "failed" for address, item in failed.items()}
+    yield from _lines("  ✗ ", "error", told)
+    untouched = {
+        address: f"{item.outcome}, {item.reason}" if item.reason else str(item.outcome)
+        for address, item in sorted(others.items())
+        if address not in failed
+    }
+    yield from _lines("  - ", "faint", untouched)
+
+
+def _lines(mark: str, style: str, told: dict[Address, str]) -> Iterator[Text]:
+    for addresses in _alike(told):
+        yield Text.assemble((mark, style), (title(addresses), "address"), f": {told[addresses[0]]}")
+
+
+def _alike(told: dict[Address, str]) -> Iterable[list[Address]]:
+    """Many instances of a block of which the same is told together, everything else alone."""
+    groups: dict[tuple[Address, str], list[Address]] = {}
+    for address, words in told.items():
+        groups.setdefault((address.group, words), []).append(address)
+    for found in groups.values():
+        yield from [sorted(found, key=key_order)] if len(found) >= FOLD_FROM else [[address] for address in found]

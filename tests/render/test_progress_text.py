@@ -153,18 +153,97 @@ def test_every_verb_has_words(verb: Verb) -> None:
 
 def test_the_tail_shows_what_runs_and_leaves_nothing_behind(screen: Screen) -> None:
     console, stream = screen(80, color=True)
-    now = 0.0
-    tail = Tail(console, lambda: now)
-    for event in FAILING[:7]:
-        tail.observe(event)
-    now = 3.0
-    with console.capture() as capture:
-        console.print(tail.render())
-    text = capture.get()
-    assert "sandbox.web: creating  creating from nexus-base" in text
-    assert "3.0s" in text
-    assert "1 of 7 operations done" in text
-    assert max(map(len, text.splitlines())) <= 80
-    tail.observe(FAILING[-1])
+    tail = Tail(Progress(console, lambda _: SOURCE, live=True))
+    for event in FAILING:
+        tail(event)
+        if isinstance(event, OperationProgress):
+            assert "\x1b[?25l" in stream.getvalue(), "the cursor hides while the board is drawn"
     tail.close()
-    assert stream.getvalue().endswith(("\x1b[?25h", "\x1b[2K"))
+    text = stream.getvalue()
+    assert "\x1b[?25h" in text
+    assert text.endswith("what was done is \nrecorded.\n")
+
+
+def board_at(running: int, seconds: float, screen: Screen, *, height: int = 24) -> list[str]:
+    """The board when ``running`` sandboxes have been set up for so many seconds, each of which has written lines."""
+    now = 0.0
+    console, _ = screen(80, color=True)
+    console.height = height
+    progress = Progress(console, lambda _: SOURCE, lambda: now, live=True)
+    operations = [op(number, Verb.INSTALL, Address("sandbox", f"s{number}"), "pip") for number in range(running)]
+    for event in (ApplyStarted(operations=running), *(OperationStarted(operation=item) for item in operations)):
+        progress(event)
+    for item in operations:
+        for number in range(5):
+            progress(
+                LogLine(operation=item, stream="stdout", text=f"\x1b[31mpart {number}\x1b[0m\r\x1b[Kline {number}\n")
+            )
+    now = seconds
+    assert progress.board is not None
+    with console.capture() as capture:
+        console.print(progress.board.render())
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def test_the_last_lines_of_what_is_slow_are_shown_below_it(screen: Screen) -> None:
+    quick = board_at(1, 2.0, screen)
+    assert quick[0].split() == ["⠋", "sandbox.s0:", "installing", "pip", "packages", "line", "4", "2.0s"]
+    slow = board_at(1, 4.0, screen)
+    assert slow[1:4] == ["    │ line 2", "    │ line 3", "    │ line 4"]
+
+
+def test_the_board_never_fills_the_terminal(screen: Screen) -> None:
+    assert len(board_at(3, 60.0, screen, height=24)) == 3 * 4 + 1
+    small = board_at(30, 60.0, screen, height=12)
+    assert len(small) == 12 - 4 + 1
+    assert small[-2] == "  … 23 more"
+    assert len(board_at(5, 60.0, screen, height=12)) == 12 - 4 + 1, "heads come before details"
+
+
+def creating(operations: Sequence[Operation]) -> Plan:
+    created = (Change(address=item.address, action=Action.CREATE, cause="not in state") for item in operations)
+    return replace(PLAN, changes=tuple(created), operations=tuple(operations))
+
+
+def test_what_fails_in_the_same_way_many_times_is_told_once(screen: Screen) -> None:
+    many = [op(number, Verb.CREATE, Address("sandbox", "w", str(number))) for number in range(4)]
+    events: list[Event] = [PlanReady(plan=creating(many)), ApplyStarted(operations=4)]
+    events += [OperationStarted(operation=item) for item in many]
+    events += [replace(finished(item, Outcome.FAILED), diagnostic=PROBLEM) for item in many]
+    events.append(ApplyFinished(seconds=1, changes=dict.fromkeys((item.address for item in many), Outcome.FAILED)))
+    text = show(events, screen)
+    assert text.count("No matching distribution") == 1
+    assert text.count("failed: creating, as above") == 3
+    assert "  ✗ sandbox.w[0…3]: pip failed with exit code 1\n" in text
+
+
+def test_of_very_many_there_is_news_at_every_quarter(screen: Screen) -> None:
+    many = [op(number, Verb.CREATE, Address("sandbox", "w", str(number))) for number in range(100)]
+    events: list[Event] = [PlanReady(plan=creating(many)), ApplyStarted(operations=100)]
+    for item in many:
+        events += [OperationStarted(operation=item), finished(item)]
+    told = [line for line in show(events, screen).partition("\n\n")[2].splitlines() if "sandbox.w[0…99]" in line]
+    assert [line.split(": ")[1].partition("  ")[0] for line in told] == [
+        "creating 100",
+        "25 of 100 are through",
+        "50 of 100 are through",
+        "75 of 100 are through",
+        "100 created",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environment", "key", "told"),
+    [
+        ("default", None, "Next: nexus shell web, nexus logs web; nexus destroy when you are done"),
+        ("prod", "eu", "Next: nexus shell 'web[eu]' -e prod, nexus logs 'web[eu]' -e prod; nexus destroy -e prod when"),
+    ],
+)
+def test_a_sandbox_that_came_to_life_is_followed_by_what_one_does_with_it(
+    environment: str, key: str | None, told: str, screen: Screen
+) -> None:
+    web = Address("sandbox", "web", key)
+    change = Change(address=web, action=Action.CREATE, cause="not in state")
+    plan = replace(PLAN, environment=environment, changes=(change,), operations=())
+    text = show([PlanReady(plan=plan), ApplyFinished(seconds=1, changes={web: Outcome.SUCCEEDED})], screen)
+    assert told in text
