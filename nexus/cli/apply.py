@@ -9,6 +9,7 @@ import click
 
 from nexus.cli.applying import run_apply
 from nexus.cli.failures import guarded_stream
+from nexus.cli.manual import examples
 from nexus.cli.options import RunOptions, junit_option, run_options, selection_options
 from nexus.cli.settings import Settings
 
@@ -16,7 +17,22 @@ if TYPE_CHECKING:
     from nexus import PlanOptions
 
 
-@click.command("apply")
+@click.command(
+    "apply",
+    epilog=examples(
+        "nexus apply  # plan, ask, do",
+        "nexus apply friday.plan  # what was saved, or nothing",
+        "nexus apply -e prod --auto-approve  # where nobody can be asked",
+        "nexus apply --replace 'sandbox.worker[0]'  # make one anew",
+        "nexus apply --junit report.xml  # steps as test cases",
+        exit_codes={
+            0: "done",
+            1: "an error, and nothing was done",
+            3: "partly done; the next apply continues",
+            130: "interrupted; the next apply continues",
+        },
+    ),
+)
 @click.argument("planfile", required=False, type=click.Path(path_type=Path))
 @selection_options
 @junit_option

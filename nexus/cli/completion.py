@@ -5,25 +5,27 @@ from __future__ import annotations
 import click
 
 from nexus.cli.failures import guarded
+from nexus.cli.manual import examples
 
 _VARIABLE = "_NEXUS_COMPLETE"
 
 
-@click.command("completion")
+@click.command(
+    "completion",
+    epilog=examples(
+        'eval "$(nexus completion bash)"  # in ~/.bashrc',
+        'eval "$(nexus completion zsh)"  # in ~/.zshrc, after compinit',
+        "nexus completion fish > ~/.config/fish/completions/nexus.fish",
+    ),
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 @guarded
 def command(context: click.Context, shell: str) -> int:
     """Print the script that lets SHELL complete what is typed: commands, options, addresses, names of live sandboxes.
 
-    To have it in every shell from now on, put the line into the file that belongs to yours:
-
-    \b
-      ~/.bashrc:  eval "$(nexus completion bash)"
-      ~/.zshrc:   eval "$(nexus completion zsh)"
-      fish:       nexus completion fish > ~/.config/fish/completions/nexus.fish
-
-    Names are those that the state and the manifest of the folder tell. Nothing is asked over the network.
+    Put the line below that belongs to yours into the file that it names, to have it in every shell from now on. Names
+    are those that the state and the manifest of the folder tell. Nothing is asked over the network.
     """
     from click.shell_completion import get_completion_class
 

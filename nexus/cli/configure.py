@@ -11,6 +11,7 @@ import click
 
 from nexus.cli.failures import guarded
 from nexus.cli.live import folder_of, on_live
+from nexus.cli.manual import examples
 from nexus.cli.options import json_option, lock_timeout_option, project_options, sandbox_argument, target_options
 from nexus.cli.running import load_project, on_interrupt, seconds
 from nexus.cli.settings import Settings
@@ -19,7 +20,15 @@ if TYPE_CHECKING:
     from nexus import AsyncFolder, AsyncProject, Configured, Sensitive
 
 
-@click.command("configure")
+@click.command(
+    "configure",
+    epilog=examples(
+        "nexus configure web --env LOG_LEVEL=info --unset DEBUG --restart",
+        "nexus configure web --install httpx --install apt:jq",
+        "nexus configure web --no-internet --allow pypi.org",
+        "nexus configure web --env LOG_LEVEL=info --write  # in the manifest, too",
+    ),
+)
 @sandbox_argument
 @click.option("--env", "env_texts", multiple=True, metavar="NAME[=VALUE]", help="Variable; without VALUE, your own.")
 @click.option("--unset", multiple=True, metavar="NAME", help="Variable that is to be no more.")
@@ -66,11 +75,6 @@ def command(
     as_json: bool,
 ) -> int:
     """Change SANDBOX now: a name, name[key], an address, or an id at E2B. Options may be repeated.
-
-    \b
-      nexus configure web --env LOG_LEVEL=info --unset DEBUG --restart
-      nexus configure web --install httpx --install apt:jq --run 'mkdir -p /app/logs'
-      nexus configure web --env LOG_LEVEL=info --write
 
     Names of packages without a prefix belong to the language of its template. What runs keeps its variables until it
     is restarted; commands, and shells that are opened from now on, see the new ones.

@@ -13,6 +13,7 @@ from nexus.cli.applying import confirm
 from nexus.cli.completing import completes, sandboxes
 from nexus.cli.failures import guarded, show_diagnostics
 from nexus.cli.live import folder_of, on_live
+from nexus.cli.manual import examples
 from nexus.cli.options import environment_option, json_option, target_options
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import DiagnosticsError, error
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
 PARTLY_DELETED = 3
 
 
-@click.command("delete")
+@click.command(
+    "delete",
+    epilog=examples(
+        "nexus delete web",
+        "nexus delete 'worker[0]' 'worker[1]' --yes",
+        "nexus delete --all -e preview  # every sandbox of an environment",
+    ),
+)
 @click.argument("sandboxes", nargs=-1, metavar="[SANDBOX...]", shell_complete=completes(sandboxes))
 @click.option("--all", "everything", is_flag=True, help="All of this project's environment; of the account outside.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask. Needed where nobody can be asked.")

@@ -13,6 +13,7 @@ import click
 
 from nexus.cli.engine import engine_home
 from nexus.cli.failures import guarded
+from nexus.cli.manual import examples
 from nexus.cli.options import json_option, target_options
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import DiagnosticsError
@@ -24,7 +25,14 @@ if TYPE_CHECKING:
 _LITTLE_SPACE: Final = 2 * 1024**3
 
 
-@click.command("doctor")
+@click.command(
+    "doctor",
+    epilog=examples(
+        "nexus doctor",
+        "nexus doctor --local --all  # every way to isolate sandboxes here",
+        exit_codes={0: "nexus can work here", 1: "something that it needs does not work"},
+    ),
+)
 @click.option("--all", "every", is_flag=True, help="Try every way to isolate sandboxes, not only the best.")
 @target_options
 @json_option("the findings")

@@ -8,6 +8,7 @@ import click
 
 from nexus.cli.copying import OnProgress, run_copy
 from nexus.cli.failures import guarded
+from nexus.cli.manual import examples
 from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.settings import Settings
 
@@ -15,7 +16,13 @@ if TYPE_CHECKING:
     from nexus import AsyncSandboxHandle, Copied
 
 
-@click.command("download")
+@click.command(
+    "download",
+    epilog=examples(
+        "nexus download web report.json .",
+        "nexus download web /var/log logs  # a folder, with what is in it",
+    ),
+)
 @sandbox_argument
 @click.argument("source", metavar="REMOTE")
 @click.argument("target", metavar="LOCAL")

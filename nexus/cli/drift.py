@@ -8,12 +8,25 @@ from pathlib import Path
 import click
 
 from nexus.cli.failures import guarded, show_diagnostics
+from nexus.cli.manual import examples
 from nexus.cli.options import allow_missing_option, json_option, project_options, target_options
 from nexus.cli.running import at_target, load_project
 from nexus.cli.settings import Settings
 
 
-@click.command("drift")
+@click.command(
+    "drift",
+    epilog=examples(
+        "nexus drift",
+        "nexus drift --shallow  # hundreds of sandboxes, few requests",
+        "nexus drift --detailed-exitcode  # for a nightly check",
+        exit_codes={
+            0: "looked; with --detailed-exitcode: no drift",
+            1: "an error",
+            2: "there is drift (only with --detailed-exitcode)",
+        },
+    ),
+)
 @project_options
 @target_options
 @click.option("--shallow", is_flag=True, help="Do not look into sandboxes: one request for every hundred of them.")

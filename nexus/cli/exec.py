@@ -14,6 +14,7 @@ import click
 
 from nexus.cli.failures import guarded, show_diagnostics
 from nexus.cli.live import folder_of, on_live
+from nexus.cli.manual import examples
 from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.piped import piped_input
 from nexus.cli.running import duration_of
@@ -37,7 +38,18 @@ _ENOUGH_TO_EXPLAIN = 64 * 1024
 """Characters of output that are remembered where it was passed on: to say what was wrong."""
 
 
-@click.command("exec", context_settings={"ignore_unknown_options": False})
+@click.command(
+    "exec",
+    context_settings={"ignore_unknown_options": False},
+    epilog=examples(
+        "nexus exec web -- ls -la app  # words, run as they are",
+        "nexus exec web -- 'cat *.log | wc -l'  # a line for the shell",
+        "nexus exec web --language python --code 'print(6 * 7)'",
+        "nexus exec web --file fit.py --timeout 5m --json",
+        "nexus exec web -- sh < setup.sh  # input is handed on",
+        exit_codes={0: "and all others: the command's own", 124: "its time was up (--timeout)"},
+    ),
+)
 @sandbox_argument
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
 @click.option("--language", type=click.Choice(LANGUAGES), help="What runs the code; bash, or what FILE's name says.")
@@ -72,12 +84,7 @@ def command(
     """Run COMMAND, or code, in SANDBOX: a name, name[key], an address, or an id at E2B.
 
     Its output comes as it is written, piped input is handed to it, and its exit code is passed on; 124 when its time
-    was up. Several words are run as they are, a single one is a line for the sandbox's shell:
-
-    \b
-      nexus exec web -- ls -la app
-      nexus exec web -- 'cat *.log | wc -l'
-      nexus exec web --language python --code 'print(6 * 7)'
+    was up. Several words are run as they are, a single one is a line for the sandbox's shell.
 
     Ctrl-C ends it in the sandbox too. Output may be of any length; --json has the beginning and the end of more than
     16 MiB.

@@ -6,10 +6,17 @@ import click
 
 from nexus.cli.completing import codes, completes
 from nexus.cli.failures import guarded
+from nexus.cli.manual import examples
 from nexus.cli.settings import Settings
 
 
-@click.command("explain")
+@click.command(
+    "explain",
+    epilog=examples(
+        "nexus explain  # all codes",
+        "nexus explain unknown-field",
+    ),
+)
 @click.argument("code", required=False, shell_complete=completes(codes))
 @click.pass_obj
 @guarded

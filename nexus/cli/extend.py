@@ -9,12 +9,19 @@ import click
 
 from nexus.cli.failures import guarded
 from nexus.cli.live import folder_of, on_live
+from nexus.cli.manual import examples
 from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.running import duration_of
 from nexus.cli.settings import Settings
 
 
-@click.command("extend")
+@click.command(
+    "extend",
+    epilog=examples(
+        "nexus extend web 2h",
+        "nexus extend 'worker[0]' 30m",
+    ),
+)
 @sandbox_argument
 @click.argument("duration")
 @environment_option

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nexus.cli.failures import guarded, show_diagnostics
+from nexus.cli.manual import examples
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
 STDIN = "-"
 
 
-@click.command("fmt")
+@click.command(
+    "fmt",
+    epilog=examples(
+        "nexus fmt  # every file of the project here",
+        "nexus fmt --check --diff  # for CI: say what would change",
+        "nexus fmt - < draft.yaml  # from standard input to standard output",
+        exit_codes={0: "all are formatted, or are now", 1: "with --check: one is not; or an error"},
+    ),
+)
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--check", is_flag=True, help="Write nothing; exit code 1 if a file is not formatted.")
 @click.option("--diff", "show_diff", is_flag=True, help="Write nothing; print what would change.")

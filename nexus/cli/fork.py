@@ -9,6 +9,7 @@ import click
 
 from nexus.cli.failures import guarded, show_diagnostics
 from nexus.cli.live import folder_of, on_live
+from nexus.cli.manual import examples
 from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.running import duration_of
 from nexus.cli.settings import Settings
@@ -20,7 +21,13 @@ MOST = 20
 PARTLY_FORKED = 3
 
 
-@click.command("fork")
+@click.command(
+    "fork",
+    epilog=examples(
+        "nexus fork web",
+        "nexus fork web --count 5 --timeout 10m",
+    ),
+)
 @sandbox_argument
 @click.option("--count", type=click.IntRange(1, MOST), default=1, show_default=True, help="How many.")
 @click.option("--timeout", metavar="DURATION", help="How long each lives; as long as SANDBOX is declared to, else 1h.")

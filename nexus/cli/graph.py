@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nexus.cli.failures import guarded
+from nexus.cli.manual import examples
 from nexus.cli.options import project_options, target_options
 from nexus.cli.running import at_target, load_planned, load_project
 from nexus.cli.settings import Settings
@@ -20,7 +21,15 @@ if TYPE_CHECKING:
 FORMATS = ("mermaid", "dot", "svg", "html")
 
 
-@click.command("graph")
+@click.command(
+    "graph",
+    epilog=examples(
+        "nexus graph --no-plan  # Mermaid, for Markdown",
+        "nexus graph --format html --out plan.html  # an interactive page",
+        "nexus graph --format dot | dot -Tpng -o plan.png",
+        "nexus graph --plan friday.plan --format svg  # a saved plan",
+    ),
+)
 @project_options
 @target_options
 @click.option(

@@ -8,13 +8,20 @@ from pathlib import Path
 import click
 
 from nexus.cli.failures import guarded, show_diagnostics
+from nexus.cli.manual import examples
 from nexus.cli.options import ADDRESS, json_option, lock_timeout_option, project_options, target_options
 from nexus.cli.running import at_target, load_project, seconds
 from nexus.cli.settings import Settings
 from nexus.model.addresses import Address
 
 
-@click.command("import")
+@click.command(
+    "import",
+    epilog=examples(
+        "nexus import --generate sandbox.web i3f9k2q7  # print a block that fits",
+        "nexus import sandbox.web i3f9k2q7  # once its block is there",
+    ),
+)
 @click.argument("address", type=ADDRESS)
 @click.argument("live_id", metavar="ID")
 @click.option("--generate", is_flag=True, help="Only print a block that fits the sandbox; change nothing.")

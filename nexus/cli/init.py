@@ -10,6 +10,7 @@ import click
 
 import nexus
 from nexus.cli.failures import guarded
+from nexus.cli.manual import examples
 from nexus.cli.options import environment_option
 from nexus.cli.recipes import Forge, Recipe, repository_of, write_check, write_recipe
 from nexus.cli.settings import Settings
@@ -21,7 +22,15 @@ _CI: Final = "ci"
 _README = "README.md"  # speaks of the example, and a project usually has its own
 
 
-@click.command("init")
+@click.command(
+    "init",
+    epilog=examples(
+        "nexus init  # the quickstart",
+        "nexus init --list",
+        "nexus -C pipeline init data-pipeline  # in a new folder",
+        "nexus init ci --forge gitlab  # a recipe for the project here",
+    ),
+)
 @click.argument("example", default=DEFAULT_EXAMPLE, metavar="[EXAMPLE]")
 @click.option("--list", "list_only", is_flag=True, help="Show the examples there are.")
 @click.option("--name", default=None, help="Name of the project; the folder's name if not said.")

@@ -10,11 +10,12 @@ from click.shell_completion import CompletionItem
 
 
 class LazyGroup(click.Group):
-    """``table`` maps a command's name to its module and the line that ``--help`` shows for it."""
+    """``sections`` maps titles to commands, by name: the module, and the line that ``--help`` shows."""
 
-    def __init__(self, *args: object, table: Mapping[str, tuple[str, str]], **kwargs: object) -> None:
+    def __init__(self, *args: object, sections: Mapping[str, Mapping[str, tuple[str, str]]], **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
-        self.table = table
+        self.sections = sections
+        self.table = {name: row for section in sections.values() for name, row in section.items()}
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self.table)
@@ -36,8 +37,10 @@ class LazyGroup(click.Group):
         ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in self.table.items()])
+        width = max(map(len, self.table))
+        for title, commands in self.sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:<{width}}", line) for name, (_, line) in commands.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -11,6 +11,7 @@ import click
 
 from nexus.cli.failures import guarded
 from nexus.cli.live import folder_of, on_live, say_target
+from nexus.cli.manual import examples
 from nexus.cli.options import environment_option, json_option, target_options
 from nexus.cli.settings import Settings
 
@@ -27,7 +28,14 @@ STATUSES: Mapping[str, SandboxStatus | None] = {
 SORTS = ("created_at", "expires_at", "name", "template", "status")
 
 
-@click.command("list")
+@click.command(
+    "list",
+    epilog=examples(
+        "nexus list  # this project's",
+        "nexus list --all --status paused  # of the account",
+        "nexus list --sort-by expires_at --order asc --limit 5  # the next to end",
+    ),
+)
 @click.option("--status", type=click.Choice(tuple(STATUSES)), default="all", show_default=True, help="Only these.")
 @click.option("--template", metavar="NAME", help="Only those made from this template.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="At most so many.")

@@ -12,6 +12,7 @@ from nexus.cli.engine import engine_home as _home
 from nexus.cli.engine import explained as _explained
 from nexus.cli.failures import guarded
 from nexus.cli.local_control import FILE, faults, read_faults, read_limits
+from nexus.cli.manual import examples
 from nexus.cli.options import json_option
 from nexus.cli.settings import Settings
 
@@ -27,7 +28,14 @@ def command() -> None:
 command.add_command(faults)
 
 
-@command.command("start")
+@command.command(
+    "start",
+    epilog=examples(
+        "nexus local start",
+        "nexus local start --limits hobby  # what E2B's free tier allows",
+        "nexus local start --faults faults.yaml  # fail on purpose",
+    ),
+)
 @click.option("--limits", metavar="TIER|FILE", help="Limits of E2B's tier hobby or pro, of a file, or none.")
 @click.option("--faults", "faults_file", type=FILE, metavar="FILE", help="Let requests fail, by these rules.")
 @click.option(
@@ -67,7 +75,13 @@ def _warn_of_weak_isolation(home: Path) -> None:
             click.echo(f"  - {sentence}", err=True)
 
 
-@command.command("stop")
+@command.command(
+    "stop",
+    epilog=examples(
+        "nexus local stop  # sandboxes go on",
+        "nexus local stop --kill-sandboxes",
+    ),
+)
 @click.option("--kill-sandboxes", is_flag=True, help="End the sandboxes too.")
 @click.pass_obj
 @guarded
@@ -81,7 +95,13 @@ def stop(settings: Settings, kill_sandboxes: bool) -> int:
     return 0
 
 
-@command.command("status")
+@command.command(
+    "status",
+    epilog=examples(
+        "nexus local status",
+        exit_codes={0: "it runs", 1: "it does not run"},
+    ),
+)
 @json_option("the status")
 @click.pass_obj
 @guarded
@@ -102,7 +122,13 @@ def status(settings: Settings, as_json: bool) -> int:
     return 0 if found is not None else 1
 
 
-@command.command("logs")
+@command.command(
+    "logs",
+    epilog=examples(
+        "nexus local logs -n 20",
+        "nexus local logs -f",
+    ),
+)
 @click.option("-n", "--lines", type=click.IntRange(1), default=100, show_default=True, help="How many lines.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what it says from now, until Ctrl-C.")
 @click.pass_obj
@@ -123,7 +149,12 @@ def logs(settings: Settings, lines: int, follow: bool) -> int:
     return 0
 
 
-@command.command("env")
+@command.command(
+    "env",
+    epilog=examples(
+        'eval "$(nexus local env)"  # for E2B\'s SDK and CLI in this shell',
+    ),
+)
 @click.pass_obj
 @guarded
 @_explained
@@ -138,7 +169,15 @@ def env(settings: Settings) -> int:
     return 0
 
 
-@command.command("doctor", short_help="Say how well this machine can isolate sandboxes.")
+@command.command(
+    "doctor",
+    short_help="Say how well this machine can isolate sandboxes.",
+    epilog=examples(
+        "nexus local doctor",
+        "nexus local doctor --all --json",
+        exit_codes={0: "sandboxes can be isolated", 1: "they can't; a remedy is printed"},
+    ),
+)
 @click.option("--all", "every", is_flag=True, help="Try every way to isolate sandboxes, not only the best.")
 @json_option("the findings")
 @click.pass_obj
@@ -151,7 +190,13 @@ def doctor(settings: Settings, every: bool, as_json: bool) -> int:
     return tell(settings, engine_findings(_home(settings), every=every), "local", as_json=as_json)
 
 
-@command.command("prune")
+@command.command(
+    "prune",
+    short_help="Free the disk of what nothing needs.",
+    epilog=examples(
+        "nexus local prune",
+    ),
+)
 @json_option("what was freed")
 @click.pass_obj
 @guarded
@@ -170,7 +215,14 @@ def prune(settings: Settings, as_json: bool) -> int:
     return 0
 
 
-@command.command("reset", short_help="End the engine and remove all that it kept.")
+@command.command(
+    "reset",
+    short_help="End the engine and remove all that it kept.",
+    epilog=examples(
+        "nexus local reset",
+        "nexus local reset --auto-approve  # in scripts",
+    ),
+)
 @click.option("-y", "--auto-approve", is_flag=True, help="Do not ask.")
 @click.pass_obj
 @guarded

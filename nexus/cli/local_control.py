@@ -10,6 +10,7 @@ import click
 
 from nexus.cli.engine import engine_home, explained
 from nexus.cli.failures import guarded
+from nexus.cli.manual import examples
 from nexus.cli.options import json_option
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import DiagnosticsError, error
@@ -79,7 +80,7 @@ class _Document:
         return DiagnosticsError(error(code, summary, detail=detail, range=self._places(where)))
 
 
-@click.group("faults", no_args_is_help=True)
+@click.group("faults", no_args_is_help=True, short_help="Let requests fail on purpose.")
 def faults() -> None:
     """Failures on purpose: let some requests fail, to see what your program makes of it.
 
@@ -87,7 +88,12 @@ def faults() -> None:
     """
 
 
-@faults.command("set")
+@faults.command(
+    "set",
+    epilog=examples(
+        "nexus local faults set faults.yaml",
+    ),
+)
 @click.argument("file", type=FILE)
 @click.pass_obj
 @guarded
@@ -102,7 +108,12 @@ def set_faults(settings: Settings, file: Path) -> int:
     return 0
 
 
-@faults.command("clear")
+@faults.command(
+    "clear",
+    epilog=examples(
+        "nexus local faults clear",
+    ),
+)
 @click.pass_obj
 @guarded
 @explained
@@ -116,7 +127,13 @@ def clear(settings: Settings) -> int:
     return 0
 
 
-@faults.command("show")
+@faults.command(
+    "show",
+    short_help="Show the faults, and how often each has struck.",
+    epilog=examples(
+        "nexus local faults show --json",
+    ),
+)
 @json_option("the faults")
 @click.pass_obj
 @guarded

@@ -7,12 +7,20 @@ from pathlib import Path
 import click
 
 from nexus.cli.failures import guarded, show_diagnostics
+from nexus.cli.manual import examples
 from nexus.cli.options import project_options, target_options
 from nexus.cli.running import at_target, load_project
 from nexus.cli.settings import Settings
 
 
-@click.command("lock")
+@click.command(
+    "lock",
+    epilog=examples(
+        "nexus lock  # what is new",
+        "nexus lock --upgrade  # everything, as of today",
+        "nexus lock --upgrade sandbox.web  # one block",
+    ),
+)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--upgrade", is_flag=True, help="Resolve anew: the blocks that are named, or all.")
 @project_options

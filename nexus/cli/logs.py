@@ -9,6 +9,7 @@ import click
 
 from nexus.cli.failures import guarded
 from nexus.cli.live import folder_of, on_live
+from nexus.cli.manual import examples
 from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.settings import Settings
 
@@ -19,7 +20,14 @@ if TYPE_CHECKING:
 LEVELS = ("all", "debug", "info", "warn", "error")
 
 
-@click.command("logs")
+@click.command(
+    "logs",
+    epilog=examples(
+        "nexus logs web  # the last hundred lines",
+        "nexus logs -f web --level warn  # go on as they come",
+        "nexus logs 'worker[0]' -n 20 --timestamps",
+    ),
+)
 @sandbox_argument
 @click.option("-n", "--lines", type=click.IntRange(1), default=100, show_default=True, help="How many lines, the last.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written, until the sandbox is gone or Ctrl-C.")

@@ -5,11 +5,19 @@ from __future__ import annotations
 import click
 
 from nexus.cli.failures import report
+from nexus.cli.manual import examples
 from nexus.cli.options import environment_option, target_options
 from nexus.cli.settings import Settings
 
 
-@click.command("mcp")
+@click.command(
+    "mcp",
+    epilog=examples(
+        "claude mcp add nexus -- nexus -C /path/to/project mcp",
+        "nexus mcp --read-only  # look, and touch nothing",
+        "nexus mcp -e staging --local",
+    ),
+)
 @environment_option
 @target_options
 @click.option("--read-only", is_flag=True, help="Offer only the tools that change nothing.")

@@ -12,6 +12,7 @@ import click
 from nexus.cli.completing import completes, outputs
 from nexus.cli.failures import guarded
 from nexus.cli.live import folder_of
+from nexus.cli.manual import examples
 from nexus.cli.options import environment_option, json_option
 from nexus.cli.settings import Settings
 
@@ -19,7 +20,14 @@ if TYPE_CHECKING:
     from nexus import AsyncFolder, OutputRecord
 
 
-@click.command("output")
+@click.command(
+    "output",
+    epilog=examples(
+        "nexus output",
+        'curl "$(nexus output --raw url)"  # one value, for a script',
+        "nexus output -e prod --json",
+    ),
+)
 @click.argument("name", required=False, shell_complete=completes(outputs))
 @environment_option
 @click.option("--raw", is_flag=True, help="Print the value alone, without quotes.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nexus.cli.failures import guarded, show_diagnostics
+from nexus.cli.manual import examples
 from nexus.cli.options import json_option, project_options, selection_options, target_options, verbose_option
 from nexus.cli.running import at_target, load_project
 from nexus.cli.settings import Settings
@@ -20,7 +21,22 @@ if TYPE_CHECKING:
 FORMATS = ("text", "json", "markdown", "html")
 
 
-@click.command("plan")
+@click.command(
+    "plan",
+    epilog=examples(
+        "nexus plan",
+        "nexus plan -e prod --var replicas=4",
+        "nexus plan --out friday.plan  # keep it, to apply just this",
+        "nexus plan --target sandbox.web  # only this, and what it needs",
+        "nexus plan --detailed-exitcode  # for scripts",
+        "nexus plan --format markdown > plan.md  # for a pull request",
+        exit_codes={
+            0: "done; with --detailed-exitcode: nothing to change",
+            1: "an error",
+            2: "changes are pending (only with --detailed-exitcode)",
+        },
+    ),
+)
 @project_options
 @target_options
 @selection_options

@@ -36,6 +36,8 @@ def _page(command: click.Command, context: click.Context) -> str:
         lines += ["| option | meaning |", "| --- | --- |"]
         lines += [f"| {_cell(f'`{names}`')} | {_cell(meaning)} |" for names, meaning in options]
         lines.append("")
+    if command.epilog:
+        lines += ["```text", command.epilog.replace("\b\n", ""), "```", ""]
     return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ import click
 from nexus.cli.applying import run_apply
 from nexus.cli.completing import completes, pipelines, steps
 from nexus.cli.failures import guarded_stream
+from nexus.cli.manual import examples
 from nexus.cli.options import RunOptions, junit_option, run_options
 from nexus.cli.settings import Settings
 
@@ -17,7 +18,21 @@ if TYPE_CHECKING:
     from nexus import AsyncProject, PlanOptions
 
 
-@click.command("run")
+@click.command(
+    "run",
+    epilog=examples(
+        "nexus run etl  # the steps that are due",
+        "nexus run etl report  # one step, and what it needs",
+        "nexus run etl --force  # all of them",
+        "nexus run tests --junit report.xml",
+        exit_codes={
+            0: "done",
+            1: "an error, and nothing was done",
+            3: "some failed; the same command continues",
+            130: "interrupted",
+        },
+    ),
+)
 @click.argument("pipeline", shell_complete=completes(pipelines))
 @click.argument("step", required=False, shell_complete=completes(steps))
 @click.option("--force", is_flag=True, help="Run them even if nothing that they are made of has changed.")

@@ -10,6 +10,7 @@ import click
 
 from nexus.cli.failures import guarded
 from nexus.cli.live import folder_of
+from nexus.cli.manual import examples
 from nexus.cli.options import environment_option, json_option
 from nexus.cli.settings import Settings
 
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
     from nexus import AsyncFolder, Run, RunStatus
 
 
-@click.group("runs", invoke_without_command=True)
+@click.group(
+    "runs",
+    invoke_without_command=True,
+    epilog=examples(
+        "nexus runs",
+        "nexus runs -n 5  # the newest",
+        "nexus runs show  # the newest in detail",
+    ),
+)
 @click.option("-n", "limit", type=click.IntRange(1), metavar="N", help="At most so many, the newest.")
 @environment_option
 @json_option("the runs")
@@ -49,7 +58,14 @@ def _list(settings: Settings, *, limit: int | None, environment: str, as_json: b
     return 0
 
 
-@command.command("show")
+@command.command(
+    "show",
+    epilog=examples(
+        "nexus runs show  # the newest",
+        "nexus runs show 20260131  # the beginning of an id",
+        "nexus runs show --log step.etl.report  # what one step wrote",
+    ),
+)
 @click.argument("run_id", required=False, metavar="[ID]")
 @click.option("--log", "logged", metavar="STEP", help="Print what one step (or operation) wrote, and nothing else.")
 @environment_option

@@ -9,6 +9,7 @@ import click
 
 from nexus.cli.failures import guarded
 from nexus.cli.live import folder_of, on_live
+from nexus.cli.manual import examples
 from nexus.cli.options import environment_option, sandbox_argument, target_options
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import DiagnosticsError, error
@@ -23,7 +24,14 @@ _KNOWN_TERMINALS: Final = frozenset(
 """What every image can draw on; others are taken for the last of these."""
 
 
-@click.command("shell")
+@click.command(
+    "shell",
+    epilog=examples(
+        "nexus shell web",
+        "nexus shell 'workspace[ada]' --user root --workdir /app",
+        exit_codes={0: "and all others: the shell's own", 255: "left by ~. or the connection was lost"},
+    ),
+)
 @sandbox_argument
 @click.option("--user", metavar="USER", help="User of the sandbox to be; the sandbox's own if not said.")
 @click.option("--workdir", metavar="FOLDER", help="Folder of the sandbox to begin in; the user's home if not said.")

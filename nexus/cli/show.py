@@ -10,11 +10,18 @@ import click
 
 from nexus.cli.failures import guarded
 from nexus.cli.live import folder_of
+from nexus.cli.manual import examples
 from nexus.cli.options import environment_option, json_option
 from nexus.cli.settings import Settings
 
 
-@click.command("show")
+@click.command(
+    "show",
+    epilog=examples(
+        "nexus show  # what there is",
+        "nexus show friday.plan  # what a saved plan would do",
+    ),
+)
 @click.argument("planfile", required=False, type=click.Path(path_type=Path))
 @environment_option
 @json_option("it")

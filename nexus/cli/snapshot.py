@@ -9,6 +9,7 @@ import click
 
 from nexus.cli.failures import guarded
 from nexus.cli.live import folder_of, on_live
+from nexus.cli.manual import examples
 from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.settings import Settings
 
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
     from nexus import AsyncFolder, FoundSandbox, Snapshot
 
 
-@click.command("snapshot")
+@click.command(
+    "snapshot",
+    epilog=examples(
+        "nexus snapshot web",
+        "nexus snapshot web --name warm  # then, in a block: template: warm",
+    ),
+)
 @sandbox_argument
 @click.option("--name", metavar="NAME", help="Name for it; one that is taken already gets this as its newest.")
 @environment_option

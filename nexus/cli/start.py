@@ -9,12 +9,19 @@ import click
 
 from nexus.cli.failures import guarded
 from nexus.cli.live import folder_of, on_live
+from nexus.cli.manual import examples
 from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.running import duration_of
 from nexus.cli.settings import Settings
 
 
-@click.command("start")
+@click.command(
+    "start",
+    epilog=examples(
+        "nexus start web",
+        "nexus start web --timeout 2h",
+    ),
+)
 @sandbox_argument
 @click.option("--timeout", metavar="DURATION", help="How long it lives; its declared timeout, or an hour, if not said.")
 @environment_option

@@ -10,6 +10,7 @@ import click
 from nexus.cli import state_editing, state_rebuilding
 from nexus.cli.failures import guarded
 from nexus.cli.live import folder_of
+from nexus.cli.manual import examples
 from nexus.cli.options import ADDRESS, environment_option, json_option
 from nexus.cli.settings import Settings
 from nexus.model.addresses import Address
@@ -20,7 +21,13 @@ def command() -> None:
     """What nexus remembers of what it made. A cache: the live objects carry the same, and no secret is in it."""
 
 
-@command.command("list")
+@command.command(
+    "list",
+    epilog=examples(
+        "nexus state list",
+        "nexus state list -e prod --json",
+    ),
+)
 @environment_option
 @json_option("the addresses")
 @click.pass_obj
@@ -38,7 +45,13 @@ def list_(settings: Settings, environment: str, as_json: bool) -> int:
     return 0
 
 
-@command.command("show")
+@command.command(
+    "show",
+    epilog=examples(
+        "nexus state show sandbox.web",
+        "nexus state show 'sandbox.worker[0]' --json",
+    ),
+)
 @click.argument("address", type=ADDRESS)
 @environment_option
 @json_option("the record")

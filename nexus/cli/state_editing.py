@@ -14,6 +14,7 @@ import click
 from nexus.cli.applying import confirm
 from nexus.cli.failures import guarded, show_diagnostics
 from nexus.cli.live import folder_of
+from nexus.cli.manual import examples
 from nexus.cli.options import ADDRESS, environment_option, json_option, lock_timeout_option, yes_option
 from nexus.cli.running import seconds
 from nexus.cli.settings import Settings
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
     from nexus import Edited
 
 
-@click.command("mv")
+@click.command(
+    "mv",
+    epilog=examples(
+        "nexus state mv sandbox.web sandbox.site  # a block was renamed",
+        "nexus state mv 'sandbox.worker[0]' 'sandbox.worker[first]'",
+    ),
+)
 @click.argument("source", type=ADDRESS)
 @click.argument("destination", type=ADDRESS)
 @environment_option
@@ -50,7 +57,12 @@ def move(
     return 0
 
 
-@click.command("rm")
+@click.command(
+    "rm",
+    epilog=examples(
+        "nexus state rm sandbox.web  # it lives on, and is no longer nexus'",
+    ),
+)
 @click.argument("addresses", type=ADDRESS, nargs=-1, required=True, metavar="ADDRESS...")
 @environment_option
 @lock_timeout_option
@@ -82,7 +94,13 @@ def remove(
     return 0
 
 
-@click.command("pull")
+@click.command(
+    "pull",
+    short_help="Print the state as a file.",
+    epilog=examples(
+        "nexus state pull > state.json  # a copy to keep or to look at",
+    ),
+)
 @environment_option
 @click.pass_obj
 @guarded
@@ -92,7 +110,13 @@ def pull(settings: Settings, environment: str) -> int:
     return 0
 
 
-@click.command("push")
+@click.command(
+    "push",
+    epilog=examples(
+        "nexus state push state.json",
+        "nexus state push --force state.json  # an older one, or of another lineage",
+    ),
+)
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--force", is_flag=True, help="Whatever lineage and serial it has, and whatever is there.")
 @environment_option
@@ -127,7 +151,14 @@ def push(
     return 0
 
 
-@click.command("unlock")
+@click.command(
+    "unlock",
+    short_help="Break the lock of a run that hangs.",
+    epilog=examples(
+        "nexus state unlock 8f2c41d09b7e  # the id that the refused command named",
+        "nexus state unlock --force  # whatever lock there is",
+    ),
+)
 @click.argument("lock_id", required=False)
 @click.option("--force", is_flag=True, help="Whoever holds it.")
 @environment_option

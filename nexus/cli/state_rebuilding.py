@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nexus.cli.failures import guarded, show_diagnostics
+from nexus.cli.manual import examples
 from nexus.cli.options import json_option, lock_timeout_option, project_options, target_options, yes_option
 from nexus.cli.running import at_target, load_project, seconds
 from nexus.cli.settings import Settings
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
     from nexus import Rebuilt
 
 
-@click.command("rebuild")
+@click.command(
+    "rebuild",
+    short_help="Write the state anew from what is out there.",
+    epilog=examples(
+        "nexus state rebuild  # ask first",
+        "nexus state rebuild -e prod --yes --json",
+    ),
+)
 @project_options
 @target_options
 @lock_timeout_option

@@ -9,11 +9,19 @@ import click
 
 from nexus.cli.failures import guarded
 from nexus.cli.live import folder_of, on_live
+from nexus.cli.manual import examples
 from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.settings import Settings
 
 
-@click.command("status")
+@click.command(
+    "status",
+    epilog=examples(
+        "nexus status web",
+        "nexus status 'worker[0]' --json",
+        "nexus status i3f9k2q7  # any of the account, by its id",
+    ),
+)
 @sandbox_argument
 @environment_option
 @target_options

@@ -10,6 +10,7 @@ import click
 
 from nexus.cli.failures import guarded
 from nexus.cli.live import folder_of, on_live
+from nexus.cli.manual import examples
 from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.settings import Settings
 
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
     from nexus import AsyncFolder, Stopped, Whereabouts
 
 
-@click.command("stop")
+@click.command(
+    "stop",
+    epilog=examples(
+        "nexus stop web",
+        "nexus stop 'worker[0]' -e prod",
+    ),
+)
 @sandbox_argument
 @environment_option
 @target_options

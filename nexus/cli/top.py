@@ -11,6 +11,7 @@ import click
 
 from nexus.cli.failures import guarded
 from nexus.cli.live import folder_of, on_live
+from nexus.cli.manual import examples
 from nexus.cli.options import environment_option, json_option, target_options
 from nexus.cli.settings import Settings
 
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
     from nexus import AsyncFolder, Load
 
 
-@click.command("top")
+@click.command(
+    "top",
+    epilog=examples(
+        "nexus top",
+        "nexus top --once --json  # one look, for a program",
+    ),
+)
 @click.option("--all", "everything", is_flag=True, help="All of the account, not only this project's.")
 @click.option(
     "--interval", type=click.FloatRange(0.5), default=2.0, show_default=True, help="Seconds between two looks."

@@ -9,6 +9,7 @@ import click
 
 from nexus.cli.copying import OnProgress, run_copy
 from nexus.cli.failures import guarded
+from nexus.cli.manual import examples
 from nexus.cli.options import environment_option, json_option, sandbox_argument, target_options
 from nexus.cli.settings import Settings
 from nexus.model.diagnostics import DiagnosticsError, error
@@ -17,7 +18,14 @@ if TYPE_CHECKING:
     from nexus import AsyncSandboxHandle, Copied
 
 
-@click.command("upload")
+@click.command(
+    "upload",
+    epilog=examples(
+        "nexus upload web data.csv data/  # into a folder of the user's home",
+        "nexus upload web ./site /srv/site  # what is in a folder",
+        "nexus upload web app.conf /etc/app.conf --user root",
+    ),
+)
 @sandbox_argument
 @click.argument("source", metavar="LOCAL", type=click.Path(path_type=Path))
 @click.argument("target", metavar="REMOTE")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from nexus.cli.failures import guarded, show_diagnostics
+from nexus.cli.manual import examples
 from nexus.cli.options import json_option, project_options, sarif_option
 from nexus.cli.reports import write_sarif
 from nexus.cli.running import load_project
@@ -15,7 +16,14 @@ from nexus.cli.settings import Settings
 from nexus.model.diagnostics import DiagnosticsError
 
 
-@click.command("validate")
+@click.command(
+    "validate",
+    epilog=examples(
+        "nexus validate",
+        "nexus validate -e prod --json  # findings for a program",
+        exit_codes={0: "no errors; there may be warnings", 1: "something is wrong"},
+    ),
+)
 @project_options
 @json_option("the findings")
 @sarif_option

@@ -10,6 +10,7 @@ from typing import TypeVar
 import click
 
 import nexus
+from nexus.cli.manual import examples
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -26,7 +27,13 @@ class Build:
     date: str = ""
 
 
-@click.command("version")
+@click.command(
+    "version",
+    epilog=examples(
+        "nexus version",
+        "nexus version --json",
+    ),
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the same as JSON.")
 def command(as_json: bool) -> int:
     """Show the version, the commit that it was built from, and what nexus runs on."""

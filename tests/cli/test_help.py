@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import platform
+import re
+import shlex
 import subprocess
 import sys
 
@@ -69,3 +72,36 @@ def test_every_command_and_every_option_is_explained(
     assert command.help
     unexplained = [item.name for item in command.params if isinstance(item, click.Option) and not item.help]
     assert not unexplained
+
+
+@pytest.mark.parametrize("words", [(), *commands()], ids=" ".join)
+def test_help_fits_a_terminal_of_eighty_columns(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run([*words, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert [line for line in text.splitlines() if len(line) > 80] == []
+    assert "..." not in text.partition("Commands:")[2], "a line about a command that is cut off"
+
+
+def test_every_command_has_examples_that_it_understands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(click.Command, "invoke", lambda *_: 0)  # words are read, and nothing is done
+    for words in commands():
+        command: click.Command | None = root
+        for word in words:
+            assert isinstance(command, click.Group)
+            command = command.get_command(click.Context(command), word)
+        assert command is not None
+        shown = (command.epilog or "").partition("Examples:\n")[2].partition("\n\n")[0].splitlines()
+        assert isinstance(command, click.Group) or any(f"nexus {' '.join(words)}" in line for line in shown), words
+        for line in shown:
+            assert run(words_for_nexus(line)) == 0, line
+
+
+def words_for_nexus(line: str) -> list[str]:
+    """Those that a shell would hand to the last nexus of a line."""
+    inside = re.search(r"\$\((nexus [^)]*)\)", line)
+    typed = shlex.split(inside[1] if inside else line, comments=True)
+    begin = len(typed) - typed[::-1].index("nexus")
+    return list(itertools.takewhile(lambda word: word not in {"|", "<", ">", "&&"}, typed[begin:]))
