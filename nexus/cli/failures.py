@@ -78,12 +78,7 @@ def source_reader(folder: Path) -> Callable[[str], Sequence[str] | None]:
 
     @functools.cache
     def root() -> Path:
-        from nexus.manifest import find_project
-
-        try:
-            return find_project(folder).parent
-        except DiagnosticsError:
-            return folder
+        return project_root(folder)
 
     @functools.cache
     def read(name: str) -> Sequence[str] | None:
@@ -93,6 +88,16 @@ def source_reader(folder: Path) -> Callable[[str], Sequence[str] | None]:
             return None
 
     return read
+
+
+def project_root(folder: Path) -> Path:
+    """The folder that places in the project of ``folder`` are relative to; itself where there is no project."""
+    from nexus.manifest import find_project
+
+    try:
+        return find_project(folder).parent
+    except DiagnosticsError:
+        return folder
 
 
 def report(error: Exception) -> int:

@@ -11,7 +11,15 @@ import click
 
 from nexus.cli.failures import guarded, show_diagnostics
 from nexus.cli.manual import examples
-from nexus.cli.options import json_option, project_options, selection_options, target_options, verbose_option
+from nexus.cli.options import (
+    json_option,
+    project_options,
+    sarif_option,
+    selection_options,
+    target_options,
+    verbose_option,
+)
+from nexus.cli.reports import failures_as_sarif, write_sarif
 from nexus.cli.running import at_target, load_project
 from nexus.cli.settings import Settings
 
@@ -44,6 +52,7 @@ FORMATS = ("text", "json", "markdown", "html")
 @click.option("--out", type=click.Path(path_type=Path), help="Save the plan, for «nexus apply FILE».")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 0 for no changes, 2 for changes, 1 for errors.")
 @verbose_option
+@sarif_option
 @json_option("the plan")
 @click.option(
     "--format",
@@ -74,9 +83,13 @@ def _command(
     form: str,
     as_json: bool,
     verbose: bool,
+    sarif: Path | None,
 ) -> int:
-    project = load_project(settings, environment, var_texts, var_files, local=local)
-    plan = at_target(project, lambda project: project.plan(options=options), local=local, quiet=as_json)
+    with failures_as_sarif(settings, sarif):
+        project = load_project(settings, environment, var_texts, var_files, local=local)
+        plan = at_target(project, lambda project: project.plan(options=options), local=local, quiet=as_json)
+    if sarif is not None:
+        write_sarif(settings, plan.diagnostics, sarif)
     saved = None if plan.is_denied else out
     if saved is not None:
         from nexus.api.plans import save_plan

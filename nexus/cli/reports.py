@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from nexus.cli.failures import project_root
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
 
 if TYPE_CHECKING:
@@ -26,8 +28,19 @@ def write_sarif(settings: Settings, diagnostics: Sequence[Diagnostic], path: Pat
     """Findings, at places as somebody at the working folder knows them. Raises DiagnosticsError."""
     from nexus.render.sarif import sarif
 
-    folder = PurePosixPath(os.path.relpath(settings.folder))
+    folder = PurePosixPath(os.path.relpath(project_root(settings.folder)))
     _write(json.dumps(sarif(diagnostics, folder), indent=2, ensure_ascii=False) + "\n", path)
+
+
+@contextmanager
+def failures_as_sarif(settings: Settings, path: Path | None) -> Iterator[None]:
+    """Write what ends the block, too, if a report was asked for."""
+    try:
+        yield
+    except DiagnosticsError as problem:
+        if path is not None:
+            write_sarif(settings, problem.diagnostics, path)
+        raise
 
 
 def _write(text: str, path: Path) -> None:
