@@ -280,7 +280,7 @@ def _what(node: Node | None) -> str:
         case SequenceNode():
             return "a list"
         case None:
-            return "not there"
+            return "not written there"
 
 
 def _name(path: Path) -> str:

@@ -17,7 +17,7 @@ from typing import Final
 from nexus.manifest import NotEditable, save
 from nexus.model.addresses import Address
 from nexus.model.changes import Change, PlanOptions, Verb
-from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
+from nexus.model.diagnostics import Diagnostic, DiagnosticsError, SourceRange, error
 from nexus.model.events import Event, LogLine, OperationProgress
 from nexus.model.values import has_sensitive
 from nexus.providers.base import Report
@@ -116,13 +116,16 @@ def edit_block(request: LoadRequest, project: Project, address: Address, languag
     siblings = [item for item in project.desired.resources if item.kind == address.kind and item.name == address.name]
     if len(siblings) > 1:
         what = f"its block stands for {len(siblings)} instances, and all of them would change"
-        raise _not_editable(address, what, hint="edit the block and apply it, or leave out --write")
+        hint = "to change them all, edit the block and apply it; leave out --write to change this one for now"
+        raise _not_editable(address, what, hint=hint, place=place)
     before = (project.root / place.file).read_bytes().decode()
     block = Block(before, address.name, project.manifest.section(SECTION)[address.name], language)
     try:
         after = block.edit(changes)
     except NotEditable as problem:
-        raise _not_editable(address, str(problem), hint="edit the block yourself, and apply it") from problem
+        hint = "edit it there and apply it; or leave out --write to change the sandbox alone"
+        where = project.manifest.places((SECTION, address.name, *block.at))
+        raise _not_editable(address, f"as it is written, {problem}", hint=hint, place=where) from problem
     edited = load(replace(request, texts={place.file: after}))
     return Edit(file=place.file, before=before, after=after, project=edited)
 
@@ -226,13 +229,14 @@ def _unapplied(address: Address, detail: str) -> DiagnosticsError:
     )
 
 
-def _not_editable(address: Address, why: str, *, hint: str) -> DiagnosticsError:
+def _not_editable(address: Address, why: str, *, hint: str, place: SourceRange | None = None) -> DiagnosticsError:
     return DiagnosticsError(
         error(
             "not-editable",
             f"The block of {address} can't be edited so",
             detail=f"{why[0].upper()}{why[1:]}.",
             hint=hint,
+            range=place,
             address=str(address),
         )
     )
