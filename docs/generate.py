@@ -64,6 +64,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "import": lambda: reference.list_table("import"),
     "removed": lambda: reference.list_table("removed"),
     "provider": lambda: reference.head_table("provider"),
+    "state": lambda: reference.head_table("state"),
     "variables": lambda: reference.section_table("variables"),
     "secrets": lambda: reference.section_table("secrets"),
     "outputs": lambda: reference.section_table("outputs"),

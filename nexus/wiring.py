@@ -94,7 +94,7 @@ async def open_session(
             backend=backend,
             clock=SystemClock(),
             ids=new_id,
-            holder=_holder,
+            holder=new_holder,
             keep_secret=lambda values: secrets.extend(str(reveal(value)) for value in values),
             because=choice.because,
         )
@@ -104,7 +104,7 @@ async def open_session(
 
 def stores_over(backend: Backend) -> Stores:
     """What is remembered there, to be changed."""
-    return Stores(backend=backend, holder=_holder)
+    return Stores(backend=backend, holder=new_holder)
 
 
 async def connect(
@@ -182,7 +182,8 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-def _holder(operation: str) -> LockInfo:
+def new_holder(operation: str) -> LockInfo:
+    """How this process calls itself as the holder of a lock, each time anew."""
     from datetime import UTC, datetime
 
     since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

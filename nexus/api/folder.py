@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nexus.api.account import AsyncLive, process_or_own
+from nexus.api.events import Confirm, yes
 from nexus.api.live import Grounds, Target
 from nexus.api.remembered import AsyncRemembered
 from nexus.stores import Backend
-from nexus.workflows import operating, status
+from nexus.wiring import new_holder
+from nexus.workflows import operating, state_migrating, status
 from nexus.workflows.outputs import backend_of
+from nexus.workflows.state_migrating import Migrated, Migration
 
 
 class AsyncFolder(AsyncLive, AsyncRemembered):
@@ -41,10 +44,24 @@ class AsyncFolder(AsyncLive, AsyncRemembered):
         return self._path
 
     def _backend(self) -> Backend:
-        return backend_of(self._path, self.environment)
+        return backend_of(self._path, self.environment, self._grounds.process)
+
+    async def migrate_state(self, *, confirm: Confirm | None = None, lock_timeout: float = 0.0) -> Migrated:
+        """Bring the state from where it was last used to where the manifest keeps it by now.
+
+        ``confirm`` is asked with a question first; without it, yes. A state of another lineage is never replaced.
+        """
+        migration = Migration(
+            folder=self._path,
+            environment=self.environment,
+            process=self._grounds.process,
+            holder=new_holder,
+            patience=lock_timeout,
+        )
+        return await state_migrating.migrate(migration, confirm or yes)
 
     async def _place(self) -> operating.Place:
-        return await operating.find_place(self._path, self.environment)
+        return await operating.find_place(self._path, self.environment, self._grounds.process)
 
     def _alerts(self, address: str) -> Mapping[str, int]:
         return status.alerts_of(self._path, self.environment, self._grounds.process, address)

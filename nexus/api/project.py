@@ -23,12 +23,14 @@ from nexus.model.diagnostics import Diagnostic, Severity
 from nexus.planning import DriftReport
 from nexus.providers.base import Report
 from nexus.providers.operating import Configured, Executed
-from nexus.stores import Backend, local_backend, memory_backend
+from nexus.schema.state_place import StatePlace
+from nexus.stores import Backend, memory_backend, open_backend
 from nexus.wiring import choose_target, open_session
 from nexus.workflows import drifting, importing, loading, pinning, planning, rebuilding, writing_back
 from nexus.workflows.configuring import Changes
 from nexus.workflows.importing import Imported
 from nexus.workflows.operating import Place, Sandbox
+from nexus.workflows.outputs import place_of
 from nexus.workflows.pinning import ALL, Locked, Tell
 from nexus.workflows.rebuilding import Rebuilt
 from nexus.workflows.writing_back import Writing
@@ -58,6 +60,9 @@ class AsyncProject(AsyncChanging, AsyncLive, AsyncRemembered):
             loaded = loading.load(request)
         self._request = request
         self._state_folder = state_folder or loaded.root
+        # An instance with a folder of its own is apart from all others: what tests use.
+        is_apart = state_folder is not None and bool(request.instance)
+        self._state_place = StatePlace() if is_apart else place_of(loaded.manifest, loaded.environment)
         AsyncChanging.__init__(self, loaded, self._open_backend, request.process, target)
         AsyncLive.__init__(self, grounds)
         AsyncRemembered.__init__(self, self._open_backend, loaded.environment)
@@ -240,7 +245,7 @@ class AsyncProject(AsyncChanging, AsyncLive, AsyncRemembered):
 
     def _open_backend(self) -> Backend:
         """One for each use: a lock is held by one of them."""
-        return local_backend(self._state_folder, self._loaded.environment)
+        return open_backend(self._state_place, self._state_folder, self._loaded.environment, self._request.process)
 
     async def _place(self) -> Place:
         return Place(

@@ -11,7 +11,7 @@ from nexus.api.outputs import Json, plain_outputs, typed_output
 from nexus.model.addresses import Address
 from nexus.model.runs import Run, RunStatus
 from nexus.model.state import OutputRecord, ResourceRecord, State
-from nexus.stores import Backend, LockInfo
+from nexus.stores import Backend, LockInfo, StateVersion
 from nexus.wiring import stores_over
 from nexus.workflows import outputs, runs, state_editing
 from nexus.workflows.outputs import read_state
@@ -89,9 +89,17 @@ class AsyncRemembered:
         meant = [address_of(item) for item in addresses]
         return await state_editing.remove(stores_over(self._open()), meant, confirm or yes, lock_timeout)
 
-    async def pull(self) -> bytes:
-        """The state as a file, with what an interrupted run has left in the journal taken in. No secret is in it."""
-        return await state_editing.pull(self._open())
+    async def pull(self, serial: int | None = None) -> bytes:
+        """The state as a file, with what an interrupted run has left in the journal taken in. No secret is in it.
+
+        With a ``serial``, an older one. Raises NexusError when that is not kept.
+        """
+        backend = self._open()
+        return await (state_editing.pull(backend) if serial is None else state_editing.pull_older(backend, serial))
+
+    async def versions(self) -> Sequence[StateVersion]:
+        """The states before the one there is, as far as they are kept, the newest first."""
+        return await self._open().versions.list()
 
     async def push(
         self,

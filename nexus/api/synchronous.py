@@ -39,8 +39,9 @@ def load(
     ``variables`` win over ``variable_files``, and those over all other sources. ``target`` is ``local`` or ``e2b``; if
     not said, it is chosen as on the command line, from the process environment and the manifest. An ``instance`` is a
     second life of the environment, with objects, names and a state of its own: what tests use. A ``plan`` out of a file
-    brings its environment and the values of its variables, to be applied. The state is in the project's ``.nexus``,
-    unless ``state_folder`` says where else. ``process`` stands for the process environment, with its keys and settings.
+    brings its environment and the values of its variables, to be applied. The state is where the
+    manifest keeps it; what it keeps in the project's folder is in ``state_folder`` instead, where that is said, and so
+    is the state of an instance then. ``process`` stands for the process environment, with its keys and settings.
     Raises ManifestError.
     """
     return Project(

@@ -7,7 +7,7 @@ import json
 
 import click
 
-from nexus.cli import state_editing, state_rebuilding
+from nexus.cli import state_editing, state_places, state_rebuilding
 from nexus.cli.failures import guarded
 from nexus.cli.live import folder_of
 from nexus.cli.manual import examples
@@ -78,5 +78,7 @@ for _changing in (
     state_editing.push,
     state_rebuilding.rebuild,
     state_editing.unlock,
+    state_places.versions,
+    state_places.migrate,
 ):
     command.add_command(_changing)

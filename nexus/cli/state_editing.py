@@ -101,12 +101,13 @@ def remove(
         "nexus state pull > state.json  # a copy to keep or to look at",
     ),
 )
+@click.option("--serial", type=click.IntRange(1), metavar="N", help="An older one: see nexus state versions.")
 @environment_option
 @click.pass_obj
 @guarded
-def pull(settings: Settings, environment: str) -> int:
+def pull(settings: Settings, serial: int | None, environment: str) -> int:
     """Print the state as a file, with what an interrupted run has left in the journal taken in."""
-    sys.stdout.write(asyncio.run(folder_of(settings, environment).pull()).decode())
+    sys.stdout.write(asyncio.run(folder_of(settings, environment).pull(serial)).decode())
     return 0
 
 

@@ -7,7 +7,7 @@ from nexus.manifest.layout import NotFormattable
 from nexus.manifest.loading import MANIFEST_NAME, SECTIONS, Manifest, find_project, read
 from nexus.manifest.lockfile import LOCK_NAME, format_lock, parse_lock, read_lock, write_lock
 from nexus.manifest.saving import save
-from nexus.manifest.secrets import resolve_secrets
+from nexus.manifest.secrets import read_secret, resolve_secrets
 from nexus.manifest.source_map import Path, SourceMap
 from nexus.manifest.variables import (
     DEFAULT_ENVIRONMENT,
@@ -40,6 +40,7 @@ __all__ = [
     "parse_lock",
     "read",
     "read_lock",
+    "read_secret",
     "read_yaml",
     "resolve_secrets",
     "resolve_variables",

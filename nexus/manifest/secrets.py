@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from nexus.manifest.loading import Manifest
-from nexus.model.diagnostics import Diagnostic, Diagnostics, error
+from nexus.model.diagnostics import Diagnostic, Diagnostics, DiagnosticsError, error
 from nexus.model.values import Sensitive, Value
 
 COMMAND_TIMEOUT = 60.0
@@ -49,6 +49,14 @@ def resolve_secrets(
                 )
             )
     return values, tuple(diagnostics)
+
+
+def read_secret(source: Mapping[str, str], root: Path, environment: Mapping[str, str], name: str) -> str:
+    """One secret from its source. Raises DiagnosticsError when it can't be had; ``name`` is what messages call it."""
+    try:
+        return _read(dict(source), root, environment, COMMAND_TIMEOUT)
+    except _Unavailable as problem:
+        raise DiagnosticsError(error("secret-unavailable", f"The secret {name} can't be read: {problem}")) from None
 
 
 def _read(source: object, root: Path, environment: Mapping[str, str], timeout: float) -> str:

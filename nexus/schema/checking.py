@@ -18,6 +18,7 @@ from nexus.model.values import Value
 from nexus.schema.findings import Finding, Path
 from nexus.schema.head import API_VERSION, HEAD
 from nexus.schema.sections import SECTIONS, Section
+from nexus.schema.state_place import check_state_place
 from nexus.schema.suggestions import did_you_mean
 from nexus.schema.walking import EXPRESSION, Walk
 
@@ -78,6 +79,9 @@ class _Checking:
         moved = self._values.get("moved")
         if isinstance(moved, dict):
             self._addresses(moved)
+        state = self._values.get("state")
+        if isinstance(state, dict) and ("state",) not in self._bad:
+            self.diagnostics.extend(check_state_place(state, self._places.key(("state",))))
         self._listed_addresses("removed", "from")
         self._listed_addresses("import", "to")
 

@@ -44,6 +44,82 @@ _PROVIDER: Final = {
     "examples": [{"target": "e2b", "tier": "pro"}],
 }
 
+
+def _said(description: str, **more: object) -> dict[str, object]:
+    return {"type": "string", "minLength": 1, "description": description, **more}
+
+
+_KEY: Final = {
+    "type": "object",
+    "properties": {
+        "env": _said("The environment variable that holds it."),
+        "file": _said("The file that holds it."),
+        "command": _said("A command of the shell that writes it."),
+    },
+    "additionalProperties": False,
+    "minProperties": 1,
+    "maxProperties": 1,
+}
+
+_STATE: Final = {
+    "type": "object",
+    "properties": {
+        "backend": {
+            "enum": ["local", "s3", "gcs", "azure", "postgres", "http"],
+            "default": "local",
+            "description": "What keeps it: the project's folder, an object store, PostgreSQL, or a server that speaks "
+            "Terraform's protocol.",
+        },
+        "bucket": _said("s3, gcs: the bucket. It must exist."),
+        "account": _said("azure: the storage account."),
+        "container": _said("azure: the container. It must exist."),
+        "prefix": _said("Object stores and postgres: what names begin with; the project's name if not said."),
+        "region": _said("s3: the bucket's region."),
+        "endpoint": _said("s3, azure: the server, where it is not the cloud's own.", pattern="^https?://"),
+        "host": _said("postgres: the server. This and what follows may as well come from PGHOST and the like."),
+        "port": {"type": "integer", "minimum": 1, "maximum": 65535, "description": "postgres: its port."},
+        "database": _said("postgres: the database."),
+        "user": _said("postgres: who we are. The password is never in the manifest: PGPASSWORD, or ~/.pgpass."),
+        "sslmode": {
+            "enum": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"],
+            "description": "postgres: how the connection is protected.",
+        },
+        "schema": _said("postgres: the schema that the table is in; nexus if not said.", pattern="^[a-z_][a-z0-9_]*$"),
+        "address": _said("http: below it, every environment has an address of its own.", pattern="^https?://"),
+        "lock_suffix": _said("http: what is appended to an environment's address to lock it, such as /lock."),
+        "update_method": {"enum": ["POST", "PUT"], "default": "POST", "description": "http: how it is written."},
+        "lock_method": {"enum": ["LOCK", "PUT", "POST"], "default": "LOCK", "description": "http: how it is locked."},
+        "unlock_method": {
+            "enum": ["UNLOCK", "DELETE", "PUT", "POST"],
+            "default": "UNLOCK",
+            "description": "http: how it is unlocked.",
+        },
+        "encryption": {
+            "type": "object",
+            "properties": {
+                "key": {**_KEY, "description": "Where the key is: 32 bytes in base64."},
+                "previous": {
+                    "type": "array",
+                    "items": _KEY,
+                    "description": "Where keys are that were used before: they open, and seal nothing.",
+                },
+            },
+            "required": ["key"],
+            "additionalProperties": False,
+            "description": "State, journal and older states leave this machine only encrypted.",
+            "examples": [{"key": {"env": "NEXUS_STATE_KEY"}}],
+        },
+        "lease": {
+            **DURATION_SCHEMA,
+            "default": "60s",
+            "description": "How long a lock outlives the last sign of life of its holder. At least 5s.",
+        },
+    },
+    "additionalProperties": False,
+    "description": "Where what is remembered of the project is kept.",
+    "examples": [{"backend": "s3", "bucket": "acme-nexus", "region": "eu-central-1"}],
+}
+
 HEAD: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType(
     {
         "apiVersion": {"enum": [API_VERSION], "description": "The version of this language."},
@@ -64,6 +140,7 @@ HEAD: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType(
             "examples": [["sandboxes/*.yaml"]],
         },
         "provider": _PROVIDER,
+        "state": _STATE,
         "moved": {
             "type": "object",
             "additionalProperties": {"type": "string", "minLength": 1},

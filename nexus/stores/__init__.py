@@ -1,13 +1,26 @@
-"""What is remembered between runs: the state, the journal of a run under way, and the lock."""
+"""What is remembered between runs: the state, the journal of a run under way, and the lock; here, or on a server."""
 
 from __future__ import annotations
 
-from nexus.stores.base import Backend, Header, Journal, JournalContents, Lock, LockInfo, RunLog, RunStore, StateStore
+from nexus.stores.base import (
+    Backend,
+    Header,
+    Journal,
+    JournalContents,
+    Lock,
+    LockInfo,
+    RunLog,
+    RunStore,
+    StateStore,
+    StateVersion,
+)
 from nexus.stores.durations import Durations
 from nexus.stores.entries import Begin, Done, Entry, Failed
 from nexus.stores.fold import Folding, fold
 from nexus.stores.local import local_backend
 from nexus.stores.memory import Memory, memory_backend
+from nexus.stores.remote.marks import last_place, remember
+from nexus.stores.remote.opening import open_backend, remote_backend
 from nexus.stores.results import LocalResults
 from nexus.stores.session import Loaded, commit, fingerprint_key, load
 from nexus.stores.statefile import decode as decode_state
@@ -32,12 +45,17 @@ __all__ = [
     "RunLog",
     "RunStore",
     "StateStore",
+    "StateVersion",
     "commit",
     "decode_state",
     "encode_state",
     "fingerprint_key",
     "fold",
+    "last_place",
     "load",
     "local_backend",
     "memory_backend",
+    "open_backend",
+    "remember",
+    "remote_backend",
 ]

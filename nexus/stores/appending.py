@@ -1,40 +1,36 @@
-"""Group commit: entries that come while the disk is busy share the next write, and each waits until its own is safe."""
+"""Group commit: entries that come while a write goes on share the next one, and each waits until its own is safe."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from pathlib import Path
 
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError
 from nexus.stores.entries import Entry
-from nexus.stores.failures import explain
-from nexus.stores.files import Files
 from nexus.stores.journalfile import entry_line
+
+Write = Callable[[bytes], None]
+"""Appends lines for good. Called in a thread, one call at a time. Raises DiagnosticsError when it can't."""
 
 
 class Appender:
     """Appends to one journal that exists and holds only its header. Belongs to one event loop.
 
-    After the first failure the file's end can't be trusted: every later append fails with the same message.
+    After the first failure the journal's end can't be trusted: every later append fails with the same message.
     """
 
-    def __init__(self, files: Files, path: Path) -> None:
-        self._files = files
-        self._path = path
-        self._descriptor = files.open_append(path)
+    def __init__(self, write: Write) -> None:
+        self._write = write
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="nexus-journal")
         self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
         self._flushing: asyncio.Task[None] | None = None
         self._next, self._safe = 1, 0
-        self._broken: Diagnostic | None = None
+        self._broken: tuple[Diagnostic, ...] = ()
 
     async def append(self, entry: Entry) -> None:
-        """Returns once the entry is on the disk. It gets there even when the caller is cancelled meanwhile."""
-        if self._broken is not None:
+        """Returns once the entry is safe. It gets there even when the caller is cancelled meanwhile."""
+        if self._broken:
             raise DiagnosticsError(self._broken)
         line = entry_line(entry, self._next, self._safe)
         self._next += 1
@@ -49,8 +45,6 @@ class Appender:
         if self._flushing is not None:
             await self._flushing
         self._thread.shutdown()
-        with suppress(OSError):
-            os.close(self._descriptor)
 
     async def _flush(self) -> None:
         loop = asyncio.get_running_loop()
@@ -58,10 +52,10 @@ class Appender:
             batch, self._waiting = self._waiting, []
             content = b"".join(line for line, _ in batch)
             try:
-                await loop.run_in_executor(self._thread, self._files.append, self._descriptor, content)
-            except OSError as problem:
-                self._broken = explain(problem, "write the journal", self._path)
-                self._fail(batch, DiagnosticsError(self._broken))
+                await loop.run_in_executor(self._thread, self._write, content)
+            except DiagnosticsError as problem:
+                self._broken = tuple(problem.diagnostics)
+                self._fail(batch, problem)
                 return
             except BaseException as problem:  # whatever it is, nobody may wait for ever
                 self._fail(batch, problem)

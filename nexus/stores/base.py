@@ -78,6 +78,33 @@ class Journal(Protocol):
     async def set_aside(self) -> str | None:
         """Make room for a new one without reading it, and keep it for people; where, None when there is none."""
 
+    async def fence(self) -> None:
+        """Called by who has just taken the lock: what earlier holders append from now on MUST fail.
+
+        Where a lock can be taken from a holder that does not know it yet; a lock of the kernel's can't.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class StateVersion:
+    """A state that was replaced since."""
+
+    serial: int
+    lineage: str
+
+
+class VersionStore(Protocol):
+    """The states before the one there is, as far as they are kept: how many is the store's affair."""
+
+    async def list(self) -> Sequence[StateVersion]:
+        """Those that are kept, the newest first."""
+
+    async def read(self, version: StateVersion) -> State | None:
+        """One of them; None where it is not kept. Raises DiagnosticsError when it can't be read."""
+
+    async def clear(self) -> None:
+        """Keep none of them any more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockInfo:
@@ -170,7 +197,7 @@ class RunStore(Protocol):
 class Backend:
     """The stores of one environment. The first three belong together: a journal continues one state.
 
-    ``durations`` are those of the whole project; ``runs`` tell what was done when.
+    ``durations`` are those of the whole project; ``runs`` tell what was done when. Both are of this machine alone.
     """
 
     states: StateStore
@@ -178,3 +205,4 @@ class Backend:
     lock: Lock
     durations: DurationStore
     runs: RunStore
+    versions: VersionStore

@@ -54,3 +54,42 @@ def too_new(path: str, what: str, found: int, known: int, written_by: str) -> Di
             hint="use that version of nexus, or a later one",
         )
     )
+
+
+# ---- servers
+
+
+def unreachable(place: str, why: str) -> Diagnostic:
+    return error(
+        "state-unreachable",
+        "The server of the state does not answer",
+        detail=f"{place}: {why}.",
+        hint="see that it runs and can be reached from here, then run the command again; what was done is not lost",
+    )
+
+
+def denied(place: str, why: str) -> Diagnostic:
+    return error(
+        "state-access-denied",
+        "The server of the state does not let us in",
+        detail=f"{place}: {why}.",
+        hint="credentials come from the environment, or from where the tools of the server take them",
+    )
+
+
+def no_such_place(place: str) -> Diagnostic:
+    return error(
+        "state-place-missing",
+        "What the state is to be kept in does not exist",
+        detail=f"{place} can't be used: its bucket or container does not exist.",
+        hint="make it with the tools of its cloud, or correct «state» in the manifest",
+    )
+
+
+def refused(place: str, why: str) -> Diagnostic:
+    return error(
+        "state-refused",
+        "The server of the state refuses what nexus asks",
+        detail=f"{place}: {why}.",
+        hint="see that «state» in the manifest says the right server, and that it keeps state in the way said there",
+    )

@@ -8,6 +8,9 @@ what operations took.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +18,7 @@ from nexus.model.diagnostics import DiagnosticsError, error
 from nexus.model.state import State
 from nexus.stores import durations
 from nexus.stores.appending import Appender
-from nexus.stores.base import Backend, Header, JournalContents
+from nexus.stores.base import Backend, Header, JournalContents, StateVersion
 from nexus.stores.checks import Version, check_start, check_write
 from nexus.stores.durations import Durations
 from nexus.stores.entries import Entry
@@ -40,6 +43,7 @@ def local_backend(project: Path, environment: str, files: Files | None = None) -
         LocalLock(place.folder / "lock", place.prepare),
         LocalDurations(place),
         LocalRuns(place.folder / "runs", place.files, place.prepare),
+        LocalVersions(place),
     )
 
 
@@ -90,6 +94,7 @@ class LocalJournal:
         self._place = place
         self._path = place.folder / "journal.jsonl"
         self._appender: Appender | None = None
+        self._descriptor = -1
 
     async def read(self) -> JournalContents | None:
         with explained("read the journal", self._path):
@@ -102,7 +107,8 @@ class LocalJournal:
         with explained("begin the journal", self._path):
             self._place.prepare()
             self._place.files.replace(self._path, header_line(header))
-            self._appender = Appender(self._place.files, self._path)
+            self._descriptor = self._place.files.open_append(self._path)
+            self._appender = Appender(self._write)
 
     async def append(self, entry: Entry) -> None:
         if self._appender is None:
@@ -125,10 +131,49 @@ class LocalJournal:
             self._place.files.sync_folder(aside.parent)
         return str(aside)
 
+    async def fence(self) -> None:
+        """There is nothing to do: the kernel ends the lock of who is gone, and nobody else appends."""
+
+    def _write(self, lines: bytes) -> None:
+        with explained("write the journal", self._path):
+            self._place.files.append(self._descriptor, lines)
+
     async def _close(self) -> None:
         appender, self._appender = self._appender, None
         if appender is not None:
             await appender.close()
+            with suppress(OSError):
+                os.close(self._descriptor)
+
+
+class LocalVersions:
+    """See :class:`nexus.stores.base.VersionStore`. Of those before it, only the last one is kept: the backup."""
+
+    def __init__(self, place: _Place) -> None:
+        self._place = place
+        self._path = place.folder / "state.json.backup"
+
+    async def list(self) -> Sequence[StateVersion]:
+        content = self._content()
+        if content is None:
+            return []
+        version = read_version(content, str(self._path))
+        return [StateVersion(version.serial, version.lineage)]
+
+    async def read(self, version: StateVersion) -> State | None:
+        content = self._content()
+        if content is None or version not in await self.list():
+            return None
+        return decode(content, str(self._path))
+
+    async def clear(self) -> None:
+        with explained("remove the backup", self._path):
+            if self._path.exists():
+                self._place.files.remove(self._path)
+
+    def _content(self) -> bytes | None:
+        with explained("read the state", self._path):
+            return self._place.files.read(self._path)
 
 
 class LocalDurations:

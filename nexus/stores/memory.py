@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from nexus.model.diagnostics import DiagnosticsError
 from nexus.model.runs import Run, RunEntry, RunHead, RunSummary, run_of
 from nexus.model.state import State
-from nexus.stores.base import Backend, Header, JournalContents, LockInfo
+from nexus.stores.base import Backend, Header, JournalContents, LockInfo, StateVersion
 from nexus.stores.checks import Version, check_start, check_write
 from nexus.stores.durations import Durations
 from nexus.stores.entries import Entry
@@ -45,11 +45,17 @@ class Memory:
     aside: JournalContents | None = None
     durations: Durations = field(default_factory=Durations)
     runs: dict[str, MemoryRun] = field(default_factory=dict)
+    versions: list[State] = field(default_factory=list)
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
     def backend(self) -> Backend:
         return Backend(
-            MemoryStateStore(self), MemoryJournal(self), MemoryLock(self), MemoryDurations(self), MemoryRuns(self)
+            MemoryStateStore(self),
+            MemoryJournal(self),
+            MemoryLock(self),
+            MemoryDurations(self),
+            MemoryRuns(self),
+            MemoryVersions(self),
         )
 
 
@@ -69,6 +75,8 @@ class MemoryStateStore:
         if expected_serial is not None:
             version = Version() if there is None else Version(there.lineage, there.serial)
             check_write(version, Version(state.lineage, expected_serial))
+        if there is not None:
+            self._memory.versions.append(there)
         self._memory.state = state
 
 
@@ -100,6 +108,24 @@ class MemoryJournal:
         self._memory.aside = JournalContents(self._memory.header, tuple(self._memory.entries))
         await self.clear()
         return "memory"
+
+    async def fence(self) -> None:
+        """There is nothing to do: who lost the lock finds out with the next look at it."""
+
+
+class MemoryVersions:
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def list(self) -> Sequence[StateVersion]:
+        return [StateVersion(state.serial, state.lineage) for state in reversed(self._memory.versions)]
+
+    async def read(self, version: StateVersion) -> State | None:
+        found = (item for item in self._memory.versions if StateVersion(item.serial, item.lineage) == version)
+        return next(found, None)
+
+    async def clear(self) -> None:
+        self._memory.versions.clear()
 
 
 class MemoryDurations:

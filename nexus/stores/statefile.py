@@ -22,7 +22,7 @@ Upgrade = Callable[[Json], Json]
 UPGRADES: Final[Mapping[int, Upgrade]] = {}
 """From version N to N + 1, by N. Each gets and returns a whole document, and is covered by a pair of fixtures."""
 
-_HINT = "restore it from state.json.backup beside it, or run «nexus state rebuild»"
+_HINT = "put an older one back («nexus state versions», or state.json.backup beside it), or «nexus state rebuild»"
 
 
 def encode(state: State) -> bytes:

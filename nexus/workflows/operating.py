@@ -28,8 +28,7 @@ from nexus.providers.failures import (
     shortage_hint,
 )
 from nexus.providers.operating import Executed, Execution, Operator
-from nexus.stores import local_backend
-from nexus.workflows.outputs import read_state, sandbox_named
+from nexus.workflows.outputs import backend_of, read_state, sandbox_named
 
 DEFAULT_TIMEOUT: Final = 3600
 _LOOKS_LIKE_AN_ID: Final = re.compile(r"[a-z0-9]{15,}(-[a-z0-9]+)?")
@@ -76,13 +75,16 @@ class Sandbox:
         return self.address or self.id
 
 
-async def find_place(folder: Path, environment: str) -> Place:
-    """The project at ``folder`` (or above it), as far as it can be read; none is no error."""
+async def find_place(folder: Path, environment: str, process: Mapping[str, str]) -> Place:
+    """The project at ``folder`` (or above it), as far as it can be read; none is no error.
+
+    ``process`` is the environment that the state's credentials are in.
+    """
     try:
         root = manifest.find_project(folder).parent.resolve()
     except DiagnosticsError:
         return Place()
-    state = await read_state(local_backend(root, environment))
+    state = await read_state(backend_of(root, environment, process))
     try:
         read = manifest.read(root)
     except DiagnosticsError:

@@ -1,22 +1,35 @@
-"""What is remembered: the state, and the outputs in it. Needs no network, and no valid manifest."""
+"""What is remembered: the state, and the outputs in it. Needs no valid manifest."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from nexus.manifest import find_project
+from nexus.manifest import Manifest, find_project, read
 from nexus.model.addresses import Address
-from nexus.model.diagnostics import DiagnosticsError, error
+from nexus.model.diagnostics import DiagnosticsError, Severity, error
 from nexus.model.state import OutputRecord, ResourceRecord, State
 from nexus.model.suggestions import did_you_mean
-from nexus.stores import Backend, load, local_backend
+from nexus.schema.state_place import StatePlace, state_place
+from nexus.stores import Backend, last_place, load, open_backend
 
 NO_LINEAGE = "none"
 
 
-def backend_of(folder: Path, environment: str) -> Backend:
-    """The stores of the project at ``folder`` (or above it)."""
-    return local_backend(find_project(folder).parent.resolve(), environment)
+def backend_of(folder: Path, environment: str, process: Mapping[str, str]) -> Backend:
+    """The stores of the project at ``folder`` (or above it), where its manifest keeps them.
+
+    ``process`` is the environment that credentials and keys are in.
+    """
+    found = read(find_project(folder))
+    return open_backend(place_of(found, environment), found.root, environment, process)
+
+
+def place_of(manifest: Manifest, environment: str) -> StatePlace:
+    """Where its state is kept; of one that can't be read now, where the state was last used."""
+    if "state" not in manifest.values and any(item.severity is Severity.ERROR for item in manifest.diagnostics):
+        return last_place(manifest.root, environment) or StatePlace()
+    return state_place(manifest)
 
 
 async def read_state(backend: Backend) -> State:

@@ -78,6 +78,22 @@ async def pull(backend: Backend) -> bytes:
     return encode_state(replace(loaded.state, serial=max(loaded.state.serial, 1)))
 
 
+async def pull_older(backend: Backend, serial: int) -> bytes:
+    """A state that was replaced since, as a file. Raises DiagnosticsError when it is not kept."""
+    versions = await backend.versions.list()
+    found = next((version for version in versions if version.serial == serial), None)
+    state = None if found is None else await backend.versions.read(found)
+    if state is None:
+        raise DiagnosticsError(
+            error(
+                "no-such-version",
+                f"There is no older state with the serial {serial}",
+                hint="«nexus state versions» lists those that are kept",
+            )
+        )
+    return encode_state(state)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
     """A state file to be put in place. ``name`` is what messages call it; ``force`` overrides what refuses it."""

@@ -12,6 +12,7 @@ from nexus.model.addresses import Address
 from nexus.model.diagnostics import DiagnosticsError
 from nexus.model.state import Intent, ResourceRecord, State
 from nexus.stores import Backend, Begin, Done, Failed, Header, LockInfo, commit, load
+from nexus.stores.base import StateVersion
 
 WEB = Address("sandbox", "web")
 BEGIN = Begin(
@@ -244,3 +245,85 @@ class BackendConformance:
             await load(backend, State(lineage="another"))
         assert code_of(problem) == "journal-foreign"
         await backend.journal.clear()
+
+
+class KeepingVersions(BackendConformance):
+    keeps_versions = True
+
+    async def test_states_that_were_replaced_can_be_read(
+        self, backend: Backend, reopen: Callable[[], Backend], full_state: State
+    ) -> None:
+        if not self.keeps_versions:
+            assert list(await backend.versions.list()) == []
+            return
+        await backend.states.write(full_state, 0)
+        assert list(await backend.versions.list()) == []
+        later = replace(full_state, serial=8, project="later")
+        await backend.states.write(later, 7)
+        await backend.states.write(replace(later, serial=9), 8)
+        other = reopen()
+        newest, *_ = listed = list(await other.versions.list())
+        assert newest == StateVersion(8, "lin")
+        assert await other.versions.read(newest) == later
+        assert await other.versions.read(StateVersion(5, "lin")) is None
+        assert len(listed) <= 2
+
+
+class RemoteConformance(KeepingVersions):
+    """What every backend must do whose lock can be taken from a holder that lives on."""
+
+    async def test_entries_beyond_one_part_are_kept_in_order(
+        self, backend: Backend, reopen: Callable[[], Backend], header: Header
+    ) -> None:
+        await backend.journal.start(header)
+        entries = [Failed(key=str(number), code="c", summary="s" * 30_000) for number in range(8)]
+        for entry in entries:
+            await backend.journal.append(entry)
+        contents = await reopen().journal.read()
+        assert contents is not None
+        assert list(contents.entries) == entries
+        await reopen().journal.clear()
+        assert await backend.journal.read() is None
+
+    async def test_a_fenced_journal_refuses_who_wrote_before(
+        self, backend: Backend, reopen: Callable[[], Backend], header: Header
+    ) -> None:
+        await backend.journal.start(header)
+        await backend.journal.append(BEGIN)
+        other = reopen()
+        await other.journal.fence()
+        with pytest.raises(DiagnosticsError) as problem:
+            await backend.journal.append(DONE)
+        assert code_of(problem) == "lock-lost"
+        contents = await other.journal.read()
+        assert contents is not None
+        assert contents.entries == (BEGIN,)
+
+    async def test_a_journal_that_was_full_is_fenced_as_well(
+        self, backend: Backend, reopen: Callable[[], Backend], header: Header
+    ) -> None:
+        long = Failed(key="k", code="c", summary="s" * 70_000)
+        await backend.journal.start(header)
+        await backend.journal.append(long)
+        await reopen().journal.fence()
+        with pytest.raises(DiagnosticsError) as problem:
+            await backend.journal.append(BEGIN)
+        assert code_of(problem) == "lock-lost"
+        contents = await reopen().journal.read()
+        assert contents is not None
+        assert contents.entries == (long,)
+
+    async def test_of_many_who_write_at_once_one_succeeds(
+        self, backend: Backend, reopen: Callable[[], Backend], full_state: State
+    ) -> None:
+        await backend.states.write(full_state, 0)
+        rivals = [replace(full_state, serial=8, project=f"p{number}") for number in range(4)]
+        done = await asyncio.gather(*(reopen().states.write(rival, 7) for rival in rivals), return_exceptions=True)
+        if not self.is_conditional:
+            return
+        assert [item for item in done if item is None] == [None]
+        assert await backend.states.read() == rivals[done.index(None)]
+        codes = {item.diagnostics[0].code for item in done if isinstance(item, DiagnosticsError)}
+        assert codes == {"state-changed"}
+
+    is_conditional = True

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from nexus.model.addresses import Address
 from nexus.model.state import FileEntry, Intent, OutputRecord, State, Target
 from nexus.model.values import Fingerprint
 from nexus.stores import Header
+from tests import servers
 from tests.fakes.records import WEB, WORKER, make_record
 
 
@@ -51,3 +54,21 @@ def fresh() -> State:
 @pytest.fixture
 def header() -> Header:
     return Header(lineage="lin", serial=0, project="shop")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[servers.PostgresServer]:
+    with servers.postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[servers.S3Server]:
+    with servers.s3() as server:
+        yield server
+
+
+@pytest.fixture
+def terraform() -> Iterator[servers.TerraformServer]:
+    with servers.terraform() as server:
+        yield server

@@ -1,0 +1,62 @@
+"""Where the state was when it was last used from here: so that one that stayed behind is not forgotten.
+
+A file beside what is kept locally, written when the lock is taken. Without it, what lies there locally counts.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+from nexus.model.diagnostics import DiagnosticsError, error
+from nexus.schema.state_place import StatePlace, parse_state_place, state_place_to_json
+from nexus.stores.failures import explained
+from nexus.stores.files import Files
+from nexus.stores.local import FOLDER
+
+_MARK: Final = "state-place.json"
+_LOCAL_FILES: Final = ("state.json", "journal.jsonl")
+
+
+def last_place(root: Path, environment: str) -> StatePlace | None:
+    """Where it was; None where nothing was ever remembered from here."""
+    folder = root / FOLDER / environment
+    with explained("read where the state is", folder / _MARK):
+        content = Files().read(folder / _MARK)
+    if content is not None:
+        try:
+            return parse_state_place(json.loads(content))
+        except (ValueError, AttributeError, KeyError):
+            pass  # as if it was not there: it only saves people from a surprise
+    return StatePlace() if any((folder / name).exists() for name in _LOCAL_FILES) else None
+
+
+def remember(place: StatePlace, root: Path, environment: str) -> None:
+    """It is there from now on."""
+    folder = root / FOLDER / environment
+    content = json.dumps(state_place_to_json(place), indent=1).encode()
+    files = Files()
+    with explained("note where the state is", folder / _MARK):
+        if files.read(folder / _MARK) == content:
+            return
+        files.make_folder(folder)
+        ignore = root / FOLDER / ".gitignore"
+        if not ignore.exists():
+            files.replace(ignore, b"*\n")
+        files.replace(folder / _MARK, content)
+
+
+def check_unmoved(place: StatePlace, root: Path, environment: str) -> None:
+    """Raises DiagnosticsError when the state was last used elsewhere than at ``place``."""
+    last = last_place(root, environment)
+    if last is None or last.is_same_place(place):
+        return
+    raise DiagnosticsError(
+        error(
+            "state-moved",
+            "The manifest keeps the state elsewhere than it is",
+            detail=f"It was last used in {last}; the manifest says {place}.",
+            hint="«nexus state migrate» brings it there, or put «state» back as it was",
+        )
+    )

@@ -1,0 +1,114 @@
+"""From the manifest's word to the stores of one environment. The only place that knows which backends there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nexus.manifest import read_secret
+from nexus.model.diagnostics import DiagnosticsError, error
+from nexus.schema.state_place import StatePlace
+from nexus.stores.base import Backend
+from nexus.stores.local import local_backend
+from nexus.stores.remote.journal import RemoteJournal
+from nexus.stores.remote.lease import LEASE, Book, LeaseLock, ObjectBook
+from nexus.stores.remote.marks import check_unmoved, remember
+from nexus.stores.remote.objects import PATIENCE, Objects, Steadfast
+from nexus.stores.remote.states import RemoteStateStore, RemoteVersions
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
+
+
+def open_backend(place: StatePlace, root: Path, environment: str, process: Mapping[str, str]) -> Backend:
+    """The stores of one environment, where the manifest of the project at ``root`` says.
+
+    Raises DiagnosticsError (``state-moved``) when they were elsewhere when this was last used.
+    """
+    local = local_backend(root, environment)  # first: it refuses what can't be the name of an environment
+    check_unmoved(place, root, environment)
+    if place.is_local:
+        return local
+    return remote_backend(place, root, environment, process, prepare=lambda: remember(place, root, environment))
+
+
+def remote_backend(
+    place: StatePlace,
+    root: Path,
+    environment: str,
+    process: Mapping[str, str],
+    *,
+    prepare: Callable[[], None] = lambda: None,
+    patience: float = PATIENCE,
+) -> Backend:
+    """The stores of one environment at ``place``; what is learnt, and told of runs, stays in the project at ``root``.
+
+    Touches no network until it is used. ``process`` is the environment that credentials and keys are in; ``prepare`` is
+    called before a lock is taken. Raises DiagnosticsError when something that is needed is not there.
+    """
+    local = local_backend(root, environment)
+    keys = _keys(place, root, process)
+    objects, book = _opened(place, environment, process, patience)
+    documents = _sealed(objects, keys)
+    return Backend(
+        RemoteStateStore(documents),
+        RemoteJournal(documents),
+        LeaseLock(book, place.lease or LEASE, prepare),
+        local.durations,
+        local.runs,
+        RemoteVersions(documents),
+    )
+
+
+def _opened(place: StatePlace, environment: str, process: Mapping[str, str], patience: float) -> tuple[Objects, Book]:
+    if place.backend == "http":
+        from nexus.stores.remote.web import WebBook, open_web
+
+        web = open_web(place.fields, environment, process)
+        steadfast = Steadfast(web, patience)
+        return steadfast, WebBook(web, steadfast)
+    objects = Steadfast(_objects(place, environment), patience)
+    return objects, ObjectBook(objects)
+
+
+def _objects(place: StatePlace, environment: str) -> Objects:
+    prefix = "/".join(part for part in (place.fields.get("prefix", "").strip("/"), environment) if part)
+    try:
+        match place.backend:
+            case "postgres":
+                from nexus.stores.remote.postgres import open_postgres
+
+                return open_postgres(place.fields, prefix)
+            case backend:
+                from nexus.stores.remote import cloud
+
+                return cloud.OPENERS[backend](place.fields, prefix)
+    except ImportError as problem:
+        raise DiagnosticsError(
+            error(
+                "state-library-missing",
+                f"State in {place.backend} needs a library that is not installed",
+                detail=f"There is no {problem.name}.",
+                hint="pip install 'nexus-e2b[remote]'",
+            )
+        ) from problem
+
+
+def _keys(place: StatePlace, root: Path, process: Mapping[str, str]) -> list[Fernet]:
+    if not place.keys:
+        return []
+    from nexus.stores.remote.sealing import key_of
+
+    texts = [(_called(source), read_secret(source, root, process, "state.encryption")) for source in place.keys]
+    return [key_of(text, name) for name, text in texts]
+
+
+def _called(source: Mapping[str, str]) -> str:
+    return " ".join(f"{kind} {name}" for kind, name in source.items())
+
+
+def _sealed(objects: Objects, keys: list[Fernet]) -> Objects:
+    from nexus.stores.remote.sealing import OpenObjects, SealedObjects
+
+    return SealedObjects(objects, keys) if keys else OpenObjects(objects)

@@ -1,0 +1,112 @@
+"""The state as one document, replaced only if it is still as it was read. Those before it are kept beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
+from nexus.model.state import State
+from nexus.stores.base import StateVersion
+from nexus.stores.checks import Version, check_write
+from nexus.stores.remote.objects import ConflictError, Objects, Stored
+from nexus.stores.statefile import decode, encode, read_version
+
+STATE: Final = "state"
+VERSIONS: Final = "versions/"
+KEPT_VERSIONS: Final = 50
+
+_CLEARING: Final = 10
+"""How often, in writes, it is seen whether there are more versions than are kept."""
+
+
+class RemoteStateStore:
+    """See :class:`nexus.stores.base.StateStore`."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    async def read(self) -> State | None:
+        found = await asyncio.to_thread(self._objects.get, STATE)
+        return None if found is None else decode(found.content, self._objects.place)
+
+    async def write(self, state: State, expected_serial: int | None) -> None:
+        await asyncio.to_thread(self._write, state, expected_serial)
+
+    def _write(self, state: State, expected_serial: int | None) -> None:
+        content = encode(state)
+        if expected_serial is None:
+            self._replace_anything(content)
+            return
+        there, wanted = self._objects.get(STATE), Version(state.lineage, expected_serial)
+        check_write(self._version(there), wanted)
+        if there is not None:
+            self._keep(there)
+        try:
+            self._objects.put(STATE, content, None if there is None else there.version)
+        except ConflictError:
+            check_write(self._version(self._objects.get(STATE)), wanted)
+            raise DiagnosticsError(_changed()) from None
+
+    def _replace_anything(self, content: bytes) -> None:
+        while True:
+            with suppress(DiagnosticsError):  # what can't even be opened can't be kept either
+                if (there := self._objects.get(STATE)) is not None:
+                    self._keep(there)
+            with suppress(ConflictError):
+                self._objects.put(STATE, content, self._objects.version(STATE))
+                return
+
+    def _version(self, there: Stored | None) -> Version:
+        return Version() if there is None else read_version(there.content, self._objects.place)
+
+    def _keep(self, there: Stored) -> None:
+        """A copy of what is about to be replaced. What can't be read is kept, too: it may be all that there is."""
+        try:
+            version = read_version(there.content)
+        except DiagnosticsError:
+            version = Version("damaged", 0)
+        with suppress(ConflictError):  # it was kept already, by a write that did not come further
+            self._objects.put(_name(version), there.content, None)
+        if version.serial % _CLEARING == 0:
+            self._objects.remove(self._objects.names(VERSIONS)[:-KEPT_VERSIONS])
+
+
+class RemoteVersions:
+    """See :class:`nexus.stores.base.VersionStore`."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    async def list(self) -> Sequence[StateVersion]:
+        names = await asyncio.to_thread(self._objects.names, VERSIONS)
+        return [version for name in reversed(names) if (version := _parse(name)) is not None]
+
+    async def read(self, version: StateVersion) -> State | None:
+        name = _name(Version(version.lineage, version.serial))
+        found = await asyncio.to_thread(self._objects.get, name)
+        return None if found is None else decode(found.content, f"{self._objects.place}/{name}")
+
+    async def clear(self) -> None:
+        await asyncio.to_thread(lambda: self._objects.remove(self._objects.names(VERSIONS)))
+
+
+def _name(version: Version) -> str:
+    """In the order of their serials, also as text."""
+    return f"{VERSIONS}{version.serial:010d}-{version.lineage}"
+
+
+def _parse(name: str) -> StateVersion | None:
+    serial, _, lineage = name.removeprefix(VERSIONS).partition("-")
+    return StateVersion(int(serial), lineage) if serial.isdigit() and int(serial) else None
+
+
+def _changed() -> Diagnostic:
+    return error(
+        "state-changed",
+        "The state has changed meanwhile",
+        detail="It was written by another run at this very moment.",
+        hint="run the command again: what it did is in the journal and will be taken in",
+    )

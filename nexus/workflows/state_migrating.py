@@ -1,0 +1,135 @@
+"""The use case `state migrate`: what is remembered goes to where the manifest keeps it by now.
+
+Both places are locked meanwhile. The state that was left stays as it was; from here it is not used any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nexus.manifest import find_project, read
+from nexus.model.diagnostics import DiagnosticsError, error
+from nexus.model.state import State
+from nexus.schema.state_place import StatePlace
+from nexus.stores import Backend, LockInfo, commit, last_place, load, local_backend, remember, remote_backend
+from nexus.workflows.locking import locked
+from nexus.workflows.outputs import NO_LINEAGE, place_of
+from nexus.workflows.session import Stores
+from nexus.workflows.state_editing import Confirm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migrated:
+    """From where to where. ``copied`` is False where the state was there already; ``done``, where it was not approved.
+
+    ``state`` is the one that is used from now on; None where there was none at all.
+    """
+
+    source: StatePlace
+    target: StatePlace
+    state: State | None
+    done: bool = True
+    copied: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """What to migrate: the environment of the project at ``folder``. ``process`` is the environment for credentials.
+
+    ``holder`` says how the one who locks calls itself.
+    """
+
+    folder: Path
+    environment: str
+    process: Mapping[str, str]
+    holder: Callable[[str], LockInfo]
+    patience: float = 0.0
+
+
+async def migrate(migration: Migration, confirm: Confirm) -> Migrated:
+    """Bring the state from where it was last used to where the manifest says.
+
+    Raises DiagnosticsError (``migrate-refused``) when there is a state of another lineage, or one that an interrupted
+    run has left unfinished.
+    """
+    manifest = read(find_project(migration.folder))
+    target = place_of(manifest, migration.environment)
+    source = last_place(manifest.root, migration.environment) or target
+    if source.is_same_place(target):
+        remember(target, manifest.root, migration.environment)
+        return Migrated(source=source, target=target, state=None, copied=False)
+    stores = [_open(place, manifest.root, migration) for place in (source, target)]
+    async with AsyncExitStack() as locks:
+        for backend in stores[:1] if _share_a_lock(source, target) else stores:
+            held = Stores(backend=backend, holder=migration.holder)
+            await locks.enter_async_context(locked(held, "state migrate", migration.patience))
+        migrated = await _copy(_Move(source, target, *stores), confirm)
+    if migrated.done:
+        remember(target, manifest.root, migration.environment)
+    return migrated
+
+
+def _open(place: StatePlace, root: Path, migration: Migration) -> Backend:
+    if place.is_local:
+        return local_backend(root, migration.environment)
+    return remote_backend(place, root, migration.environment, migration.process)
+
+
+def _share_a_lock(source: StatePlace, target: StatePlace) -> bool:
+    """Whether it is the same place, encrypted by now or not any more."""
+    return replace(source, keys=()).is_same_place(replace(target, keys=()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """What is to be brought from where to where."""
+
+    source: StatePlace
+    target: StatePlace
+    from_: Backend
+    to: Backend
+
+
+async def _copy(move: _Move, confirm: Confirm) -> Migrated:
+    source, target = move.source, move.target
+    loaded = await load(move.from_, State(lineage=NO_LINEAGE))
+    state = await commit(move.from_, loaded.state) if loaded.interrupted else loaded.state
+    if not state.serial:
+        return Migrated(source=source, target=target, state=None, copied=False)
+    there = None if _share_a_lock(source, target) else (await load(move.to, State(lineage=NO_LINEAGE))).state
+    if there is not None and there.serial:
+        _check(state, there, target)
+        if there.serial >= state.serial:
+            question = f"The state in {target} is as new, or newer (serial {there.serial}). Use it from now on?"
+            return Migrated(source=source, target=target, state=there, done=confirm(question), copied=False)
+    if not confirm(f"Bring the state (serial {state.serial}) from {source} to {target}?"):
+        return Migrated(source=source, target=target, state=state, done=False)
+    if there is None:
+        await _rewrite(move, state)
+    else:
+        await move.to.states.write(state, there.serial)
+    return Migrated(source=source, target=target, state=state)
+
+
+async def _rewrite(move: _Move, state: State) -> None:
+    """The same documents, encrypted by now or not any more. Nothing that was written before stays beside them."""
+    await move.from_.journal.clear()
+    await move.to.states.write(state, None)
+    await move.to.versions.clear()
+
+
+def _check(state: State, there: State, target: StatePlace) -> None:
+    if there.lineage == state.lineage:
+        return
+    raise DiagnosticsError(
+        error(
+            "migrate-refused",
+            "There is another state already",
+            detail=f"In {target} is a state of lineage {there.lineage}, project «{there.project}»; "
+            f"the one to be brought there is of {state.lineage}.",
+            hint="say another prefix or place under «state», or look at what is there with «nexus state pull»",
+        )
+    )
