@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,6 +59,15 @@ def bundles(changes: Sequence[Change], *, fold: bool) -> Iterable[Bundle]:
         else:
             first, *others = sorted(members, key=lambda change: key_order(change.address))
             yield Bundle(first, others)
+
+
+def alike(likeness: Mapping[Address, object]) -> Iterator[list[Address]]:
+    """Three and more instances of one block of which the same is to be told together; all others alone."""
+    groups: dict[object, list[Address]] = {}
+    for address, same in likeness.items():
+        groups.setdefault((address.group, same), []).append(address)
+    for found in groups.values():
+        yield from [sorted(found, key=key_order)] if len(found) >= FOLD_FROM else ([address] for address in found)
 
 
 def key_order(address: Address) -> tuple[Address, bool, int, str]:

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Final, Protocol
 
 from nexus.model.addresses import Address
 from nexus.model.changes import Action, Operation, Plan
 from nexus.model.events import OperationFinished, Outcome
-from nexus.render.bundles import FOLD_FROM, title
+from nexus.render.bundles import FOLD_FROM, alike, title
 from nexus.render.words import QUIET_VERBS, done
 
 _WORST_LAST: Final = (Outcome.UNCHANGED, Outcome.SUCCEEDED, Outcome.SKIPPED, Outcome.CANCELLED, Outcome.FAILED)
@@ -85,7 +84,7 @@ class Ledger:
         """An account for each resource of the plan; with ``fold``, one for many instances of a block."""
         actions = {change.address: change.action for change in plan.changes}
         open_ = Counter(operation.address for operation in plan.operations)
-        for addresses in _together(open_, actions) if fold else ([address] for address in open_):
+        for addresses in alike({item: actions.get(item) for item in open_}) if fold else ([item] for item in open_):
             self._open(addresses, actions.get(addresses[0]), Counter({item: open_[item] for item in addresses}))
 
     def account(self, operation: Operation) -> Account:
@@ -106,11 +105,3 @@ class Ledger:
     def _open(self, addresses: Sequence[Address], action: Action | None, open_: Counter[Address]) -> None:
         account = Account(title(addresses), action, open_)
         self._accounts.update(dict.fromkeys(addresses, account))
-
-
-def _together(addresses: Iterable[Address], actions: dict[Address, Action]) -> Iterable[list[Address]]:
-    """Instances of one block with one action together where they are many; everything else alone."""
-    likeness = {address: (address.group, str(actions.get(address, ""))) for address in addresses}
-    for _, found in groupby(sorted(likeness, key=likeness.__getitem__), key=likeness.__getitem__):
-        alike = list(found)
-        yield from [alike] if len(alike) >= FOLD_FROM else ([address] for address in alike)

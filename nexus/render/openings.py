@@ -8,6 +8,7 @@ from typing import Final
 
 from nexus.model.addresses import Address
 from nexus.model.changes import Opening, Opens
+from nexus.render.bundles import alike, title
 
 Json = dict[str, object]
 
@@ -24,9 +25,10 @@ class Opened:
 
     @property
     def named(self) -> str:
-        """The addresses, shortened."""
-        shown = ", ".join(map(str, self.addresses[:_MOST_NAMED]))
-        more = len(self.addresses) - _MOST_NAMED
+        """The addresses, instances of a block as one, and shortened."""
+        groups = list(alike(dict.fromkeys(self.addresses)))
+        shown = ", ".join(map(title, groups[:_MOST_NAMED]))
+        more = sum(map(len, groups[_MOST_NAMED:]))
         return f"{shown} and {more} more" if more > 0 else shown
 
 

@@ -34,7 +34,7 @@ from nexus.render.ledger import Account, Clock, Ledger
 from nexus.render.plan import print_plan
 from nexus.render.summary import summary_text
 from nexus.render.values import duration
-from nexus.render.words import DONE, QUIET_VERBS, doing, done
+from nexus.render.words import DOING, DONE, QUIET_VERBS, doing, done
 
 MARKS: Final = {
     Outcome.SUCCEEDED: ("✓", "ok"),
@@ -125,7 +125,8 @@ class Progress:
         if not account.is_fold and operation.verb not in QUIET_VERBS:
             self._line("…", "faint", str(operation.address), doing(operation, account.action))
         elif account.is_fold and is_first:
-            self._line("…", "faint", account.title, f"{doing(operation, account.action)} {account.count}")
+            words = DOING[account.action] if account.action else doing(operation)
+            self._line("…", "faint", account.title, f"{words} {account.count}")
 
     def _log(self, event: LogLine) -> None:
         if not event.text.strip():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rich.text import Text
@@ -12,7 +12,7 @@ from rich.text import Text
 from nexus.model.addresses import Address
 from nexus.model.changes import Action, Plan
 from nexus.model.events import ApplyFinished, OperationFinished, Outcome
-from nexus.render.bundles import FOLD_FROM, key_order, title
+from nexus.render.bundles import alike, title
 from nexus.render.values import duration
 from nexus.render.words import DONE
 
@@ -90,14 +90,5 @@ def _what_went_wrong(ended_badly: Sequence[OperationFinished]) -> Iterator[Text]
 
 
 def _lines(mark: str, style: str, told: dict[Address, str]) -> Iterator[Text]:
-    for addresses in _alike(told):
+    for addresses in alike(told):
         yield Text.assemble((mark, style), (title(addresses), "address"), f": {told[addresses[0]]}")
-
-
-def _alike(told: dict[Address, str]) -> Iterable[list[Address]]:
-    """Many instances of a block of which the same is told together, everything else alone."""
-    groups: dict[tuple[Address, str], list[Address]] = {}
-    for address, words in told.items():
-        groups.setdefault((address.group, words), []).append(address)
-    for found in groups.values():
-        yield from [sorted(found, key=key_order)] if len(found) >= FOLD_FROM else [[address] for address in found]

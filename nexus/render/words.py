@@ -10,6 +10,20 @@ from nexus.model.resources import OnDestroy
 QUIET_VERBS: Final = frozenset({Verb.ARM, Verb.RECORD, Verb.FORGET, Verb.CHECK})
 """Bookkeeping: nothing that a person waits for."""
 
+DOING: Final = {
+    Action.CREATE: "creating",
+    Action.UPDATE: "updating",
+    Action.REPLACE: "replacing",
+    Action.DELETE: "deleting",
+    Action.RUN: "running",
+    Action.RESUME: "resuming",
+    Action.EXTEND: "extending",
+    Action.ADOPT: "adopting",
+    Action.FORGET: "forgetting",
+    Action.RELEASE: "releasing",
+    Action.REFRESH: "taking in",
+}
+
 DONE: Final = {
     Action.CREATE: "created",
     Action.UPDATE: "updated",
