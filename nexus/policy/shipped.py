@@ -112,8 +112,8 @@ SHIPPED: Final[Mapping[str, tuple[Meaning, ...]]] = {
     ),
     "budget": (
         _over("hourly", "hour", "an hour"),
-        _over("until_end", "until_end", "until the time of all sandboxes is over"),
-        _over("monthly", "month", "a month, if all are kept alive"),
+        _over("until_end", "until_end", "until the end"),
+        _over("monthly", "month", "a month"),
     ),
     "no-data-loss": (
         Meaning(

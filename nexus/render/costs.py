@@ -55,14 +55,14 @@ def _amounts(cost: Cost) -> Json:
 
 
 def cost_lines(cost: PlanCost) -> Iterator[str]:
-    """What it comes to, and what that is made from; nothing where nothing runs before or after."""
-    if not cost.sandboxes:
+    """What it comes to where the plan changes that, and whose size had to be assumed for it."""
+    if not cost.change:
         return
     after = cost.after
-    where = "Cost" if cost.billed else "Cost: nothing here; at E2B"
+    where = "Cost" if cost.billed else "Cost at E2B (nothing here)"
     yield (
-        f"{where}: {dollars(after.hour)} an hour{_changed(cost)}, {dollars(after.until_end)} until the time of all is "
-        f"over, {dollars(after.month)} a month if they are kept alive."
+        f"{where}: {dollars(after.hour)} an hour{_changed(cost)}, {dollars(after.until_end)} until the end, "
+        f"{dollars(after.month)} a month."
     )
     if cost.assumed:
         yield f"Assumed for it: the size of {assumed(cost)}."
@@ -90,7 +90,7 @@ def cost_rows(cost: PlanCost) -> list[tuple[str, str, str, str]]:
             dollars(after.until_end),
             signed(change.until_end),
         ),
-        ("a month, kept alive", dollars(before.month), dollars(after.month), signed(change.month)),
+        ("a month", dollars(before.month), dollars(after.month), signed(change.month)),
     ]
 
 

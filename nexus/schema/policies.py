@@ -64,12 +64,12 @@ PARAMETERS: Final[Mapping[str, Mapping[str, object]]] = {
     "until_end": {
         "type": "number",
         "minimum": 0,
-        "description": "budget: dollars until the time of all sandboxes is over.",
+        "description": "budget: dollars until the time of all sandboxes is over, if nothing extends it.",
     },
     "monthly": {
         "type": "number",
         "minimum": 0,
-        "description": "budget: dollars a month, if they are kept alive.",
+        "description": "budget: dollars a month, if they are extended, or made again as they end.",
         "examples": [50],
     },
 }

@@ -153,8 +153,11 @@ def test_what_was_not_selected_stays_as_it_is() -> None:
     assert len(cost.sandboxes) == 1
 
 
-def test_nothing_is_said_where_nothing_runs() -> None:
+def test_nothing_is_said_where_nothing_changes_by_the_plan() -> None:
     assert list(cost_lines(costs(World(), "volumes: {data: {}}"))) == []
+    world = World()
+    world.apply("sandboxes: {a: {}}")
+    assert list(cost_lines(costs(world, "sandboxes: {a: {env_vars: {B: c}}}"))) == []
 
 
 def test_the_sentence_tells_what_is_charged_and_the_difference() -> None:
@@ -162,8 +165,7 @@ def test_the_sentence_tells_what_is_charged_and_the_difference() -> None:
     world.apply("sandboxes: {a: {count: 10}}")
     cost = costs(world, "sandboxes: {a: {count: 9}}")
     assert list(cost_lines(cost)) == [
-        "Cost: nothing here; at E2B: $1.05 an hour (-$0.1170), $1.05 until the time of all is over, "
-        "$768.69 a month if they are kept alive."
+        "Cost at E2B (nothing here): $1.05 an hour (-$0.1170), $1.05 until the end, $768.69 a month."
     ]
     billed = PlanCost(rates=cost.rates, billed=True, sandboxes=cost.sandboxes)
     assert next(cost_lines(billed)).startswith("Cost: $1.05 an hour")

@@ -63,12 +63,12 @@ BAD = [
     ),
     pytest.param(
         "sandboxes:\n  web: {count: 10}\npolicies:\n  budget: {use: budget, monthly: 50}\n",
-        ["denied 6:34 The plan comes to $854.10 a month, if all are kept alive, and the budget is $50.00"],
+        ["denied 6:34 The plan comes to $854.10 a month, and the budget is $50.00"],
         id="more than the budget of a month",
     ),
     pytest.param(
         "sandboxes:\n  web: {timeout: 2h}\npolicies:\n  budget: {use: budget, until_end: 0.2, hourly: 1}\n",
-        ["denied 6:36 The plan comes to $0.23 until the time of all sandboxes is over, and the budget is $0.20"],
+        ["denied 6:36 The plan comes to $0.23 until the end, and the budget is $0.20"],
         id="more than the budget of one life",
     ),
     pytest.param(
