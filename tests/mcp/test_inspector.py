@@ -80,6 +80,8 @@ def test_the_inspector_lists_and_calls_every_tool(packages: Path, tmp_path: Path
         "drift": {},
         "run": {"pipeline": "checks", "auto_approve": True},
         "output": {},
+        "runs": {},
+        "runs_show": {"step": "hello"},
         "destroy": {"auto_approve": True},
     }
     assert calls.keys() | {"sandbox_create"} == listed.keys()

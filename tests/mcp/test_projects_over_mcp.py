@@ -71,6 +71,18 @@ async def test_the_trip_of_a_project(project: str, agent: Agent) -> None:
     ran = await agent.document("run", pipeline="checks", auto_approve=True)
     assert {"address": "step.checks.hello", "outcome": "succeeded"}.items() <= ran["changes"][-1].items()
     assert "hello from a step" in agent.told
+    kept = (await agent.document("runs", limit=2))["runs"]
+    assert [(item["command"], item["status"]) for item in kept] == [
+        ("run checks hello", "succeeded"),
+        ("apply", "succeeded"),
+    ]
+    assert kept[0]["id"] == ran["run_id"]
+    shown = await agent.call("runs_show", step="hello")
+    assert (shown.structured_content["id"], shown.structured_content["log"]) == (ran["run_id"], "hello from a step\n")
+    assert [step["address"] for step in shown.structured_content["steps"]] == ["step.checks.hello"]
+    assert "What hello wrote:\nhello from a step" in text_of(shown)
+    assert (await agent.document("runs_show", run_id=applied["run_id"]))["command"] == "apply"
+    assert "There is no run «nope»" in text_of(await agent.call("runs_show", run_id="nope"))
     by_name = await agent.document("sandbox_execute", sandbox_id="web", code="print(1)")
     assert (by_name["sandbox_id"], by_name["address"]) == (outputs["id"]["value"], "sandbox.web")
     destroyed = await agent.document("destroy", auto_approve=True)

@@ -41,7 +41,7 @@ DOCUMENTED = {
     "sandbox_stop": {"sandbox_id"},
     "sandbox_delete": {"sandbox_id"},
 }
-OWN = {"validate", "plan", "apply", "destroy", "drift", "run", "output"}
+OWN = {"validate", "plan", "apply", "destroy", "drift", "run", "output", "runs", "runs_show"}
 INFO = {"name": "test", "version": "1"}
 MANIFEST = """\
 apiVersion: nexus/v1
@@ -85,7 +85,10 @@ class TestListing:
                 await agent.client.call_tool("apply", {"auto_approve": True})
 
 
-READING = {"sandbox_list", "sandbox_status", "sandbox_logs", "validate", "plan", "drift", "output"}
+READING = {"sandbox_list", "sandbox_status", "sandbox_logs", "validate", "plan", "drift", "output"} | {
+    "runs",
+    "runs_show",
+}
 DESTRUCTIVE = {
     "sandbox_execute",
     "sandbox_configure",
