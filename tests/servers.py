@@ -42,6 +42,13 @@ class PostgresServer:
     start: Sequence[str]
     stop: Sequence[str]
 
+    def end(self) -> None:
+        """At once, as in a crash. What it holds stays."""
+        _run(self.stop)
+
+    def begin(self) -> None:
+        _run(self.start)
+
     def fields(self, **more: str) -> dict[str, str]:
         return {"host": "127.0.0.1", "port": str(self.port), "database": "postgres", "user": "nexus", **more}
 
