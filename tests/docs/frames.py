@@ -32,7 +32,8 @@ FRAMES: Final[Mapping[str, str]] = {
           debug: {default: false}
           workers: {default: 3}
           env: {default: {A: "1"}}
-        secrets: {token: {env: TOKEN}}
+          package: {default: six}
+        secrets: {token: {env: TOKEN}, index: {env: INDEX}}
         templates: {app: {base_template: base}}
         sandboxes:
           web: {template: base, ports: {http: 8000}}

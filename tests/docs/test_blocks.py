@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import jsonschema
 import pytest
+from mcp import Client, StdioServerParameters, stdio_client
 
 from nexus.cli.main import root
 from nexus.model.diagnostics import DiagnosticsError
@@ -68,6 +71,21 @@ def test_another_document_fits_its_schema(block: Block) -> None:
 @pytest.mark.parametrize("block", [item for item in ALL if item.language == "json"], ids=str)
 def test_json_can_be_read(block: Block) -> None:
     json.loads(block.text)
+
+
+CLIENTS = [block for block in ALL if block.language == "json" and "mcpServers" in block.text]
+
+
+@pytest.mark.parametrize("block", CLIENTS, ids=str)
+async def test_a_client_of_agents_gets_the_tools_by_what_a_page_says(block: Block, tmp_path: Path) -> None:
+    shown = json.loads(block.text)["mcpServers"]["nexus"]
+    assert shown["command"] == "nexus"
+    arguments = ["-m", "nexus", *(str(tmp_path) if word == "/path/to/project" else word for word in shown["args"])]
+    server = StdioServerParameters(command=sys.executable, args=arguments, env=dict(os.environ))
+    async with Client(stdio_client(server)) as client:
+        names = {tool.name for tool in (await client.list_tools()).tools}
+    assert "plan" in names
+    assert ("apply" in names) is ("--read-only" not in arguments)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -1,24 +1,26 @@
-"""The blocks of the page about Python, run as they stand: first the program, then the tests."""
+"""The Python of the page about Python and of the README, run as it stands: first the program, then the tests."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
-import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from nexus.local.daemon import Endpoint
+from tests.docs.pages import README, ROOT, blocks
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
-BLOCKS = [textwrap.dedent(block) for block in re.findall(r"^ *```python\n(.*?)^ *```$", PAGE, re.DOTALL | re.MULTILINE)]
-TESTS = [block for block in BLOCKS if "pytest" in block]
-PROGRAM = [block for block in BLOCKS if block not in TESTS]
+PYTHON_PAGE = ROOT / "docs" / "python.md"
+
+
+def python_of(page: Path, *, tests: bool) -> Sequence[str]:
+    found = [block.text for block in blocks(page) if block.language == "python"]
+    return [text for text in found if ("pytest" in text) is tests]
+
 
 pytestmark = pytest.mark.engine
 
@@ -46,7 +48,7 @@ def run(folder: Path, environment: dict[str, str], *arguments: str) -> str:
 
 
 def test_the_program_says_what_its_comments_say(folder: Path, environment: dict[str, str]) -> None:
-    shown = run(folder, environment, "-c", "\n".join(PROGRAM))
+    shown = run(folder, environment, "-c", "\n".join(python_of(PYTHON_PAGE, tests=False)))
     assert "create sandbox.web because " in shown
     assert "('The state was written since: its serial was 0 and is 1.'" in shown
     assert "\n{'replace': 1, 'run': 1}\n" in shown
@@ -56,9 +58,17 @@ def test_the_program_says_what_its_comments_say(folder: Path, environment: dict[
 
 
 def test_the_tests_pass_and_leave_nothing(folder: Path, environment: dict[str, str]) -> None:
-    (folder / "test_page.py").write_text("\n\n".join(TESTS))
+    (folder / "test_page.py").write_text("\n\n".join(python_of(PYTHON_PAGE, tests=True)))
     shown = run(folder, environment, "-m", "pytest", "-p", "nexus.pytest_plugin", "-p", "no:cacheprovider", "-q")
     assert "2 passed" in shown
     assert not (folder / "examples" / "quickstart" / ".nexus").exists()
     listed = run(folder, environment, "-m", "nexus", "list", "--all", "--json")
     assert '"total_count": 0' in listed
+
+
+def test_the_python_of_the_readme_runs(folder: Path, environment: dict[str, str]) -> None:
+    shown = run(folder, environment, "-c", "\n".join(python_of(README, tests=False)))
+    assert "http://" in shown
+    (folder / "test_readme_page.py").write_text("\n\n".join(python_of(README, tests=True)))
+    shown = run(folder, environment, "-m", "pytest", "-p", "nexus.pytest_plugin", "-p", "no:cacheprovider", "-q")
+    assert "1 passed" in shown

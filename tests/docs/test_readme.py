@@ -10,17 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.terminal import console_commands, offer_nexus, typed
+from tests.docs.pages import README, ROOT
+from tests.docs.sessions import steps
+from tests.docs.terminal import offer_nexus, typed
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-LEFT_OUT = {
-    "make check",  # runs all tests, this one among them
-}
+TEXT = README.read_text(encoding="utf-8")
 
 
 def commands() -> list[str]:
-    return [line for line in console_commands(README) if line not in LEFT_OUT]
+    return [command.text for _, command in steps(README) if command is not None]
 
 
 @pytest.fixture
@@ -54,6 +52,6 @@ def test_the_commands_of_the_readme_work_as_they_stand(clone: Path, engine_home:
 def test_the_commands_that_the_readme_names_are_there() -> None:
     from nexus.cli.main import COMMANDS
 
-    named = set(re.findall(r"`nexus ([a-z]+)", README))
+    named = set(re.findall(r"`nexus ([a-z]+)", TEXT))
     assert named <= set(COMMANDS)
     assert set(COMMANDS) <= named, "a command that the README leaves out"

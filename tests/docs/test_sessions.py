@@ -11,7 +11,7 @@ import pytest
 import nexus
 from nexus.local.daemon import Endpoint
 from tests.docs.likeness import alike
-from tests.docs.pages import PAGES, README, name_of
+from tests.docs.pages import PAGES, README, ROOT, name_of
 from tests.docs.sessions import Answer, played, scratch_project, steps
 from tests.docs.terminal import offer_nexus
 from tests.docs.warm import warm_nexus
@@ -23,7 +23,7 @@ FROM_NOTHING = {"docs/tutorial.md"}
 """Pages that begin on an engine without the template that all others find built already."""
 
 WITH_ALL_OUTPUT = {"docs/tutorial.md"}
-PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
+PICTURES = ROOT / "docs" / "pictures"
 REMEDY = "look, then run: pytest tests/docs/test_sessions.py --update-golden; make docs"
 
 
@@ -64,6 +64,24 @@ def test_a_page_shows_what_its_commands_say(
     assert not other, "\n".join([REMEDY, *(f"{item.block}: $ {item.command.text}\n{item.text}\n" for item in other)])
     drawn = {name: text for name, text in _recordings(answers).items() if not _is_recorded(name, text)}
     assert not drawn, REMEDY
+
+
+@pytest.mark.engine
+def test_every_file_that_a_project_and_the_engine_have_is_on_the_page_of_files(
+    used_engine: Endpoint, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
+    (tmp_path / "nexus.yaml").write_text("apiVersion: nexus/v1\nproject: files\nsandboxes: {first: {}}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEXUS_HOME", str(used_engine.home))
+        project = nexus.load(tmp_path, target="local")
+        project.apply()
+        ours = {str(path.relative_to(tmp_path)) for path in (tmp_path / ".nexus").glob("*")}
+        ours |= {str(path.relative_to(tmp_path)) for path in (tmp_path / ".nexus" / "default").glob("*")}
+        project.destroy()
+    named = {name.replace("default", "ENVIRONMENT") for name in ours - {".nexus/default"}}
+    named |= {path.name for path in used_engine.home.iterdir()}
+    assert {name for name in named if f"`{name}" not in page} == set()
 
 
 def _is_as_shown(answer: Answer) -> bool:
