@@ -24,7 +24,7 @@ from nexus.planning import DriftReport
 from nexus.providers.base import Report
 from nexus.providers.operating import Configured, Executed
 from nexus.schema.state_place import StatePlace
-from nexus.stores import Backend, memory_backend, open_backend
+from nexus.stores import Backend, Lock, memory_backend, open_backend
 from nexus.wiring import choose_target, open_session
 from nexus.workflows import drifting, importing, loading, pinning, planning, rebuilding, writing_back
 from nexus.workflows.configuring import Changes
@@ -243,9 +243,19 @@ class AsyncProject(AsyncChanging, AsyncLive, AsyncRemembered):
         )
         return await writing_back.configure_and_write(ground.place, ground.operator, sandbox, changes, report, writing)
 
+    def lock_beside(self, name: str) -> Lock:
+        """A lock beside the state's own, in the same store: whoever holds it leads, of several programs that could.
+
+        It keeps nobody from the state, and goes by the same lease.
+        """
+        return self._backend_of(f"{self._loaded.environment}.{name}").lock
+
     def _open_backend(self) -> Backend:
         """One for each use: a lock is held by one of them."""
-        return open_backend(self._state_place, self._state_folder, self._loaded.environment, self._request.process)
+        return self._backend_of(self._loaded.environment)
+
+    def _backend_of(self, environment: str) -> Backend:
+        return open_backend(self._state_place, self._state_folder, environment, self._request.process)
 
     async def _place(self) -> Place:
         return Place(

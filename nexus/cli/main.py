@@ -22,6 +22,7 @@ SECTIONS = {
         "plan": ("nexus.cli.plan", "Show what apply would do"),
         "lock": ("nexus.cli.lock", "Write down the exact versions of everything, for everybody"),
         "apply": ("nexus.cli.apply", "Make what is out there match the manifest"),
+        "reconcile": ("nexus.cli.reconcile", "Keep projects as they are written, in a folder or a Git repository"),
         "run": ("nexus.cli.run", "Run the steps of a pipeline, with what they need"),
         "destroy": ("nexus.cli.destroy", "Delete everything the manifest made"),
     },

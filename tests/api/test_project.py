@@ -107,8 +107,8 @@ def test_both_faces_offer_the_same() -> None:
     def public(kind: type) -> set[str]:
         return {name for name in dir(kind) if not name.startswith("_")}
 
-    streams = {"applying", "destroying", "running"}
-    assert public(nexus.AsyncProject) - streams - {"load"} == public(nexus.Project) - {"asynchronous"}
+    for_event_loops = {"applying", "destroying", "running", "lock_beside"}
+    assert public(nexus.AsyncProject) - for_event_loops - {"load"} == public(nexus.Project) - {"asynchronous"}
     handle = public(nexus.AsyncSandboxHandle) - {"sync_e2b", "terminal"}
     assert handle == public(nexus.SandboxHandle) - {"asynchronous"}
     assert public(nexus.AsyncFolder) == public(nexus.Folder) - {"asynchronous"}
@@ -146,8 +146,8 @@ COUNTERPARTS = {
     "snapshot": "SandboxHandle.snapshot",
     "fork": "SandboxHandle.fork",
 }
-FOR_PEOPLE = {"completion", "init", "explain", "doctor", "local", "mcp", "version"}
-"""Examples, pages, the machine, and another way in: no part of what a program asks of a project."""
+FOR_PEOPLE = {"completion", "init", "explain", "doctor", "local", "mcp", "reconcile", "version"}
+"""Examples, pages, the machine, a program of its own, and another way in: no part of what a program asks of a project."""
 
 
 def test_what_a_command_does_a_program_can_do() -> None:
