@@ -75,6 +75,11 @@ class Change:
     data_loss: bool = False
     source: SourceRange | None = None
 
+    @property
+    def goes(self) -> bool:
+        """Whether the project has nothing of it afterwards."""
+        return self.action in (Action.DELETE, Action.FORGET, Action.RELEASE)
+
 
 class Verb(StrEnum):
     """What one operation does. Each is one effect on one object; ``unit`` of the operation says which part of it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from nexus.expressions import Places, Scope, resolve
 from nexus.model.addresses import Address
-from nexus.model.changes import Plan
+from nexus.model.changes import Opening, Plan
 from nexus.model.costs import FREE
 from nexus.model.diagnostics import Diagnostic, Diagnostics, DiagnosticsError, SourceRange, error
 from nexus.model.state import State
@@ -49,7 +49,8 @@ class Guard:
     def __init__(self, rules: Sequence[Rule], case: Case) -> None:
         self._rules = rules
         self._case = case
-        self._changes = {change.address: change for change in case.plan.changes}
+        # Where a leftover of a resource is deleted besides, the resource's own change comes first.
+        self._changes = {change.address: change for change in reversed(case.plan.changes)}
         costs = () if case.plan.cost is None else case.plan.cost.sandboxes
         self._costs = {item.address: item.after for item in costs}
         self._open: dict[Address, list[Rule]] = {}
@@ -91,13 +92,17 @@ class Guard:
 
     def _all_changes(self, rule: Rule) -> Iterator[_Seen]:
         wanted = {item.spec.address: item for item in self._case.evaluation.evaluated()}
+        opened: dict[Address, list[Opening]] = {}
+        for opening in self._case.plan.openings:
+            opened.setdefault(opening.address, []).append(opening)
         for change in self._case.plan.changes:
             if not rule.spares(change.address):
-                opens = [item for item in self._case.plan.openings if item.address == change.address]
+                opens = [] if change.goes else opened.get(change.address, [])
                 record = self._case.state.resources.get(change.address)
-                this = of_change(change, wanted.get(change.address), record, opens)
-                opened = opens[0].source if opens and ("opens",) in rule.asked else None
-                yield _Seen(change.address, this, opened or change.source or rule.source)
+                after = None if change.goes else wanted.get(change.address)
+                this = of_change(change, after, record, opens)
+                place = opens[0].source if opens and ("opens",) in rule.asked else None
+                yield _Seen(change.address, this, place or change.source or rule.source)
 
     def _resource(self, rule: Rule, evaluated: Evaluated) -> _Seen:
         address = evaluated.spec.address

@@ -23,7 +23,7 @@ def openings(plan: Plan, evaluation: Evaluation, state: State) -> tuple[Opening,
     found: list[Opening] = []
     for change in plan.changes:
         after = wanted.get(change.address)
-        if after is not None:
+        if after is not None and not change.goes:
             record = state.resources.get(change.address)
             before = _NOTHING if record is None else record.attributes
             found.extend(_Comparing(change, after, before).openings())

@@ -108,6 +108,21 @@ def test_github_shows_what_is_wrong(repository: Nexus, runner: dict[str, str], t
     manifest.write_text(right)
 
 
+def test_github_shows_a_plan_that_policies_deny(repository: Nexus, runner: dict[str, str], tmp_path: Path) -> None:
+    repository.ok("init", "ci")
+    recipe = yaml.safe_load((repository.folder.parent / ".github" / "workflows" / "nexus.yml").read_text())
+    github = _Github(recipe, repository, runner)
+    manifest = repository.folder / "nexus.yaml"
+    right = manifest.read_text()
+    manifest.write_text(right + "\npolicies: {closed: {use: no-internet}}\n")
+    assert github.script("plan", "Plan").returncode == 0, "the comment comes first"
+    assert (tmp_path / "GITHUB_OUTPUT").read_text() == "code=1\n"
+    comment = (tmp_path / "plan.md").read_text()
+    assert "### nexus plan" in comment
+    assert "nothing of it can be applied" in comment
+    manifest.write_text(right)
+
+
 def test_gitlab_plans_in_one_note(repository: Nexus, runner: dict[str, str], notes: str) -> None:
     repository.ok("init", "ci", "--forge", "gitlab", "-e", "default")
     recipe = yaml.safe_load((repository.folder.parent / ".gitlab-ci.yml").read_text())

@@ -159,3 +159,23 @@ async def test_a_cancelled_apply_is_on_record_and_the_next_one_continues(
     assert (await agent.document("output"))["id"]["value"] == web
     ran = await agent.document("sandbox_execute", sandbox_id=web, code="ls /opt", language="bash")
     assert {"first", "go", "third"} <= set(ran["output"].split())
+
+
+async def test_what_policies_deny_is_shown_and_not_even_asked_about(
+    project: str, live_seat: Seat, connect: Connect
+) -> None:
+    denied = MANIFEST.format(project=project) + "policies: {closed: {use: no-internet}}\n"
+    (live_seat.folder / "nexus.yaml").write_text(denied)
+
+    async def unexpected(message: str) -> ElicitResult:
+        pytest.fail(f"nobody is to be asked: {message}")
+
+    async with connect(live_seat, elicit=unexpected) as agent:
+        plan = await agent.document("plan")
+        assert plan["denied"]
+        assert [item["code"] for item in plan["diagnostics"]] == ["policy-denied"]
+        for arguments in ({}, {"auto_approve": True}):
+            refused = await agent.call("apply", **arguments)
+            assert refused.is_error
+            assert "policy-denied" in text_of(refused)
+    (live_seat.folder / "nexus.yaml").write_text(MANIFEST.format(project=project))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from nexus.model.changes import Opens
 from nexus.model.values import Sensitive
 from nexus.render.documents import plan_to_json
 from nexus.render.openings import bundled
@@ -80,10 +83,22 @@ def test_what_is_deleted_and_what_stays_opens_nothing(place: Place) -> None:
     assert opened(place, before, "sandboxes: {box: {}}\n") == []
 
 
+def test_a_leftover_that_is_deleted_besides_opens_nothing_a_second_time(place: Place) -> None:
+    world = place.world
+    world.apply("sandboxes: {web: {network: {internet: false}}}")
+    former = replace(world.record("sandbox.web"), uid="former", id="other")
+    world.state = replace(world.state, deposed=(former,))
+    plan = place.plan("sandboxes: {web: {}}\npolicies: {shut: {use: no-opening}}\n")
+    assert [str(change.action) for change in plan.changes] == ["update", "delete"]
+    assert [item.opens for item in plan.openings] == [Opens.INTERNET]
+    (denied,) = plan.diagnostics
+    assert "too." not in denied.detail
+
+
 def test_the_same_for_many_is_one_line_and_every_one_of_them_in_json(place: Place) -> None:
     plan = place.plan("sandboxes: {box: {count: 9}}\n")
     (line,) = bundled(plan.openings)
-    assert line.named.endswith("and 5 more")
+    assert line.named == "sandbox.box[0…8]"
     opens = plan_to_json(plan)["opens"]
     assert isinstance(opens, list)
     assert len(opens) == 9
