@@ -20,7 +20,7 @@ from nexus.stores.fold import Folding, fold
 from nexus.stores.local import local_backend
 from nexus.stores.memory import Memory, memory_backend
 from nexus.stores.remote.marks import last_place, remember
-from nexus.stores.remote.opening import open_backend, remote_backend
+from nexus.stores.remote.opening import open_backend, remote_backend, resealed
 from nexus.stores.results import LocalResults
 from nexus.stores.session import Loaded, commit, fingerprint_key, load
 from nexus.stores.statefile import decode as decode_state
@@ -58,4 +58,5 @@ __all__ = [
     "open_backend",
     "remember",
     "remote_backend",
+    "resealed",
 ]

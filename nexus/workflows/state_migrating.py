@@ -10,11 +10,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nexus.manifest import find_project, read
+from nexus.manifest import Environment, find_project, read
 from nexus.model.diagnostics import DiagnosticsError, error
 from nexus.model.state import State
 from nexus.schema.state_place import StatePlace
-from nexus.stores import Backend, LockInfo, commit, last_place, load, local_backend, remember, remote_backend
+from nexus.stores import Backend, LockInfo, commit, last_place, load, local_backend, remember, remote_backend, resealed
 from nexus.workflows.locking import locked
 from nexus.workflows.outputs import NO_LINEAGE, place_of
 from nexus.workflows.session import Stores
@@ -55,15 +55,20 @@ async def migrate(migration: Migration, confirm: Confirm) -> Migrated:
     Raises DiagnosticsError (``migrate-refused``) when there is a state of another lineage, or one that an interrupted
     run has left unfinished.
     """
-    manifest = read(find_project(migration.folder))
+    wanted = Environment.parse(migration.environment)
+    manifest = read(find_project(migration.folder), environment=wanted.base)
+    migration = replace(migration, environment=wanted.name)
     target = place_of(manifest, migration.environment)
     source = last_place(manifest.root, migration.environment) or target
     if source.is_same_place(target):
         remember(target, manifest.root, migration.environment)
         return Migrated(source=source, target=target, state=None, copied=False)
-    stores = [_open(place, manifest.root, migration) for place in (source, target)]
+    if _differ_in_keys(source, target):
+        stores = resealed(source, target, manifest.root, migration.environment, migration.process)
+    else:
+        stores = _open(source, manifest.root, migration), _open(target, manifest.root, migration)
     async with AsyncExitStack() as locks:
-        for backend in stores[:1] if _share_a_lock(source, target) else stores:
+        for backend in stores[:1] if stores[0].lock is stores[1].lock else stores:
             held = Stores(backend=backend, holder=migration.holder)
             await locks.enter_async_context(locked(held, "state migrate", migration.patience))
         migrated = await _copy(_Move(source, target, *stores), confirm)
@@ -78,7 +83,7 @@ def _open(place: StatePlace, root: Path, migration: Migration) -> Backend:
     return remote_backend(place, root, migration.environment, migration.process)
 
 
-def _share_a_lock(source: StatePlace, target: StatePlace) -> bool:
+def _differ_in_keys(source: StatePlace, target: StatePlace) -> bool:
     """Whether it is the same place, encrypted by now or not any more."""
     return replace(source, keys=()).is_same_place(replace(target, keys=()))
 
@@ -99,7 +104,7 @@ async def _copy(move: _Move, confirm: Confirm) -> Migrated:
     state = await commit(move.from_, loaded.state) if loaded.interrupted else loaded.state
     if not state.serial:
         return Migrated(source=source, target=target, state=None, copied=False)
-    there = None if _share_a_lock(source, target) else (await load(move.to, State(lineage=NO_LINEAGE))).state
+    there = None if _differ_in_keys(source, target) else (await load(move.to, State(lineage=NO_LINEAGE))).state
     if there is not None and there.serial:
         _check(state, there, target)
         if there.serial >= state.serial:

@@ -47,14 +47,29 @@ def remote_backend(
     Touches no network until it is used. ``process`` is the environment that credentials and keys are in; ``prepare`` is
     called before a lock is taken. Raises DiagnosticsError when something that is needed is not there.
     """
-    local = local_backend(root, environment)
-    keys = _keys(place, root, process)
     objects, book = _opened(place, environment, process, patience)
-    documents = _sealed(objects, keys)
+    lock = LeaseLock(book, place.lease or LEASE, prepare)
+    return _assembled(_sealed(objects, _keys(place, root, process)), lock, local_backend(root, environment))
+
+
+def resealed(
+    before: StatePlace, after: StatePlace, root: Path, environment: str, process: Mapping[str, str]
+) -> tuple[Backend, Backend]:
+    """The same documents twice, with one lock: read by the keys of ``before``, and written by those of ``after``.
+
+    Both are the same place but for their keys. Raises like :func:`remote_backend`.
+    """
+    objects, book = _opened(after, environment, process, PATIENCE)
+    lock, local = LeaseLock(book, after.lease or LEASE), local_backend(root, environment)
+    first, second = (_sealed(objects, _keys(place, root, process)) for place in (before, after))
+    return _assembled(first, lock, local), _assembled(second, lock, local)
+
+
+def _assembled(documents: Objects, lock: LeaseLock, local: Backend) -> Backend:
     return Backend(
         RemoteStateStore(documents),
         RemoteJournal(documents),
-        LeaseLock(book, place.lease or LEASE, prepare),
+        lock,
         local.durations,
         local.runs,
         RemoteVersions(documents),
