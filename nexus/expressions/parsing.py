@@ -22,6 +22,8 @@ MAX_LENGTH: Final = 20_000
 # What comes before the first }} is the whole expression where nothing can hide these signs.
 _SIMPLE: Final = re.compile(r"[^\"'{}]*}}")
 
+_WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
 Path: TypeAlias = tuple[str | int, ...]
 Places: TypeAlias = Callable[[Path], SourceRange | None]
 
@@ -160,11 +162,11 @@ def _syntax_problem(message: str) -> Problem:
 
 
 def _diagnostic(problem: Problem, text: str, scalar: SourceRange | None) -> Diagnostic:
-    message = problem.message
+    word = _WORD.match(text, problem.offset)
     return error(
         "expression-invalid",
-        f"Invalid expression: {message}",
-        detail=f"{message[0].upper()}{message[1:]}{f', in «{problem.source}»' if problem.source else ''}.",
+        f"Invalid expression: {problem.message}",
+        detail=f"It is used in «{problem.source}»." if problem.source else "",
         hint=problem.hint,
-        range=place_in(scalar, text, problem.offset, problem.offset + 1),
+        range=place_in(scalar, text, problem.offset, word.end() if word else problem.offset + 1),
     )

@@ -118,20 +118,23 @@ class EdgeFinder:
         first = str(reference.path[0]) if reference.path else ""
         match reference.root:
             case "vars" if first and first not in self.inputs.variables:
-                hint = did_you_mean(first, self.inputs.variables)
+                hint = (
+                    did_you_mean(first, self.inputs.variables)
+                    or f"declare it: variables: {{{first}: {{type: string}}}}"
+                )
                 self._report("unknown-variable", f"There is no variable «{first}»", hint, reference, expression, block)
             case "secrets" if first and first not in self.inputs.secrets:
-                hint = did_you_mean(first, self.inputs.secrets)
+                hint = did_you_mean(first, self.inputs.secrets) or f"declare it: secrets: {{{first}: {{env: {first}}}}}"
                 self._report("unknown-secret", f"There is no secret «{first}»", hint, reference, expression, block)
             case "self":
                 hint = "self stands for the outputs of a resource, in its lifecycle.postcondition"
                 self._report(
-                    "self-without-object", f"self has no meaning in {name}", hint, reference, expression, block
+                    "self-without-object", f"«self» has no meaning in {name}", hint, reference, expression, block
                 )
             case "each" if not expanded:
                 hint = "each.key and each.value exist in blocks with count, for_each or matrix"
                 self._report(
-                    "each-without-instances", f"each has no meaning in {name}", hint, reference, expression, block
+                    "each-without-instances", f"«each» has no meaning in {name}", hint, reference, expression, block
                 )
             case _:
                 pass
@@ -307,7 +310,7 @@ class EdgeFinder:
         return error(
             "unknown-resource",
             f"{name} names «{text}», which does not exist",
-            hint=did_you_mean(text, known),
+            hint=did_you_mean(next((address for address in known if address.endswith(f".{text}")), text), known),
             address=str(block.address),
             range=place,
         )
@@ -325,13 +328,18 @@ class EdgeFinder:
         self.diagnostics.add(
             error(
                 code,
-                summary[0].upper() + summary[1:],
+                _sentence(summary),
                 detail="" if part is None else f"It is used in «{part.source}».",
                 hint=hint,
                 address="" if block is None else str(block.address),
                 range=expression.range if part is None else expression.place_of(part),
             )
         )
+
+
+def _sentence(summary: str) -> str:
+    """With a capital letter, unless it begins with an address, which has none."""
+    return summary if "." in summary.partition(" ")[0] else summary[0].upper() + summary[1:]
 
 
 def _is_static_key(reference: Reference, *, expanded: bool) -> bool:

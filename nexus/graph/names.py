@@ -6,7 +6,7 @@ knows one form only. Names of the catalogue stay, and become edges to implicit r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,11 +15,12 @@ from nexus.graph.blocks import Block, expressions_in
 from nexus.graph.desired import Inputs
 from nexus.graph.static import is_static, static_value, uses_each
 from nexus.kinds.catalogue import catalogue_address
+from nexus.kinds.definitions import DEFINITIONS
 from nexus.model.addresses import Address, AddressError
-from nexus.model.diagnostics import Diagnostics, error
+from nexus.model.diagnostics import Diagnostics, error, warning
 from nexus.model.expressions import Expression, Raw
 from nexus.model.resources import Each
-from nexus.model.suggestions import did_you_mean
+from nexus.model.suggestions import did_you_mean, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ _FIELDS: Final = {
     "step": (NamedField("sandbox", "sandbox"),),
 }
 _OWN: Final = "sandbox"
+_NEARLY: Final = 0.8
+"""From how much likeness on a template's name is taken for a slip: names in the account are free, and mostly longer."""
 """The field of a step that may hold the fields of a sandbox of its own."""
 
 
@@ -118,6 +121,8 @@ class Naming:
             implicit = catalogue_address(text)
             if implicit is not None:
                 self.implicit[implicit] = None
+            elif near := nearest(text, self._templates(), cutoff=_NEARLY):
+                self._doubtful(item, text, near)
             return raw
         self._unknown(item, text, raw)
         return raw
@@ -132,6 +137,22 @@ class Naming:
             return None
         return parsed if parsed.kind == item.kind else None
 
+    def _templates(self) -> list[str]:
+        """What a template may be called in the manifest, besides the names in an account, which nobody knows here."""
+        return [*DEFINITIONS, *(address.name for address in self.blocks if address.kind == "template")]
+
+    def _doubtful(self, item: NamedField, text: str, near: str) -> None:
+        self.diagnostics.add(
+            warning(
+                "template-elsewhere",
+                f"Neither the manifest nor the catalogue has a template «{text}»",
+                detail="It is looked for in the account, when something is made from it.",
+                hint=f"did you mean «{near}»?",
+                address=str(self.block.address),
+                range=self.block.place(item.name),
+            )
+        )
+
     def _unknown(self, item: NamedField, text: str, raw: Raw) -> None:
         known = [address.name for address in self.blocks if address.kind == item.kind]
         place = next((expression.range for expression in expressions_in(raw)), None)
@@ -140,11 +161,22 @@ class Naming:
                 "unknown-resource",
                 f"There is no {item.kind} of this name",
                 detail=f"{item.name} names «{text}», which the manifest does not declare.",
-                hint=did_you_mean(text, known),
+                hint=_instead(item, text, known),
                 address=str(self.block.address),
                 range=place or self.block.place(item.name),
             )
         )
+
+
+def _instead(item: NamedField, text: str, known: Sequence[str]) -> str:
+    """What was meant: an instance, which is known by its whole address; a path in a name's place; a name like it."""
+    name, bracket, key = text.partition("[")
+    if bracket and name in known:
+        whole = Address(item.kind, name, key.rstrip("]").strip("\"'"))
+        return f"an instance is named by its whole address: '{whole}'"
+    if item.kind == "volume" and text.startswith("/"):
+        return f'the path comes first, as in {item.name}: {{"{text}": {known[0] if known else "my-volume"}}}'
+    return did_you_mean(text, known)
 
 
 def fanned_out(block: Block, attributes: Mapping[str, Raw]) -> tuple[Address, Expression] | None:

@@ -15,6 +15,7 @@ import yaml
 
 from nexus.manifest.scalars import read_plain
 from nexus.manifest.source_map import Entry, Mark, Spot, stretch
+from nexus.manifest.syntax_hints import syntax_hint
 from nexus.model.diagnostics import Diagnostic, Diagnostics, SourcePos, SourceRange, error
 from nexus.model.values import Value
 
@@ -236,7 +237,12 @@ class _Reader:
                 return str(event.value)
         else:
             self._node(event, depth + 1)
-        self._fail("invalid-key", "A key is a text", event)
+        hint = (
+            'an expression is written "${{ … }}", in quotes within braces'
+            if type(event) is yaml.MappingStartEvent
+            else ""
+        )
+        self._fail("invalid-key", "A key is a text", event, hint=hint)
         return None
 
     def _merges(self, node: _Node, key: Any) -> list[_Node]:
@@ -299,7 +305,8 @@ def _syntax_error(problem: yaml.YAMLError, text: str, file: str) -> Diagnostic:
         before = text[: problem.position] if isinstance(problem.position, int) else ""
         message = "it holds a control character"
         place = _place(file, before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1)
-    return error("yaml-syntax", f"The file is not valid YAML: {message}", range=place)
+    hint = syntax_hint(message, text.splitlines(), place.start.line)
+    return error("yaml-syntax", f"The file is not valid YAML: {message}", hint=hint, range=place)
 
 
 def _place(file: str, line: int, column: int) -> SourceRange:

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that looks most like ``name``, or None when none does."""
+def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """The known name that looks most like ``name``, or None when none does: 1 is the same, 0 has nothing of it."""
     candidates = [str(candidate) for candidate in known]
     folded = {candidate.lower().replace("_", "-"): candidate for candidate in candidates}
     same = folded.get(name.lower().replace("_", "-"))
     if same is not None:
         return same
-    found = get_close_matches(name, candidates, n=1, cutoff=0.6)
+    found = get_close_matches(name, candidates, n=1, cutoff=cutoff)
     return found[0] if found else None
 
 

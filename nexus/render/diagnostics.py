@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -13,7 +15,9 @@ from nexus.render.console import wrapping_width
 from nexus.render.explanations import explanations
 from nexus.render.values import plural
 
-_CODES_NAMED = 3
+_CODES_NAMED: Final = 3
+_WIDEST: Final = 100
+"""Columns of a source line that are shown, those around the place."""
 
 ReadSource = Callable[[str], Sequence[str] | None]
 """Lines of a file of the project, or None when it can't be read."""
@@ -27,8 +31,9 @@ def print_diagnostics(console: Console, diagnostics: Sequence[Diagnostic], read_
     if errors > 1:
         console.print(Text(f"{plural(errors, 'error')} in all", style="error"))
     if explained := _explained(diagnostics):
-        console.print(Text(f"More about {'this' if len(explained) == 1 else 'these'}: ", style="faint"), end="")
-        console.print(Text("; ".join(f"nexus explain {code}" for code in explained), style="hint"))
+        words = f"More about {'this' if len(explained) == 1 else 'these'}: "
+        commands = "; ".join(f"nexus explain {code}" for code in explained)
+        console.print(Text.assemble((words, "faint"), (commands, "hint")))
 
 
 def _explained(diagnostics: Sequence[Diagnostic]) -> list[str]:
@@ -70,15 +75,51 @@ def _broken(words: str, width: int | None, *, indent: int) -> Iterator[str]:
 
 
 def _append_source(text: Text, place: SourceRange, read_source: ReadSource) -> None:
+    """The line that is wrong, under the line of the block that it stands in, with a mark below."""
     text.append("  --> ", style="place").append(f"{place}\n")
     lines = read_source(place.file)
     if lines is None or not 0 < place.start.line <= len(lines):
         return
-    line = lines[place.start.line - 1].rstrip().replace("\t", " ")
+    parent = _parent(lines, place.start.line)
     margin = len(str(place.start.line))
-    end = place.end.column if place.end.line == place.start.line else len(line) + 1
-    carets = "^" * max(min(end, len(line) + 1) - place.start.column, 1)
     text.append(f" {' ' * margin} |\n", style="place")
-    text.append(f" {place.start.line} | ", style="place").append(f"{line}\n")
-    text.append(f" {' ' * margin} | ", style="place")
-    text.append(" " * (place.start.column - 1) + carets + "\n", style="error")
+    if parent is not None:
+        text.append(f" {parent:>{margin}} | ", style="place").append(
+            f"{_clean(lines[parent - 1])[:_WIDEST]}\n", "faint"
+        )
+        if place.start.line - parent > 1:
+            text.append(f" {' ' * margin} | ", style="place").append("…\n", style="faint")
+    shown, before, carets = _marked(_clean(lines[place.start.line - 1]), place)
+    text.append(f" {place.start.line} | ", style="place").append(f"{shown}\n")
+    text.append(f" {' ' * margin} | ", style="place").append(f"{' ' * before}{'^' * carets}\n", style="error")
+
+
+def _clean(line: str) -> str:
+    """The line without what moves a cursor; a tab is one column, as in the places of YAML."""
+    return "".join(sign if sign.isprintable() else " " for sign in line.rstrip())
+
+
+def _parent(lines: Sequence[str], number: int) -> int | None:
+    """The number of the line that opens the block in which line ``number`` stands; None at the top of a file."""
+    depth = _depth(lines[number - 1])
+    for above in range(number - 1, 0, -1):
+        line = lines[above - 1]
+        if line.strip() and not line.lstrip().startswith("#") and _depth(line) < depth:
+            return above
+    return None
+
+
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _marked(line: str, place: SourceRange) -> tuple[str, int, int]:
+    """The line, cut around the place where it is very long, and how many cells come before the mark and in it."""
+    start = place.start.column - 1
+    end = place.end.column - 1 if place.end.line == place.start.line else len(line)
+    skipped = max(start - _WIDEST // 2, 0) if len(line) > _WIDEST else 0
+    if skipped:
+        line, start, end = f"…{line[skipped + 1 :]}", start - skipped, end - skipped
+    if len(line) > _WIDEST:
+        line = f"{line[: _WIDEST - 1]}…"
+    return line, cell_len(line[:start]), max(cell_len(line[start:end]), 1)

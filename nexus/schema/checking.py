@@ -92,7 +92,8 @@ class _Checking:
         path: Path = (section.name,)
         if not isinstance(blocks, dict):
             message = f"{section.name} must be a mapping of names, not {shown(blocks)}"
-            self._report(Finding(code="wrong-type", path=path, message=message))
+            hint = f"give each a name, as in {section.name}: {{my-name: …}}"
+            self._report(Finding(code="wrong-type", path=path, message=message, hint=hint))
             return
         self._names(blocks, path)
         if section.name in _NAMED_IN_ACCOUNT:
@@ -100,7 +101,8 @@ class _Checking:
         for name, block in blocks.items():
             if block is None and section.optional:
                 continue
-            self._walk(Walk(expressions=section.expressions, depth=2), section.schema, block, (*path, name))
+            walk = Walk(expressions=section.expressions, depth=2, discreet=section.name == "secrets")
+            self._walk(walk, section.schema, block, (*path, name))
             if isinstance(block, dict) and section.kind is not None:
                 self._resources(section.kind, name, block, (*path, name))
 

@@ -34,6 +34,20 @@ _ELSEWHERE: Final = {
     "version": "apiVersion",
     "name": "project",
     "services": "sandboxes",
+    "image": "template",
+    "runtime": "template",
+    "entrypoint": "start_command",
+    "port": "ports",
+    "expose": "ports",
+    "labels": "metadata",
+    "mounts": "volumes",
+    "pip": "packages",
+    "npm": "packages",
+    "apt": "packages",
+    "requirements": "packages",
+    "ttl": "timeout",
+    "lifetime": "timeout",
+    "idletimeout": "timeout",
 }
 
 

@@ -6,6 +6,7 @@ expression fits everywhere, and where several forms are allowed the one that was
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -33,13 +34,17 @@ class Walk:
     """One walk; what it finds is in ``findings``.
 
     ``expressions`` says whether they may stand for any value; ``refers``, whether outputs of resources may stand for
-    texts. ``depth`` is how many parts of a path only say which block it is, and need not be in every message.
+    texts. ``depth`` is how many parts of a path only say which block it is, and need not be in every message. A
+    ``discreet`` walk does not repeat values: somebody may have written a secret where its name belongs.
     """
 
-    def __init__(self, *, expressions: bool = True, refers: bool = False, depth: int = 0) -> None:
+    def __init__(
+        self, *, expressions: bool = True, refers: bool = False, depth: int = 0, discreet: bool = False
+    ) -> None:
         self._expressions = expressions
         self._refers = refers
         self._depth = depth
+        self._discreet = discreet
         self.findings: list[Finding] = []
 
     def check(self, schema: Schema, value: Value, path: Path) -> None:
@@ -171,7 +176,9 @@ class Walk:
         if value is None:
             self._add("wrong-type", path, f"{self._label(path)} has no value", hint="give it one, or leave it out")
         else:
-            self._add("wrong-type", path, f"{self._label(path)} must be {_wanted(schema)}, not {shown(value)}")
+            what = _NAMES_OF_TYPES[_type_of(value)] if self._discreet else shown(value)
+            hint = _as_meant(schema, value, str(path[-1])) if path else ""
+            self._add("wrong-type", path, f"{self._label(path)} must be {_wanted(schema)}, not {what}", hint=hint)
 
     def _not_chosen(self, choices: list[Value], value: Value, path: Path) -> None:
         words = [str(choice) for choice in choices]
@@ -188,6 +195,30 @@ class Walk:
 
     def _add(self, code: str, path: Path, message: str, *, hint: str = "", at_key: bool = False) -> None:
         self.findings.append(Finding(code=code, path=path, message=message, hint=hint, at_key=at_key))
+
+
+def _as_meant(schema: Schema, value: Value, name: str) -> str:
+    """How a value of another type is written: itself in the right form, or else an example of the field."""
+    types = schema.get("type")
+    if _allows(types, "array") and isinstance(value, str | int | float):
+        return f"a list of one is [{value}]"
+    if (
+        isinstance(value, str)
+        and re.fullmatch(r"-?\d+", value)
+        and (_allows(types, "integer") or _allows(types, "number"))
+    ):
+        return f"write {value} without quotes"
+    found = schema.get("examples")
+    shapes = [item for item in found if isinstance(item, dict | list)] if isinstance(found, list) else []
+    if shapes:
+        return f"as in {name}: {json.dumps(shapes[0], ensure_ascii=False)}"
+    if "propertyNames" in schema and isinstance(value, list):
+        return f"give each a name instead of a dash, as in {name}: {{my-name: …}}"
+    return ""
+
+
+def _type_of(value: Value) -> str:
+    return next((name for name in _NAMES_OF_TYPES if _has_type(value, name)), "string")
 
 
 def _has_type(value: Value, types: object) -> bool:
