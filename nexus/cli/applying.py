@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from nexus.cli.failures import print_events, report, show_diagnostics, source_reader
 from nexus.cli.options import RunOptions
+from nexus.cli.piped import discard
 from nexus.cli.reports import write_junit
 from nexus.cli.running import at_target, load_planned, load_project, on_interrupt, seconds
 from nexus.cli.settings import Settings
@@ -138,7 +139,7 @@ def _ask(plan: Plan) -> bool:
 def _listening(settings: Settings, *, as_json: bool, verbose: bool) -> Iterator[Sink]:
     """Who listens: events go to stdout as JSON, or to stderr for people, who get nothing but the outputs on stdout."""
     if as_json:
-        yield _json_line
+        yield _while_read(_json_line, sys.stdout)
         return
     from nexus.render.progress import Progress
     from nexus.render.tail import Tail
@@ -151,9 +152,21 @@ def _listening(settings: Settings, *, as_json: bool, verbose: bool) -> Iterator[
     )
     tail = Tail(progress)
     try:
-        yield tail
+        yield _while_read(tail, sys.stderr)
     finally:
         tail.close()
+
+
+def _while_read(sink: Sink, stream: TextIO) -> Sink:
+    """The same until the reader goes away (``nexus apply --json | head``): the run goes on, and nobody listens."""
+
+    def tell(event: Event) -> None:
+        try:
+            sink(event)
+        except BrokenPipeError:
+            discard(stream)
+
+    return tell
 
 
 def _json_line(event: Event) -> None:

@@ -97,7 +97,9 @@ def run(arguments: Sequence[str]) -> int:
         return 130
     except BrokenPipeError:
         # The reader went away (`nexus plan | head`): nothing more can be said, and that is no error of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        from nexus.cli.piped import discard
+
+        discard(sys.stdout)
         return 141
     except Exception as error:
         from nexus.cli.failures import report

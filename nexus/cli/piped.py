@@ -1,4 +1,4 @@
-"""What is piped into the command line, as a stream."""
+"""Pipes: what comes in by one, as a stream, and what nobody reads any more."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ import stat
 import sys
 import threading
 from collections.abc import AsyncIterator
+from typing import TextIO
 
 _CHUNK = 65_536
+
+
+def discard(stream: TextIO) -> None:
+    """Let what is written from now on go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def piped_input() -> AsyncIterator[bytes] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections import Counter
 
@@ -61,17 +62,16 @@ def test_a_pipeline_that_is_killed_in_the_middle_goes_on_where_it_was(nexus: Nex
 def kill_after(nexus: Nexus, steps: int) -> None:
     """Run the pipeline, and kill nexus as it says that so many steps have run."""
     process = subprocess.Popen(
-        nexus.command("run", "ring", "-y"),
+        nexus.command("run", "ring", "-y", "--json"),
         cwd=nexus.folder,
         env=nexus.environment({}),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
     )
-    assert process.stderr is not None
+    assert process.stdout is not None
     with process:
-        for line in process.stderr:
-            steps -= ": ran" in line
+        for event in map(json.loads, process.stdout):
+            steps -= event["type"] == "operation-finished" and event["operation"]["verb"] == "run-step"
             if not steps:
                 process.kill()
                 break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -215,3 +216,17 @@ def test_the_recipe_for_continuous_integration_works(nexus: Nexus) -> None:
     assert [command[0] for command in commands] == ["validate", "apply", "plan", "destroy"]
     for command in commands:
         nexus.ok(*command)
+
+
+def test_an_apply_goes_on_when_nobody_reads_of_it_any_more(nexus: Nexus) -> None:
+    nexus.write("sandboxes:\n  web: {template: base, run_commands: [echo one, echo two]}\n")
+    command = nexus.command("apply", "-y", "--json")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=nexus.folder, env=nexus.environment({}), **pipes) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert (process.returncode, said) == (0, b"")
+    assert nexus("plan", "--detailed-exitcode").code == 0
