@@ -10,6 +10,7 @@ from nexus.api.account import AsyncLive, process_or_own
 from nexus.api.events import Confirm, yes
 from nexus.api.live import Grounds, Target
 from nexus.api.remembered import AsyncRemembered
+from nexus.manifest import Environment
 from nexus.stores import Backend
 from nexus.wiring import new_holder
 from nexus.workflows import operating, state_migrating, status
@@ -36,7 +37,8 @@ class AsyncFolder(AsyncLive, AsyncRemembered):
         self._path = Path(path).absolute()
         own = process_or_own(process)
         AsyncLive.__init__(self, Grounds(process=own, target=target, place=self._place, alerts=self._alerts))
-        AsyncRemembered.__init__(self, self._backend, environment)
+        self._asked = environment
+        AsyncRemembered.__init__(self, self._backend, Environment.parse(environment).name)
 
     @property
     def path(self) -> Path:
@@ -44,7 +46,7 @@ class AsyncFolder(AsyncLive, AsyncRemembered):
         return self._path
 
     def _backend(self) -> Backend:
-        return backend_of(self._path, self.environment, self._grounds.process)
+        return backend_of(self._path, self._asked, self._grounds.process)
 
     async def migrate_state(self, *, confirm: Confirm | None = None, lock_timeout: float = 0.0) -> Migrated:
         """Bring the state from where it was last used to where the manifest keeps it by now.
@@ -53,7 +55,7 @@ class AsyncFolder(AsyncLive, AsyncRemembered):
         """
         migration = Migration(
             folder=self._path,
-            environment=self.environment,
+            environment=self._asked,
             process=self._grounds.process,
             holder=new_holder,
             patience=lock_timeout,
@@ -61,7 +63,7 @@ class AsyncFolder(AsyncLive, AsyncRemembered):
         return await state_migrating.migrate(migration, confirm or yes)
 
     async def _place(self) -> operating.Place:
-        return await operating.find_place(self._path, self.environment, self._grounds.process)
+        return await operating.find_place(self._path, self._asked, self._grounds.process)
 
     def _alerts(self, address: str) -> Mapping[str, int]:
-        return status.alerts_of(self._path, self.environment, self._grounds.process, address)
+        return status.alerts_of(self._path, self._asked, self._grounds.process, address)

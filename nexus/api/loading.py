@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from nexus.api.account import process_or_own
+from nexus.manifest import Environment
 from nexus.model.changes import Plan
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError
 from nexus.workflows import loading
@@ -31,10 +32,13 @@ def load_request(
         return loading.LoadRequest(
             path=Path(path).absolute(), environment=plan.environment, process=own, settled=plan.variables
         )
+    named = Environment.parse(environment)
+    if named.branch and instance:
+        raise ValueError(f"{environment} is a branch already: no instance beside it")
     return loading.LoadRequest(
         path=Path(path).absolute(),
-        environment=environment,
-        instance=instance,
+        environment=named.base,
+        instance=named.branch or instance,
         process=own,
         variable_files=tuple(Path(item).absolute() for item in variable_files),
         assignments=tuple(f"{name}={_text(value)}" for name, value in (variables or {}).items()),

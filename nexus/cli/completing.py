@@ -59,7 +59,9 @@ def addresses(context: click.Context) -> Iterable[str]:
 
 
 def environments(context: click.Context) -> Iterable[str]:
-    return ["default", *_manifest(context).section("environments")]
+    from nexus.manifest import declared_environments
+
+    return declared_environments(_manifest(context))
 
 
 def pipelines(context: click.Context) -> Iterable[str]:

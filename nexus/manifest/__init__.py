@@ -1,6 +1,7 @@
 """YAML text → plain values with places; includes, variables, the sources of secrets, and the project's files."""
 
 from nexus.manifest.editing import NotEditable, with_item, with_value, without
+from nexus.manifest.environments import Environment, declared_environments, environment_called
 from nexus.manifest.files import ProjectFiles
 from nexus.manifest.formatting import formatted
 from nexus.manifest.layout import NotFormattable
@@ -24,6 +25,7 @@ __all__ = [
     "MANIFEST_NAME",
     "SECTIONS",
     "Document",
+    "Environment",
     "Manifest",
     "NotEditable",
     "NotFormattable",
@@ -33,7 +35,9 @@ __all__ = [
     "SourceMap",
     "Variable",
     "check_variables",
+    "declared_environments",
     "declared_variables",
+    "environment_called",
     "find_project",
     "format_lock",
     "formatted",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from nexus.manifest.overlays import overlaid, overlay_name, refusals
 from nexus.manifest.source_map import Entry, SourceMap, Spot
 from nexus.manifest.yaml_reader import Document, Plain, read_yaml
 from nexus.model.diagnostics import Diagnostic, Diagnostics, DiagnosticsError, SourcePos, SourceRange, error, warning
@@ -38,12 +39,14 @@ _GLOB_CHARACTERS: Final = frozenset("*?[")
 class Manifest:
     """A project's merged manifest. ``values`` are plain; ``places`` says where each of them stands.
 
-    ``root`` is the project's folder, ``files`` what was read, relative to it, the root file first. ``diagnostics`` is
-    what is wrong with the text; what it says is not looked at yet.
+    ``root`` is the project's folder, ``files`` what was read, relative to it, the root file first. ``overlay`` is the
+    one of them that belongs to one environment, "" where there is none. ``diagnostics`` is what is wrong with the text;
+    what it says is not looked at yet.
     """
 
     root: Path
     files: tuple[str, ...]
+    overlay: str = ""
     values: Mapping[str, Plain] = field(default_factory=dict)
     places: SourceMap = field(default_factory=SourceMap)
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -83,14 +86,15 @@ def find_project(path: Path) -> Path:
     )
 
 
-def read(path: Path, texts: Mapping[str, str] | None = None) -> Manifest:
+def read(path: Path, texts: Mapping[str, str] | None = None, *, environment: str = "") -> Manifest:
     """The manifest of the project at ``path`` (its folder or its root file), with all files that it includes.
 
-    ``texts`` stand for what is in files of these names. Raises DiagnosticsError only where there is no project; all
-    else that is wrong is in the manifest's diagnostics.
+    ``texts`` stand for what is in files of these names. What the file of ``environment`` says lies over it. Raises
+    DiagnosticsError only where there is no project; all else that is wrong is in the manifest's diagnostics.
     """
     manifest = find_project(path)
-    return _Loading(manifest.parent.resolve(), manifest.name, texts or {}).run()
+    overlay = overlay_name(manifest.name, environment) if environment else None
+    return _Loading(manifest.parent.resolve(), manifest.name, texts or {}).run(overlay)
 
 
 class _Loading:
@@ -105,15 +109,36 @@ class _Loading:
         self._values: dict[str, Plain] = {}
         self._entries: dict[str, Entry] = {}
 
-    def run(self) -> Manifest:
+    def run(self, overlay: str | None) -> Manifest:
         spot = self._add_file(self._name, None)
+        whole = None if spot is None else Spot(spot.file, spot.start, spot.end, entries=self._entries)
+        values: Plain = self._values
+        is_there = overlay is not None and (overlay in self._texts or os.path.isfile(self._root / overlay))  # noqa: PTH113
+        if overlay is not None and is_there and whole is not None:
+            values, whole = self._overlaid(overlay, whole)
         return Manifest(
             root=self._root,
             files=tuple(self._files),
-            values=self._values,
-            places=SourceMap(None if spot is None else Spot(spot.file, spot.start, spot.end, entries=self._entries)),
+            overlay=overlay if overlay is not None and is_there else "",
+            values=values if isinstance(values, dict) else {},
+            places=SourceMap(whole),
             diagnostics=self._diagnostics.sorted(),
         )
+
+    def _overlaid(self, name: str, whole: Spot) -> tuple[Plain, Spot]:
+        """What the file of one environment says, over everything else. An empty one changes nothing."""
+        self._files.append(name)
+        document = self._read(name, None)
+        self._diagnostics.extend(document.diagnostics)
+        value, spot = document.value, document.spot
+        if spot is None or value is None:
+            return self._values, whole
+        if not isinstance(value, dict):
+            self._diagnostics.add(error("wrong-type", "A manifest is a mapping of sections", range=spot.range))
+            return self._values, whole
+        found = tuple(refusals(value, spot, self._values))
+        self._diagnostics.extend(found)
+        return (self._values, whole) if found else overlaid(self._values, whole, value, spot)
 
     def _add_file(self, name: str, included_at: SourceRange | None) -> Spot | None:
         """Reads a file and all that it includes, each file once."""

@@ -179,7 +179,7 @@ class _Resolving:
 
     def take_environment(self, manifest: Manifest, name: str) -> None:
         environments = manifest.section("environments")
-        if name not in environments and name != DEFAULT_ENVIRONMENT:
+        if name not in environments and name != DEFAULT_ENVIRONMENT and not manifest.overlay:
             self.diagnostics.add(
                 error(
                     "unknown-environment",

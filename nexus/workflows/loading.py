@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nexus import graph, manifest, policy, schema
@@ -40,12 +40,15 @@ class LoadRequest:
 class Project:
     """A manifest without errors, and the graph it asks for. ``diagnostics`` are warnings.
 
-    ``lock`` is its lock file, None where it has none. ``policies`` are the rules that hold in this environment.
+    ``environment`` is what objects and the state are called by, ``base_environment`` the one that the manifest
+    declares: they differ for branches of one. ``lock`` is its lock file, None where it has none. ``policies`` are the
+    rules that hold in this environment.
     """
 
     root: Path
     name: str
     environment: str
+    base_environment: str
     manifest: Manifest
     variables: Mapping[str, Value]
     process: Mapping[str, str]
@@ -64,7 +67,16 @@ class Project:
 
 def load(request: LoadRequest) -> Project:
     """Read, check and expand a project. Raises DiagnosticsError with everything that is wrong at once."""
-    return expand(manifest.read(request.path, request.texts), request)
+    if request.settled is not None:
+        request = _as_planned(request)
+    return expand(manifest.read(request.path, request.texts, environment=request.environment), request)
+
+
+def _as_planned(request: LoadRequest) -> LoadRequest:
+    """A plan knows the whole name of its environment: which part of it is a branch, the manifest tells."""
+    known = manifest.declared_environments(manifest.read(request.path))
+    found = manifest.environment_called(request.environment, known)
+    return replace(request, environment=found.base, instance=found.branch)
 
 
 def expand(read: Manifest, request: LoadRequest) -> Project:
@@ -106,6 +118,7 @@ def expand(read: Manifest, request: LoadRequest) -> Project:
         root=read.root,
         name=read.project,
         environment=f"{request.environment}-{request.instance}" if request.instance else request.environment,
+        base_environment=request.environment,
         manifest=read,
         variables=variables,
         process=request.process,

@@ -21,9 +21,9 @@ def lock_notes(
         if strict:
             yield _missing()
         return
-    yield from _moved_builds(lock, project.environment, builds)
+    yield from _moved_builds(lock, project.base_environment, builds)
     for item in wanted:
-        for note in _changed_uploads(lock, project.environment, item):
+        for note in _changed_uploads(lock, project.base_environment, item):
             yield replace(note, severity=Severity.ERROR) if strict else note
 
 

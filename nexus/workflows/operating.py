@@ -84,13 +84,14 @@ async def find_place(folder: Path, environment: str, process: Mapping[str, str])
         root = manifest.find_project(folder).parent.resolve()
     except DiagnosticsError:
         return Place()
+    wanted = manifest.Environment.parse(environment)
     state = await read_state(backend_of(root, environment, process))
     try:
-        read = manifest.read(root)
+        read = manifest.read(root, environment=wanted.base)
     except DiagnosticsError:
         # A manifest that can't be read now must not keep anybody from looking at what it made.
-        return Place(project=state.project, environment=environment, state=state)
-    return Place(project=read.project or state.project, environment=environment, manifest=read, state=state)
+        return Place(project=state.project, environment=wanted.name, state=state)
+    return Place(project=read.project or state.project, environment=wanted.name, manifest=read, state=state)
 
 
 def available_secrets(place: Place, process: Mapping[str, str]) -> tuple[Value, ...]:

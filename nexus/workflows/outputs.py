@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from nexus.manifest import Manifest, find_project, read
+from nexus.manifest import Environment, Manifest, find_project, read
 from nexus.model.addresses import Address
 from nexus.model.diagnostics import DiagnosticsError, Severity, error
 from nexus.model.state import OutputRecord, ResourceRecord, State
@@ -21,8 +21,9 @@ def backend_of(folder: Path, environment: str, process: Mapping[str, str]) -> Ba
 
     ``process`` is the environment that credentials and keys are in.
     """
-    found = read(find_project(folder))
-    return open_backend(place_of(found, environment), found.root, environment, process)
+    wanted = Environment.parse(environment)
+    found = read(find_project(folder), environment=wanted.base)
+    return open_backend(place_of(found, wanted.name), found.root, wanted.name, process)
 
 
 def place_of(manifest: Manifest, environment: str) -> StatePlace:

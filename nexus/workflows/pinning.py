@@ -71,9 +71,9 @@ async def lock(
     builds = await _builds(session, asked.templates, target)
     environments = {
         **known.environments,
-        project.environment: LockedEnvironment(uploads=asked.uploads, builds=builds),
+        project.base_environment: LockedEnvironment(uploads=asked.uploads, builds=builds),
     }
-    after = replace(known.with_sets(project.environment, resolved), environments=environments)
+    after = replace(known.with_sets(project.base_environment, resolved), environments=environments)
     written = write_lock(project.root, after)
     return Locked(before=project.lock, after=after, written=written, diagnostics=asked.diagnostics)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nexus.manifest import Environment
 from nexus.model.addresses import Address, AddressError
 from nexus.model.diagnostics import DiagnosticsError
 from nexus.model.values import Fingerprint, Sensitive
@@ -63,7 +64,8 @@ def _start_command(place: Place, sandbox: Sandbox) -> str | None:
 def alerts_of(folder: Path, environment: str, process: Mapping[str, str], address: str) -> Mapping[str, int]:
     """The thresholds that the manifest declares for a sandbox; none where it can't be loaded as it is."""
     try:
-        project = load(LoadRequest(path=folder, environment=environment, process=process))
+        wanted = Environment.parse(environment)
+        project = load(LoadRequest(path=folder, environment=wanted.base, instance=wanted.branch, process=process))
         spec = project.desired.resources.get(Address.parse(address))
     except (DiagnosticsError, AddressError):
         return {}

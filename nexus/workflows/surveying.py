@@ -104,7 +104,7 @@ async def _examined(
 
 
 async def _builds(project: Project, session: Session, target: Target, options: PlanOptions) -> Mapping[str, str]:
-    locked = {} if project.lock is None else project.lock.of(project.environment).builds
+    locked = {} if project.lock is None else project.lock.of(project.base_environment).builds
     if not locked or options.destroy or target.kind != "e2b":
         return {}
     return await session.provider.build_ids(tuple(locked))
