@@ -12,20 +12,9 @@ import pytest
 from nexus.controller.settings import GitPlace
 from nexus.controller.sources import FolderSource, GitSource, without_credentials
 from nexus.model.diagnostics import DiagnosticsError
+from tests.controller.repositories import git
 
 MANIFEST = "apiVersion: nexus/v1\nproject: shop\n"
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """In a repository of the test's own, whatever this machine's user has configured."""
-    process = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder.parent),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        **{f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
-    }
-    done = subprocess.run(["git", *arguments], cwd=folder, env=process, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 def commit(folder: Path, text: str, *options: str) -> str:

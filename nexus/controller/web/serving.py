@@ -34,6 +34,7 @@ class Serving:
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._socket.bind((host, port))
+            self._socket.listen()
         except OSError as problem:
             self._socket.close()
             raise DiagnosticsError(
