@@ -38,7 +38,8 @@ def test_no_plan_is_left_of_an_example_that_is_gone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "environment"), [("agent-pool", "rush-hour"), ("data-pipeline", "prod"), ("ml-research", "deep")]
+    ("name", "environment"),
+    [("agent-pool", "rush-hour"), ("data-pipeline", "prod"), ("gitops", "production"), ("ml-research", "deep")],
 )
 def test_an_example_is_planned_in_another_way_for_its_other_environment(name: str, environment: str) -> None:
     ordinary, other = (first_plan(EXAMPLES / name, chosen)[0] for chosen in ("default", environment))

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
 import subprocess
-import sys
-import textwrap
 import threading
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,30 +14,10 @@ import pytest
 import yaml
 
 from tests.cli.conftest import Nexus
+from tests.fakes.github import Job, bash
 
 MANIFEST = "sandboxes:\n  web: {template: base, timeout: 10m}\n"
 WRONG = "outputs:\n  wrong: {value: '${{ sandbox.wbe.id }}'}\n"
-
-# Stands for GitHub's command line: three calls of its API, on comments in a file.
-GH = """\
-#!{python}
-import json, pathlib, re, sys
-store = pathlib.Path({store!r})
-comments = json.loads(store.read_text()) if store.exists() else []
-arguments = sys.argv[1:]
-path = next(item for item in arguments if item.startswith("repos/"))
-if "--jq" in arguments:
-    marker = re.search(r'startswith\\("(.*?)"\\)', arguments[arguments.index("--jq") + 1])[1]
-    print(*[item["id"] for item in comments if item["body"].startswith(marker)], sep="\\n")
-    sys.exit()
-body = pathlib.Path(arguments[arguments.index("-F") + 1].removeprefix("body=@")).read_text()
-if "PATCH" in arguments:
-    [known] = [item for item in comments if path.endswith(f"/comments/{{item['id']}}")]
-    known["body"] = body
-else:
-    comments.append({{"id": len(comments) + 1, "body": body}})
-store.write_text(json.dumps(comments))
-"""
 
 
 @pytest.fixture
@@ -57,14 +33,8 @@ def repository(nexus: Nexus) -> Nexus:
 @pytest.fixture
 def runner(repository: Nexus, tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment of a job: nexus and gh on the path, and the files that GitHub reads afterwards."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    _program(programs / "nexus", f'#!/bin/sh\nexec "{sys.executable}" -P -m nexus "$@"\n')
-    _program(programs / "gh", GH.format(python=sys.executable, store=str(tmp_path / "comments.json")))
-    _program(programs / "python", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    own = {"PATH": f"{programs}:{os.environ['PATH']}", "NEXUS_TARGET": "local", "RUNNER_TEMP": str(tmp_path)}
-    files = {name: str(tmp_path / name) for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
-    yield repository.environment({**own, **files, "GITHUB_REPOSITORY": "o/r", "NUMBER": "7"})
+    job = Job.begin(tmp_path)
+    yield repository.environment({**job.environment(), "NEXUS_TARGET": "local", "NUMBER": "7"})
     repository.ok("destroy", "-y", "--local")
 
 
@@ -129,8 +99,8 @@ def test_gitlab_plans_in_one_note(repository: Nexus, runner: dict[str, str], not
     variables = {**runner, **recipe["variables"], "NOTES_TOKEN": "t", "CI_PROJECT_ID": "5", "CI_MERGE_REQUEST_IID": "7"}
     setup = [line for line in recipe[".with-state"]["before_script"] if not line.startswith("pip ")]
     for _ in range(2):
-        lines = ["set -eo pipefail", *setup, *recipe["plan"]["script"]]
-        done = _bash("\n".join(lines), repository.folder.parent, {**variables, "CI_API_V4_URL": notes})
+        lines = [*setup, *recipe["plan"]["script"]]
+        done = bash("\n".join(lines), repository.folder.parent, {**variables, "CI_API_V4_URL": notes})
         assert done.returncode == 0, done.stderr
     own = [note for note in _Notes.notes if "nexus plan" in note["body"]]
     assert len(own) == 1
@@ -170,7 +140,7 @@ class _Github:
         [step] = [step for step in self._recipe["jobs"][job]["steps"] if step.get("name") == name]
         folder = step.get("working-directory", self._recipe["defaults"]["run"]["working-directory"])
         at = self._root if "github.workspace" in folder else self._root / folder
-        return _bash(f"set -eo pipefail\n{step['run']}", at, self._runner)
+        return bash(step["run"], at, self._runner)
 
 
 class _Notes(BaseHTTPRequestHandler):
@@ -215,15 +185,3 @@ def notes() -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-
-
-def _program(path: Path, text: str) -> None:
-    path.write_text(textwrap.dedent(text))
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-
-
-def _bash(script: str, folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    command = ["bash", "--noprofile", "--norc", "-c", script]
-    return subprocess.run(
-        command, cwd=folder, env=dict(environment), capture_output=True, text=True, timeout=120, check=False
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,12 @@ SEEN = {
     "evaluation-matrix": ["537 comparisons for 100 numbers", "100 merge           537", "No changes"],
     "full-stack": ['"status":"healthy"', "Item 10", "Redis server", "nginx version", "Claude Code", "Item 2"],
     "gallery": ["vanilla", "Compiled successfully", "Claude Code"],
+    "gitops": [
+        "Good morning, served by",
+        "Hello, served by",
+        "this night's run fails",
+        "2 replaced",
+    ],
     "mcp-agent": [
         "KeyError",
         "Rotterdam       97.75",
@@ -55,8 +62,12 @@ SEEN = {
 LARGE = frozenset({"data-analysis", "full-stack", "gallery", "ml-research", "ui-components"})
 """Those that build templates or install packages for minutes."""
 
-CHECKS = ("nexus plan --detailed-exitcode", "nexus output --json > outputs.json")
-"""What happens once an example is applied, besides what its page says."""
+AUTHOR = {
+    f"GIT_{role}_{field}": text
+    for role in ("AUTHOR", "COMMITTER")
+    for field, text in (("NAME", "Ada"), ("EMAIL", "ada@example.com"))
+}
+"""What git is told elsewhere, once and for all."""
 
 
 def cases() -> list[object]:
@@ -73,8 +84,14 @@ def script(page: str) -> str:
 
 
 def _checks(apply: str) -> tuple[str, ...]:
-    variables = apply.partition("#")[0].partition("--var")
-    return (f"{CHECKS[0]} {''.join(variables[1:])}", CHECKS[1])
+    """In the environment of that apply, and for the plan with its values."""
+    words = apply.partition("#")[0]
+    environment = " ".join(re.findall(r"-e \S+", words))
+    variables = "".join(words.partition("--var")[1:])
+    return (
+        f"nexus plan --detailed-exitcode {environment} {variables}",
+        f"nexus output {environment} --json > outputs.json",
+    )
 
 
 @pytest.mark.parametrize("name", cases())
@@ -82,7 +99,8 @@ def test_the_commands_of_an_example_work_as_they_stand(scenario: Scenario, tmp_p
     scenario.copy(EXAMPLES / name)
     page = (EXAMPLES / name / "README.md").read_text(encoding="utf-8")
     programs = offer_nexus(tmp_path_factory.mktemp("programs"))
-    settings = {**scenario.environment, "PATH": f"{programs}:{scenario.environment['PATH']}", "COLUMNS": "160"}
+    path = f"{programs}:{scenario.environment['PATH']}"
+    settings = {**scenario.environment, **AUTHOR, "PATH": path, "COLUMNS": "160"}
     code, shown = typed(script(page), scenario.folder, scenario.engine.home, limit=1500, settings=settings)
     assert code == 0, shown
     assert [text for text in SEEN[name] if text not in shown] == [], shown
@@ -96,5 +114,5 @@ def test_every_example_has_a_page_that_ends_with_destroying_it() -> None:
     pages = {page.parent.name: page.read_text(encoding="utf-8") for page in EXAMPLES.glob("*/README.md")}
     assert pages.keys() == {manifest.parent.name for manifest in EXAMPLES.glob("*/nexus.yaml")} == SEEN.keys()
     for name, page in pages.items():
-        assert console_commands(page)[-1] == "nexus destroy", name
+        assert console_commands(page)[-1].startswith("nexus destroy"), name
         assert f"({name})" in (EXAMPLES / "README.md").read_text(encoding="utf-8")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -49,8 +50,8 @@ def remove_tree(path: Path, should_stop: Callable[[], bool] = lambda: False) -> 
 def remove_aside(path: Path) -> None:
     """Have ``path`` gone at once: it is renamed, and a process of its own removes it, however long that takes.
 
-    Where nothing can be renamed (a mount point, a folder of somebody else's above it) it is removed right here. What a
-    killed process leaves is found by :func:`leftovers_of`.
+    Where nothing can be renamed (a mount point, a folder of somebody else's above it) it is removed right here; a mount
+    point itself stays, empty. What a killed process leaves is found by :func:`leftovers_of`.
     """
     aside = path.with_name(f".{path.name}{_ASIDE}{secrets.token_hex(4)}")
     try:
@@ -58,7 +59,11 @@ def remove_aside(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError:
-        remove_tree(path)
+        try:
+            remove_tree(path)
+        except OSError as problem:
+            if problem.errno != errno.EBUSY or any(path.iterdir()):
+                raise
         return
     remove_in_background(aside)
 

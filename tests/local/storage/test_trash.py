@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -153,3 +155,17 @@ def test_what_cannot_be_moved_is_not_waited_for(trash: Trash, folder: Path) -> N
         trash.receive(refuse)
     trash.start()
     assert not list(folder.iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_mount_point_stays_with_nothing_in_it(tmp_path: Path) -> None:
+    home = tmp_path / "volume"
+    home.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(home)], check=True)
+    try:
+        (home / "layers" / "one").mkdir(parents=True)
+        (home / "engine.json").write_text("{}")
+        remove_aside(home)
+        assert list(home.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(home)], check=True)
