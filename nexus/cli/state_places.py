@@ -9,13 +9,18 @@ import click
 
 from nexus.cli.failures import guarded
 from nexus.cli.live import folder_of
+from nexus.cli.manual import examples
 from nexus.cli.options import environment_option, json_option, lock_timeout_option, yes_option
 from nexus.cli.running import seconds
 from nexus.cli.settings import Settings
 from nexus.cli.state_editing import asking, not_approved
 
 
-@click.command("versions")
+@click.command(
+    "versions",
+    short_help="List the states before the one there is.",
+    epilog=examples("nexus state versions", "nexus state versions -e prod --json"),
+)
 @environment_option
 @json_option("the states that are kept")
 @click.pass_obj
@@ -38,7 +43,13 @@ def versions(settings: Settings, environment: str, as_json: bool) -> int:
     return 0
 
 
-@click.command("migrate")
+@click.command(
+    "migrate",
+    short_help="Bring the state to where the manifest keeps it now.",
+    epilog=examples(
+        "nexus state migrate  # after a change of «state» in the manifest", "nexus state migrate -e prod --yes"
+    ),
+)
 @environment_option
 @lock_timeout_option
 @yes_option

@@ -1,4 +1,4 @@
-"""The container recipe: what can be told of it without a registry of images, and the image itself where one can be built."""
+"""The container recipe: what can be told of it without a registry of images, and the image where one can be built."""
 
 from __future__ import annotations
 
