@@ -31,6 +31,7 @@ _CLOCK: Final = "clock"
 """A document that is written to learn what time it is for the server."""
 
 _STATUS: Final = re.compile(r"status code: (4\d\d)")
+_REASON: Final = re.compile(r'kind: \w+, message: "([^"]+)"')
 _NO_PLACE: Final = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
 _WORTH_A_RETRY: Final = ("408", "409", "425", "429")
 _LONGEST_MESSAGE: Final = 300
@@ -42,17 +43,17 @@ def _s3(place: Mapping[str, str], prefix: str) -> CloudObjects:
         config["endpoint"] = place["endpoint"]
     if "region" in place:
         config["region"] = place["region"]
-    bucket, client = place["bucket"], _client(place)
+    bucket = place["bucket"]
     return CloudObjects(
-        lambda: S3Store(bucket, prefix=prefix, config=config, client_options=client, retry_config=_NO_RETRIES),
+        lambda: S3Store(bucket, prefix=prefix, config=config, client_options=_CLIENT, retry_config=_NO_RETRIES),
         f"s3://{bucket}/{prefix}",
     )
 
 
 def _gcs(place: Mapping[str, str], prefix: str) -> CloudObjects:
-    bucket, client = place["bucket"], _client(place)
+    bucket = place["bucket"]
     return CloudObjects(
-        lambda: GCSStore(bucket, prefix=prefix, client_options=client, retry_config=_NO_RETRIES),
+        lambda: GCSStore(bucket, prefix=prefix, client_options=_CLIENT, retry_config=_NO_RETRIES),
         f"gs://{bucket}/{prefix}",
     )
 
@@ -61,9 +62,9 @@ def _azure(place: Mapping[str, str], prefix: str) -> CloudObjects:
     config: AzureConfig = {"account_name": place["account"]}
     if "endpoint" in place:
         config["endpoint"] = place["endpoint"]
-    container, client = place["container"], _client(place)
+    container = place["container"]
     return CloudObjects(
-        lambda: AzureStore(container, prefix=prefix, config=config, client_options=client, retry_config=_NO_RETRIES),
+        lambda: AzureStore(container, prefix=prefix, config=config, client_options=_CLIENT, retry_config=_NO_RETRIES),
         f"azure://{place['account']}/{container}/{prefix}",
     )
 
@@ -159,14 +160,12 @@ class CloudObjects:
 
 
 _NO_RETRIES: Final[RetryConfig] = {"max_retries": 0, "retry_timeout": timedelta(seconds=30)}
-
-
-def _client(place: Mapping[str, str]) -> ClientConfig:
-    return {
-        "timeout": timedelta(seconds=30),
-        "connect_timeout": timedelta(seconds=5),
-        "allow_http": place.get("endpoint", "").startswith("http:"),
-    }
+_CLIENT: Final[ClientConfig] = {
+    "timeout": timedelta(seconds=30),
+    "connect_timeout": timedelta(seconds=5),
+    # The clouds' own servers are asked by https; only who says so asks another one by http.
+    "allow_http": True,
+}
 
 
 def _modified(store: Store, name: str) -> datetime:
@@ -178,8 +177,10 @@ def _version(e_tag: str | None, version: str | None) -> str:
 
 
 def _short(problem: Exception) -> str:
-    """The first line: what follows is for the library's own people."""
+    """The first line, and what the system said: all else is for the library's own people."""
     text = str(problem).strip().partition("\n")[0]
+    if (reason := _REASON.search(str(problem))) is not None:
+        text = f"{text} ({reason[1]})"
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
 
 

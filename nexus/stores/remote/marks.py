@@ -32,6 +32,14 @@ def last_place(root: Path, environment: str) -> StatePlace | None:
     return StatePlace() if any((folder / name).exists() for name in _LOCAL_FILES) else None
 
 
+def remembered_environments(root: Path) -> tuple[str, ...]:
+    """The environments whose state was ever used from here, sorted."""
+    folder = root / FOLDER
+    with explained("look for environments", folder):
+        names = sorted(item.name for item in folder.iterdir()) if folder.is_dir() else []
+    return tuple(name for name in names if last_place(root, name) is not None)
+
+
 def remember(place: StatePlace, root: Path, environment: str) -> None:
     """It is there from now on."""
     folder = root / FOLDER / environment
