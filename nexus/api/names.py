@@ -32,7 +32,7 @@ from nexus.model.events import (
     PlanReady,
 )
 from nexus.model.runs import OperationRun, Run, RunStatus, StepResult
-from nexus.model.state import OutputRecord, ResourceRecord, State
+from nexus.model.state import HistoryEntry, OutputRecord, ResourceRecord, Revision, State
 from nexus.model.values import Sensitive
 from nexus.planning import Alert, Drift, DriftCause, DriftReport
 from nexus.providers.carrying import Carried
@@ -89,6 +89,7 @@ __all__ = [
     "Formatted",
     "Formatting",
     "FoundSandbox",
+    "HistoryEntry",
     "Imported",
     "InterruptReceived",
     "Json",
@@ -123,6 +124,7 @@ __all__ = [
     "Rates",
     "Rebuilt",
     "ResourceRecord",
+    "Revision",
     "Run",
     "RunStatus",
     "SandboxCost",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from nexus.api import errors, pictures
+from nexus.api import errors, pictures, revisions
 from nexus.api.account import AsyncLive, address_of
 from nexus.api.changing import AsyncChanging
 from nexus.api.events import Confirm, yes
@@ -17,16 +19,17 @@ from nexus.api.plans import plan_options
 from nexus.api.remembered import AsyncRemembered
 from nexus.api.sandboxes import LanguageName
 from nexus.kinds.step_fields import Language
+from nexus.manifest import OWN_FOLDER, files_at
 from nexus.model.addresses import Address
 from nexus.model.changes import Plan, PlanOptions
 from nexus.model.diagnostics import Diagnostic, Severity
-from nexus.planning import DriftReport
+from nexus.planning import Difference, DriftReport
 from nexus.providers.base import Report
 from nexus.providers.operating import Configured, Executed
 from nexus.schema.state_place import StatePlace
 from nexus.stores import Backend, Lock, memory_backend, open_backend
 from nexus.wiring import choose_target, open_session
-from nexus.workflows import drifting, importing, loading, pinning, planning, rebuilding, writing_back
+from nexus.workflows import drifting, environments, importing, loading, pinning, planning, rebuilding, writing_back
 from nexus.workflows.configuring import Changes
 from nexus.workflows.importing import Imported
 from nexus.workflows.operating import Place, Sandbox
@@ -193,6 +196,29 @@ class AsyncProject(AsyncChanging, AsyncLive, AsyncRemembered):
             return await pinning.lock(
                 self._request, self._loaded, session, upgrade=names, tell=tell or (lambda _: None)
             )
+
+    async def at(self, revision: str | int) -> AsyncProject:
+        """The same project with its files as they were: to plan, and to apply, what was before.
+
+        ``revision`` is the serial of an entry of :meth:`history`, or a commit, branch or tag of the project's Git
+        repository. Nothing in the project's folder changes; state and target are those of now. Raises NexusError where
+        no commit holds those files.
+        """
+        name = revisions.name_of(await self.history(), str(revision))
+        trees = self._state_folder / OWN_FOLDER / "revisions"
+        folder, found = await asyncio.to_thread(files_at, self._loaded.root, name, trees, self._process)
+        request = replace(self._request, path=folder, texts={}, revision=found)
+        project = AsyncProject(request, target=self._target, state_folder=self._state_folder)
+        # Where the state is by now, wherever it was then.
+        project._state_place = self._state_place
+        return project
+
+    def compare(self, other: AsyncProject) -> tuple[Difference, ...]:
+        """What this environment and another one ask for differently, by address. Touches no network.
+
+        Names that only tell the two apart are no difference. ``fields`` lead from this one to the ``other``.
+        """
+        return environments.differences(self._loaded, other._loaded)
 
     async def import_sandbox(self, address: str | Address, sandbox_id: str, *, lock_timeout: float = 0.0) -> Imported:
         """Take over a live sandbox that nexus did not make, as ``address``. Nothing is done to it.

@@ -10,7 +10,7 @@ from nexus.api.events import Confirm, yes
 from nexus.api.outputs import Json, plain_outputs, typed_output
 from nexus.model.addresses import Address
 from nexus.model.runs import Run, RunStatus
-from nexus.model.state import OutputRecord, ResourceRecord, State
+from nexus.model.state import HistoryEntry, OutputRecord, ResourceRecord, State
 from nexus.stores import Backend, LockInfo, StateVersion
 from nexus.wiring import stores_over
 from nexus.workflows import outputs, runs, state_editing
@@ -56,6 +56,10 @@ class AsyncRemembered:
     async def runs(self, *, limit: int | None = None) -> Sequence[ListedRun]:
         """The runs that are on record, the newest first: applies, destroys and pipelines that did something."""
         return (await runs.list_runs(self._open()))[:limit]
+
+    async def history(self, *, limit: int | None = None) -> Sequence[HistoryEntry]:
+        """What made the state what it is, the newest first: applies, destroys and pipelines, by whoever shares it."""
+        return tuple(reversed((await self.state()).history))[:limit]
 
     async def run_record(self, run_id: str | None = None) -> Run:
         """What one run did, operation by operation: the one whose id begins so, or the newest."""

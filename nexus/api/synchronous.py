@@ -97,6 +97,7 @@ class _Remembered:
     output_record = waiting(AsyncRemembered.output_record)
     state = waiting(AsyncRemembered.state)
     record = waiting(AsyncRemembered.record)
+    history = waiting(AsyncRemembered.history)
     runs = waiting(AsyncRemembered.runs)
     run_record = waiting(AsyncRemembered.run_record)
     run_status = waiting(AsyncRemembered.run_status)
@@ -104,6 +105,7 @@ class _Remembered:
     move = waiting(AsyncRemembered.move)
     forget = waiting(AsyncRemembered.forget)
     pull = waiting(AsyncRemembered.pull)
+    versions = waiting(AsyncRemembered.versions)
     push = waiting(AsyncRemembered.push)
     unlock = waiting(AsyncRemembered.unlock)
 
@@ -160,13 +162,16 @@ class Project(_Live, _Remembered):
         """What is wrong with the manifest as it is on disk by now, and worth knowing of it; errors are not raised."""
         return self._asynchronous.validate()
 
+    def at(self, revision: str | int) -> Project:
+        """The same project with its files as they were at an entry of its history, or at a commit, branch or tag."""
+        return Project(waiting(AsyncProject.at)(self, revision))
+
     def run_options(self, pipeline: str, step: str | None = None, *, force: bool = False) -> PlanOptions:
         """What ``run`` asks for, to be planned, or applied. Raises NexusError when there are no such steps."""
         return self._asynchronous.run_options(pipeline, step, force=force)
 
     plan = waiting(AsyncProject.plan)
     drift = waiting(AsyncProject.drift)
-    lock = waiting(AsyncProject.lock)
     picture = waiting(AsyncProject.picture)
     apply = waiting(AsyncProject.apply)
     destroy = waiting(AsyncProject.destroy)
@@ -205,6 +210,8 @@ class Folder(_Live, _Remembered):
     def environment(self) -> str:
         """Whose state and sandboxes are meant."""
         return self._asynchronous.environment
+
+    migrate_state = waiting(AsyncFolder.migrate_state)
 
 
 class Account(_Live):

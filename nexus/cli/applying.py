@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import sys
@@ -36,16 +37,20 @@ def run_apply(
     options: PlanOptions | Callable[[AsyncProject], PlanOptions],
     *,
     planfile: Path | None = None,
+    revision: str | None = None,
     junit: Path | None = None,
 ) -> int:
     """Load, plan under the lock, ask, do, and say how it ended. Returns the exit code.
 
-    ``options`` may depend on the project. ``junit`` is where a report of the steps goes.
+    ``options`` may depend on the project. With a ``revision``, its files are those of then. ``junit`` is where a report
+    of the steps goes.
     """
     from nexus.api.errors import ApplyError
 
     patience = seconds(run.lock_timeout)
     plan, project = _plan_and_project(settings, run, planfile)
+    if revision is not None:
+        project = asyncio.run(project.at(revision))
     chosen = options(project) if callable(options) else options
     if plan is not None:
         _refuse_selection_beside(chosen)
@@ -53,7 +58,7 @@ def run_apply(
         require_a_person(as_json=run.as_json, instead="nexus plan --out FILE, then nexus apply FILE")
 
     async def work(project: AsyncProject) -> Applied:
-        with _listening(settings, as_json=run.as_json, verbose=run.verbose) as sink:
+        with _listening(settings, project.folder, as_json=run.as_json, verbose=run.verbose) as sink:
             try:
                 return await project.apply(
                     plan,
@@ -136,7 +141,7 @@ def _ask(plan: Plan) -> bool:
 
 
 @contextmanager
-def _listening(settings: Settings, *, as_json: bool, verbose: bool) -> Iterator[Sink]:
+def _listening(settings: Settings, folder: Path, *, as_json: bool, verbose: bool) -> Iterator[Sink]:
     """Who listens: events go to stdout as JSON, or to stderr for people, who get nothing but the outputs on stdout."""
     if as_json:
         yield _while_read(_json_line, sys.stdout)
@@ -146,7 +151,7 @@ def _listening(settings: Settings, *, as_json: bool, verbose: bool) -> Iterator[
 
     progress = Progress(
         settings.console(stderr=True),
-        source_reader(settings.folder),
+        source_reader(folder),
         live=settings.is_live(),
         verbose=verbose,
     )

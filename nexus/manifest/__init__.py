@@ -2,11 +2,12 @@
 
 from nexus.manifest.editing import NotEditable, with_item, with_value, without
 from nexus.manifest.environments import Environment, declared_environments, environment_called
-from nexus.manifest.files import ProjectFiles
+from nexus.manifest.files import OWN_FOLDER, ProjectFiles
 from nexus.manifest.formatting import formatted
 from nexus.manifest.layout import NotFormattable
 from nexus.manifest.loading import MANIFEST_NAME, SECTIONS, Manifest, find_project, read
 from nexus.manifest.lockfile import LOCK_NAME, format_lock, parse_lock, read_lock, write_lock
+from nexus.manifest.revisions import files_at, revision_of
 from nexus.manifest.saving import save
 from nexus.manifest.secrets import read_secret, resolve_secrets
 from nexus.manifest.source_map import Path, SourceMap
@@ -23,6 +24,7 @@ __all__ = [
     "DEFAULT_ENVIRONMENT",
     "LOCK_NAME",
     "MANIFEST_NAME",
+    "OWN_FOLDER",
     "SECTIONS",
     "Document",
     "Environment",
@@ -38,6 +40,7 @@ __all__ = [
     "declared_environments",
     "declared_variables",
     "environment_called",
+    "files_at",
     "find_project",
     "format_lock",
     "formatted",
@@ -48,6 +51,7 @@ __all__ = [
     "read_yaml",
     "resolve_secrets",
     "resolve_variables",
+    "revision_of",
     "save",
     "with_item",
     "with_value",

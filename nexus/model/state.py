@@ -13,6 +13,9 @@ from nexus.model.values import Attributes, Value, digest
 
 STATE_VERSION: Final = 1
 
+KEPT_HISTORY: Final = 100
+"""Entries of the history that a state keeps; the oldest go."""
+
 LOST: Final = "lost"
 """Stands in ``setup`` for the digest of a unit that was done, and was found undone or altered since."""
 
@@ -96,6 +99,35 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
+class Revision:
+    """Which files were applied. ``commit`` is Git's, "" where they are in no repository or in no commit of it.
+
+    ``title`` is the first line of its message; ``modified``: files of the project differed from it.
+    """
+
+    commit: str = ""
+    title: str = ""
+    modified: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One change of the state by an apply, a destroy, or a run of a pipeline. ``serial`` is that of the state after it.
+
+    ``at`` is RFC 3339 in UTC, ``holder`` user@host. ``changes`` counts what was done, by action. ``complete``: all that
+    was planned was done.
+    """
+
+    serial: int
+    command: str
+    at: str
+    holder: str
+    changes: Mapping[str, int] = field(default_factory=dict)
+    complete: bool = True
+    revision: Revision = Revision()
+
+
+@dataclass(frozen=True, slots=True)
 class OutputRecord:
     """A project output as of the last apply; a sensitive one keeps no value."""
 
@@ -109,7 +141,8 @@ class State:
     """Everything remembered of one environment of one project.
 
     ``deposed`` are old incarnations whose replacement exists already and that are still to be deleted. ``trees`` holds
-    upload trees by digest, shared by all records. ``pending`` are intents whose outcome is not known yet.
+    upload trees by digest, shared by all records. ``pending`` are intents whose outcome is not known yet. ``history``
+    says how it came about, the oldest first, as far as that is kept.
     """
 
     lineage: str
@@ -122,11 +155,16 @@ class State:
     trees: Mapping[str, Tree] = field(default_factory=dict)
     pending: tuple[Intent, ...] = ()
     outputs: Mapping[str, OutputRecord] = field(default_factory=dict)
+    history: tuple[HistoryEntry, ...] = ()
     version: int = STATE_VERSION
 
     @property
     def is_empty(self) -> bool:
         return not self.resources and not self.deposed and not self.pending
+
+    def after(self, entry: HistoryEntry) -> State:
+        """The same with one more entry of its history."""
+        return replace(self, history=(*self.history, entry)[-KEPT_HISTORY:])
 
     def with_records(self, records: Iterable[ResourceRecord]) -> State:
         merged = dict(self.resources)

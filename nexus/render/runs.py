@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Final
 
 from rich import box
@@ -15,7 +14,7 @@ from nexus.model.events import Outcome
 from nexus.model.runs import Artefact, OperationRun, Run, RunStatus, RunSummary, StandingStep, StepResult
 from nexus.render.documents import FORMAT_VERSION, Json, step_to_json
 from nexus.render.progress import MARKS
-from nexus.render.values import duration, plural, size
+from nexus.render.values import duration, local_time, plural, size
 
 _STYLES: Final = {
     RunStatus.SUCCEEDED: "ok",
@@ -130,7 +129,7 @@ def print_runs(console: Console, listed: Sequence[tuple[RunSummary, RunStatus]])
         head, end = summary.head, summary.end
         table.add_row(
             Text(head.id, style="address"),
-            _local_time(head.started_at),
+            local_time(head.started_at),
             head.holder,
             head.words,
             Text(status.value, style=_STYLES[status]),
@@ -146,7 +145,7 @@ def print_run(console: Console, run: Run, status: RunStatus) -> None:
     took = "" if end is None else f" after {duration(end.seconds)}"
     console.print(Text.assemble((head.id, "address"), f": {head.words}, ", (status.value, _STYLES[status]), took))
     console.print(
-        f"  {_local_time(head.started_at)} by {head.holder}, project {head.project}, environment {head.environment}, "
+        f"  {local_time(head.started_at)} by {head.holder}, project {head.project}, environment {head.environment}, "
         f"{head.target}"
     )
     if run.steps or head.standing:
@@ -215,11 +214,3 @@ def _artefact_text(item: tuple[str, Artefact]) -> Text:
 def _standing_text(item: StandingStep) -> Text:
     mark, style = MARKS[Outcome.UNCHANGED]
     return Text.assemble((f"  {mark} ", style), (str(item.address), "address"), f"  {item.reason}")
-
-
-def _local_time(text: str) -> str:
-    """To the second, in this machine's time zone."""
-    try:
-        return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    except ValueError:
-        return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 from nexus.model.values import Fingerprint, Sensitive, Unknown, Value, has_sensitive, is_wholly_known
 
@@ -79,3 +80,11 @@ def size(count: float) -> str:
 
 def plural(count: int, noun: str, many: str | None = None) -> str:
     return f"{count} {noun if count == 1 else many or noun + 's'}"
+
+
+def local_time(text: str) -> str:
+    """To the second, in this machine's time zone."""
+    try:
+        return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except ValueError:
+        return text

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from nexus.model.addresses import Address
 from nexus.model.resources import OnDestroy
-from nexus.model.state import FileEntry, Intent, OutputRecord, ResourceRecord, Target, Tree
+from nexus.model.state import FileEntry, HistoryEntry, Intent, OutputRecord, ResourceRecord, Revision, Target, Tree
 from nexus.model.values import Attributes, Fingerprint, Sensitive, Unknown, Value, from_json, to_json
 
 Json = dict[str, object]
@@ -227,4 +227,38 @@ def output_from_json(data: object) -> OutputRecord:
         _attributes({"value": {"value": found.get("value")}}, "value")["value"],
         flag(found, "sensitive"),
         text(found, "description", ""),
+    )
+
+
+def history_to_json(entry: HistoryEntry) -> Json:
+    revision = {
+        "commit": entry.revision.commit,
+        **({"title": entry.revision.title} if entry.revision.title else {}),
+        **({"modified": True} if entry.revision.modified else {}),
+    }
+    return {
+        "serial": entry.serial,
+        "command": entry.command,
+        "at": entry.at,
+        "holder": entry.holder,
+        "changes": dict(entry.changes),
+        "complete": entry.complete,
+        **({"revision": revision} if entry.revision.commit else {}),
+    }
+
+
+def history_from_json(data: object) -> HistoryEntry:
+    found = mapping(data, "an entry of the history")
+    revision = members(found, "revision")
+    changes = members(found, "changes")
+    return HistoryEntry(
+        serial=number(found, "serial"),
+        command=text(found, "command"),
+        at=text(found, "at"),
+        holder=text(found, "holder", ""),
+        changes={action: number(changes, action) for action in changes},
+        complete=flag(found, "complete"),
+        revision=Revision(
+            text(revision, "commit", ""), text(revision, "title", ""), modified=flag(revision, "modified")
+        ),
     )

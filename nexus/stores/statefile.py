@@ -41,6 +41,8 @@ def encode(state: State) -> bytes:
         "outputs": {name: records.output_to_json(output) for name, output in state.outputs.items()},
         "trees": records.trees_to_json(state.trees),
     }
+    if state.history:
+        document["history"] = [records.history_to_json(entry) for entry in state.history]
     lines = [f"{records.to_text(name)}:{_body(value)}" for name, value in document.items()]
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
@@ -114,4 +116,5 @@ def _state(document: Json) -> State:
         outputs={
             name: records.output_from_json(output) for name, output in records.members(document, "outputs").items()
         },
+        history=tuple(records.history_from_json(item) for item in records.items(document, "history")),
     )

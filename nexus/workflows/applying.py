@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 from nexus.executor import ApplyResult, Executor, Limits, Resolved
 from nexus.executor.results import Lookup
 from nexus.kinds.registry import KINDS
+from nexus.manifest import revision_of
 from nexus.model.addresses import Address
 from nexus.model.changes import Plan, PlanOptions
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError
@@ -23,7 +27,7 @@ from nexus.model.events import (
     Sink,
 )
 from nexus.model.runs import Run, RunHead, run_of
-from nexus.model.state import OutputRecord, State
+from nexus.model.state import HistoryEntry, OutputRecord, Revision, State
 from nexus.planning import Evaluation, SavedPlan, refreshed
 from nexus.policy import Guard
 from nexus.stores import Durations, commit
@@ -112,9 +116,13 @@ async def _recorded(
 ) -> Applied:
     """Carry it out, and leave a record of the run, whatever becomes of it."""
     head = await _head(project, session, draft)
+    revision = project.revision
+    if revision is None:
+        revision = await asyncio.to_thread(revision_of, project.root, project.process)
     recorder = await runs.begin(session.backend, head, sink, session.clock)
     try:
-        applied = await carry_out(session, draft, limits, recorder, bind_interrupt)
+        entry = partial(_entry, head, revision, draft.plan)
+        applied = await carry_out(session, draft, limits, recorder, bind_interrupt, entry)
     finally:
         recorder.close()
     notes = () if recorder.problem is None else (recorder.problem,)
@@ -171,7 +179,9 @@ async def carry_out(
     limits: Limits,
     sink: Sink,
     bind_interrupt: BindInterrupt,
+    entry: Callable[[ApplyResult], HistoryEntry] | None = None,
 ) -> Applied:
+    """Walk the operations and write the state, with an ``entry`` of its history where one is wanted."""
     learnt = await session.backend.durations.read()
     executor = Executor(
         session.provider,
@@ -199,7 +209,8 @@ async def carry_out(
         told = () if result.lock_lost else lost.diagnostics
         unwritten = replace(result, lock_lost=True, diagnostics=(*result.diagnostics, *told))
         return Applied(plan=draft.plan, approved=True, result=unwritten, diagnostics=(*result.diagnostics, *told))
-    committed = await commit(session.backend, replace(result.state, outputs=outputs))
+    state = replace(result.state, outputs=outputs)
+    committed = await commit(session.backend, state if entry is None else state.after(entry(result)))
     await _learn(session, draft.plan, result, learnt)
     return Applied(
         plan=draft.plan,
@@ -207,6 +218,20 @@ async def carry_out(
         result=replace(result, state=committed),
         outputs=outputs,
         diagnostics=(*result.diagnostics, *notes, *draft.guard.late),
+    )
+
+
+def _entry(head: RunHead, revision: Revision, plan: Plan, result: ApplyResult) -> HistoryEntry:
+    good = (Outcome.SUCCEEDED, Outcome.UNCHANGED)
+    failed = {item.address for item in plan.operations if result.outcomes.get(item.id) not in good}
+    return HistoryEntry(
+        serial=result.state.serial + 1,
+        command=head.command,
+        at=head.started_at,
+        holder=head.holder,
+        changes=Counter(change.action.value for change in plan.changes if change.address not in failed),
+        complete=result.succeeded,
+        revision=revision,
     )
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from nexus import graph, manifest, policy, schema
 from nexus.graph import DesiredGraph, Inputs
+from nexus.kinds.durations import parse_duration
 from nexus.kinds.registry import KINDS
 from nexus.manifest import Manifest, ProjectFiles
 from nexus.model.diagnostics import Diagnostic, Diagnostics
 from nexus.model.lockfile import Lockfile
+from nexus.model.state import Revision
 from nexus.model.values import Value
 from nexus.policy import Rule
 
@@ -33,6 +35,7 @@ class LoadRequest:
     variable_files: tuple[Path, ...] = ()
     assignments: tuple[str, ...] = ()
     settled: Mapping[str, Value] | None = None
+    revision: Revision | None = None
     texts: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -55,14 +58,28 @@ class Project:
     files: ProjectFiles
     desired: DesiredGraph
     lock: Lockfile | None = None
+    revision: Revision | None = None
     policies: tuple[Rule, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def ttl(self) -> int | None:
+        """How many seconds the environment is wanted after its last apply; None for as long as it is there."""
+        return ttl_of(self.manifest)
 
     @property
     def provider_settings(self) -> Mapping[str, object]:
         """The section ``provider`` as written."""
         section = self.manifest.values.get("provider")
         return section if isinstance(section, dict) else {}
+
+
+def ttl_of(read: Manifest) -> int | None:
+    """What the key ``ttl`` says, in seconds; None where it says nothing, or nothing that makes sense."""
+    try:
+        return parse_duration(str(read.values["ttl"])) if "ttl" in read.values else None
+    except ValueError:
+        return None
 
 
 def load(request: LoadRequest) -> Project:
@@ -125,6 +142,7 @@ def expand(read: Manifest, request: LoadRequest) -> Project:
         files=files,
         desired=desired,
         lock=manifest.read_lock(read.root),
+        revision=request.revision,
         policies=policies,
         diagnostics=found.sorted(),
     )

@@ -123,6 +123,8 @@ COUNTERPARTS = {
     "apply": "Project.apply",
     "run": "Project.run",
     "runs": "Project.runs",
+    "history": "Project.history",
+    "rollback": "Project.at",
     "destroy": "Project.destroy",
     "lock": "Project.lock",
     "output": "Project.outputs",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from nexus.model.addresses import Address
-from nexus.model.state import FileEntry, Intent, OutputRecord, State, Target
+from nexus.model.state import FileEntry, HistoryEntry, Intent, OutputRecord, Revision, State, Target
 from nexus.model.values import Fingerprint
 from nexus.stores import Header
 from tests import servers
@@ -43,6 +43,17 @@ def full_state() -> State:
             Intent(key="k2", address=WORKER, verb="install", unit="apt", started_at="2026-01-02T03:04:05Z"),
         ),
         outputs={"api": OutputRecord("http://x", False, "where"), "token": OutputRecord(None, True)},
+        history=(
+            HistoryEntry(serial=6, command="destroy", at="2026-01-02T03:04:05Z", holder="", complete=False),
+            HistoryEntry(
+                serial=7,
+                command="apply",
+                at="2026-01-03T03:04:05Z",
+                holder="ann@host",
+                changes={"create": 2},
+                revision=Revision("c" * 40, "Begin", modified=True),
+            ),
+        ),
     )
 
 

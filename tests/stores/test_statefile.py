@@ -10,7 +10,7 @@ import pytest
 
 import nexus
 from nexus.model.diagnostics import DiagnosticsError
-from nexus.model.state import State
+from nexus.model.state import KEPT_HISTORY, HistoryEntry, State
 from nexus.model.values import UNKNOWN, Sensitive
 from nexus.stores.statefile import decode, encode, read_version, upgraded
 from tests.fakes.records import WEB, make_record
@@ -131,3 +131,10 @@ def test_the_version_is_read_without_the_rest(full_state: State) -> None:
 def test_the_program_names_the_version_that_it_is_packaged_as() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     assert nexus.__version__ == project["version"]
+
+
+def test_only_the_newest_entries_of_the_history_are_kept() -> None:
+    state = State(lineage="l", serial=1)
+    for serial in range(1, KEPT_HISTORY + 3):
+        state = state.after(HistoryEntry(serial=serial, command="apply", at="", holder=""))
+    assert [entry.serial for entry in state.history] == list(range(3, KEPT_HISTORY + 3))

@@ -1,0 +1,111 @@
+"""Which commit a project's files are of, and what they were at another one: the real ``git`` is asked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from nexus.manifest.loading import MANIFEST_NAME
+from nexus.model.diagnostics import DiagnosticsError, error
+from nexus.model.state import Revision
+
+_PATIENCE: Final = 60.0
+_KEPT: Final = 3
+"""Folders of commits that stay: a plan of the same one need not write them again."""
+_OF_OTHERS: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_PREFIX", "GIT_NAMESPACE")
+"""Variables that would turn Git to another repository, as those of a hook do."""
+_TITLE: Final = 200
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Git:
+    """Git in one folder, asked without a terminal, hooks or locks. Raises OSError, SubprocessError."""
+
+    folder: Path
+    process: Mapping[str, str]
+
+    def __call__(self, *arguments: str) -> str:
+        own = {name: value for name, value in self.process.items() if name not in _OF_OTHERS}
+        done = subprocess.run(
+            ["git", "-c", "core.hooksPath=/dev/null", *arguments],
+            cwd=self.folder,
+            env={**own, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PATIENCE,
+            check=True,
+        )
+        return done.stdout.strip()
+
+
+def revision_of(root: Path, process: Mapping[str, str]) -> Revision:
+    """The commit that is checked out around a project's folder, and whether the project's files are as in it."""
+    git = _Git(root, process)
+    try:
+        commit, _, title = git("log", "-1", "--format=%H %s").partition(" ")
+        changed = git("status", "--porcelain", "--untracked-files=normal", "--", ".")
+    except (OSError, subprocess.SubprocessError):
+        return Revision()
+    return Revision(commit, title[:_TITLE], modified=bool(changed))
+
+
+def files_at(root: Path, name: str, trees: Path, process: Mapping[str, str]) -> tuple[Path, Revision]:
+    """A folder with the project's files as they were at a commit (its name, a branch or a tag), and which one that is.
+
+    It is made below ``trees``. Files that Git ignores are in no commit. Raises DiagnosticsError.
+    """
+    git = _Git(root, process)
+    try:
+        commit, _, title = git("log", "-1", "--format=%H %s", "--end-of-options", name, "--").partition(" ")
+        prefix = git("rev-parse", "--show-prefix")
+        tree = trees / commit
+        if not tree.is_dir():
+            _check_out(git, commit, prefix, tree)
+            _forget_old(trees)
+    except OSError as problem:
+        raise _unknown(name, problem.strerror or str(problem)) from problem
+    except subprocess.CalledProcessError as problem:
+        raise _unknown(name, problem.stderr.strip()) from problem
+    except subprocess.TimeoutExpired as problem:
+        raise _unknown(name, f"Git took longer than {_PATIENCE:g} s.") from problem
+    return tree / prefix, Revision(commit, title[:_TITLE])
+
+
+def _check_out(git: _Git, commit: str, prefix: str, tree: Path) -> None:
+    """The project's folder of a commit, into a tree of its own. The repository's index and files stay as they are."""
+    draft = tree.with_name(f".{commit}.{os.getpid()}")
+    index = {"GIT_INDEX_FILE": f"{draft}.index"}
+    draft.mkdir(parents=True)
+    try:
+        top = _Git(Path(git("rev-parse", "--show-toplevel")), {**git.process, **index})
+        top(f"--work-tree={draft}", "checkout", "--force", commit, "--", prefix or ".")
+        if not (draft / prefix / MANIFEST_NAME).is_file():
+            raise _unknown(commit, f"That commit has no {MANIFEST_NAME} in {prefix or 'its root'}.")
+        draft.rename(tree)
+    finally:
+        Path(index["GIT_INDEX_FILE"]).unlink(missing_ok=True)
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _forget_old(trees: Path) -> None:
+    found = sorted(trees.iterdir(), key=lambda path: path.lstat().st_mtime, reverse=True)
+    for path in found[_KEPT:]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _unknown(name: str, detail: str) -> DiagnosticsError:
+    return DiagnosticsError(
+        error(
+            "unknown-revision",
+            f"The project's files at «{name}» can't be had",
+            detail=detail,
+            hint="name a number of «nexus history», or a commit, branch or tag of the project's Git repository",
+        )
+    )

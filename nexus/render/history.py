@@ -1,0 +1,68 @@
+"""The history of an environment: as a JSON document, and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nexus.model.state import HistoryEntry, Revision
+from nexus.render.documents import FORMAT_VERSION, Json
+from nexus.render.values import local_time
+
+_SHORT = 9
+
+
+def history_to_json(entries: Sequence[HistoryEntry]) -> Json:
+    return {"format_version": FORMAT_VERSION, "history": [_entry_to_json(entry) for entry in entries]}
+
+
+def _entry_to_json(entry: HistoryEntry) -> Json:
+    revision = entry.revision
+    return {
+        "serial": entry.serial,
+        "command": entry.command,
+        "at": entry.at,
+        "holder": entry.holder,
+        "changes": dict(entry.changes),
+        "complete": entry.complete,
+        "commit": revision.commit or None,
+        "title": revision.title,
+        "modified": revision.modified,
+    }
+
+
+def print_history(console: Console, entries: Sequence[HistoryEntry]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("#", justify="right")
+    for name in ("when", "by", "what", "commit"):
+        table.add_column(name)
+    for entry in entries:
+        table.add_row(
+            Text(str(entry.serial), style="address"),
+            local_time(entry.at),
+            entry.holder,
+            _what(entry),
+            _commit(entry.revision),
+        )
+    console.print(table)
+
+
+def _what(entry: HistoryEntry) -> Text:
+    counts = ", ".join(f"{count} {action}" for action, count in entry.changes.items())
+    text = Text(f"{entry.command}: {counts}" if counts else entry.command)
+    if not entry.complete:
+        text.append(" (not all)", style="warning")
+    return text
+
+
+def _commit(revision: Revision) -> Text:
+    if not revision.commit:
+        return Text("")
+    text = Text.assemble((revision.commit[:_SHORT], "address"), " ", revision.title)
+    if revision.modified:
+        text.append(" (and changes)", style="warning")
+    return text
