@@ -83,6 +83,43 @@ def test_the_keyboard_opens_a_node(browser: Browser, url: str) -> None:
     assert "template.web" in browser.run(PANEL)
 
 
+def test_what_a_node_needs_stands_out_while_the_mouse_is_over_it(browser: Browser, url: str) -> None:
+    browser.open(url)
+    related = "[...document.querySelectorAll('.node.related')].map((n) => n.getAttribute('aria-label').split(' ')[0])"
+    middle = (
+        "(() => { const box = document.querySelector('[data-node=n2] .box').getBoundingClientRect();"
+        " return {x: box.x + box.width / 2, y: box.y + box.height / 2}; })()"
+    )
+    browser.call("Input.dispatchMouseEvent", type="mouseMoved", **browser.run(middle))
+    assert browser.run(related) == ["template.web", "sandbox.db", "sandbox.web"]
+    assert browser.run("document.querySelectorAll('.edge.related').length") == 2
+    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=2, y=200)
+    assert browser.run(related) == []
+
+
+def test_changes_are_listed_by_what_happens_with_many_instances_as_one(browser: Browser, url: str) -> None:
+    browser.open(url)
+    headings = browser.run("[...document.querySelectorAll('#panel h3')].map((heading) => heading.textContent)")
+    assert headings[:5] == ["create 3", "update 1", "replace 1", "delete 2", "run 1"]
+    assert "sandbox.web × 3" in browser.run(PANEL)
+
+
+def test_what_is_chosen_in_the_list_comes_into_the_middle_of_the_drawing(browser: Browser, url: str) -> None:
+    browser.open(url)
+    browser.run("zoom(0.2, all.x, all.y)")
+    browser.run(
+        "[...document.querySelectorAll('#panel li button')].find((b) => b.innerText.includes('sandbox.db')).click()"
+    )
+    off = browser.run(
+        "(() => { const box = document.querySelector('[data-node=n2] .box').getBoundingClientRect();"
+        " const room = document.getElementById('canvas').getBoundingClientRect();"
+        " return Math.hypot(box.x + box.width / 2 - room.x - room.width / 2,"
+        " box.y + box.height / 2 - room.y - room.height / 2); })()"
+    )
+    assert off < 2
+    assert browser.complaints() == []
+
+
 def test_search_leaves_what_fits(browser: Browser, url: str) -> None:
     browser.open(url)
     browser.run("search.value = 'one:spec'; search.dispatchEvent(new Event('input'))")

@@ -17,9 +17,10 @@ function element(name, properties = {}, ...children) {
   return made;
 }
 
-function entry(sign, text, open) {
+function entry(sign, text, open, tone = "", note = "") {
   return element("li", {}, element("button", { type: "button", click: open },
-    element("span", { class: "sign" }, sign), text));
+    element("span", { class: `sign ${tone}` }, sign), text,
+    ...(note ? [" ", element("span", { class: "muted" }, note)] : [])));
 }
 
 function section(heading, items) {
@@ -28,32 +29,50 @@ function section(heading, items) {
 
 // ---- the panel
 
-const MANY = 6;
+const MANY = 3;
+const READABLE = 1.2; // units of the drawing in a pixel
 
-function symbols(members) {
-  return [...new Set(members.flatMap((member) => member.changes.map((change) => change.symbol)))].join(" ");
+function entryOf(node, index, note = "") {
+  const member = node.members[index];
+  const [change] = member.changes;
+  return entry(change?.symbol ?? "", member.address, () => go(node, index), change?.action, note);
+}
+
+function flat(fits) {
+  const items = data.nodes.flatMap((node) => node.members.map((member, index) => [node, member, index]))
+    .filter(([node, member]) => fits(node, member)).map(([node, , index]) => entryOf(node, index));
+  return items.length ? [element("ul", {}, ...items)] : [];
+}
+
+// What changes, by what happens to it; many instances of one block as one.
+function byAction() {
+  const groups = new Map(data.actions.map((action) => [action, { count: 0, items: [] }]));
+  for (const node of data.nodes) {
+    for (const [action, group] of groups) {
+      const indices = [...node.members.keys()].filter((index) => node.members[index].changes[0]?.action === action);
+      group.count += indices.length;
+      if (indices.length >= MANY) {
+        const { symbol, cause } = node.members[indices[0]].changes[0];
+        const all = indices.length === node.members.length;
+        const count = all ? `× ${indices.length}` : `${indices.length} of ${node.members.length}`;
+        group.items.push(entry(symbol, `${node.address} ${count}`, () => go(node, null), action, cause));
+      } else {
+        group.items.push(...indices.map((index) => entryOf(node, index, node.members[index].changes[0].cause)));
+      }
+    }
+  }
+  return [...groups].filter(([, group]) => group.count).flatMap(([action, group]) =>
+    section(`${action} ${group.count}`, group.items));
 }
 
 function overview(found) {
-  const items = [];
-  for (const node of data.nodes) {
-    if (!found && node.members.length > MANY && node.members.some((member) => member.changes.length)) {
-      items.push(entry(symbols(node.members), `${node.address} × ${node.members.length}`, () => show(node, null)));
-      continue;
-    }
-    node.members.forEach((member, index) => {
-      if (found ? found(node, member) : member.changes.length || !data.planned) {
-        items.push(entry(symbols([member]), member.address,
-          () => show(node, index)));
-      }
-    });
-  }
+  const lists = found ? flat(found) : data.planned ? byAction() : flat(() => true);
   const notes = data.diagnostics.map((item) =>
     element("p", {}, element("b", {}, `${item.severity}[${item.code}]: `), item.summary,
       ...(item.place ? [element("br"), element("span", { class: "place muted" }, item.place)] : [])));
   const empty = found ? "Nothing is called that." : "Nothing changes.";
   panel.replaceChildren(element("h2", {}, found ? "Found" : data.planned ? "Changes" : "Resources"),
-    items.length ? element("ul", {}, ...items) : element("p", { class: "muted" }, empty),
+    ...(lists.length ? lists : [element("p", { class: "muted" }, empty)]),
     ...(notes.length && !found ? [element("h3", {}, "Worth knowing"), ...notes] : []));
 }
 
@@ -67,7 +86,7 @@ function fieldOf(field) {
 
 function changeOf(change) {
   return element("div", { class: "change" },
-    element("p", {}, element("span", { class: "sign" }, change.symbol), element("b", {}, change.action),
+    element("p", {}, element("span", { class: `sign ${change.action}` }, change.symbol), element("b", {}, change.action),
       `: ${change.cause}`),
     ...(change.data_loss ? [element("p", { class: "loss" }, "deletes data that nothing else holds")] : []),
     ...change.fields.map(fieldOf));
@@ -81,13 +100,26 @@ function memberOf(member) {
 }
 
 function jumps(ids) {
-  return ids.map((id) => entry("", nodes.get(id).address, () => show(nodes.get(id), null)));
+  return ids.map((id) => entry("", nodes.get(id).address, () => go(nodes.get(id), null)));
 }
 
 function instances(node, without) {
   return node.members.map((member, index) => [member, index]).filter(([, index]) => index !== without)
-    .map(([member, index]) => entry(symbols([member]), member.address,
-      () => show(node, index)));
+    .map(([, index]) => entryOf(node, index));
+}
+
+// What a node needs and what needs it stand out while the mouse is over it, and as long as it is open.
+function relate(id) {
+  const ids = id === null ? [] : [id, ...nodes.get(id).needs, ...nodes.get(id).needed_by];
+  svg.classList.toggle("relating", id !== null);
+  for (const other of svg.querySelectorAll(".node")) other.classList.toggle("related", ids.includes(other.dataset.node));
+  for (const edge of svg.querySelectorAll(".edge")) {
+    edge.classList.toggle("related", id !== null && [edge.dataset.needed, edge.dataset.dependant].includes(id));
+  }
+}
+
+function relateOpen() {
+  relate(svg.querySelector(".node.open")?.dataset.node ?? null);
 }
 
 function show(node, index) {
@@ -95,6 +127,7 @@ function show(node, index) {
   const member = alone === null ? null : node.members[alone];
   for (const other of svg.querySelectorAll(".node.open")) other.classList.remove("open");
   svg.querySelector(`[data-node="${node.id}"]`).classList.add("open");
+  relate(node.id);
   panel.replaceChildren(
     element("p", {}, element("button", { type: "button", click: close }, "← all")),
     ...(member ? memberOf(member) : [element("h2", {}, node.address)]),
@@ -105,8 +138,22 @@ function show(node, index) {
   history.replaceState(null, "", `#${encodeURIComponent(member ? member.address : node.address)}`);
 }
 
+// Show what was chosen in the panel in the drawing, too: large enough to be read, and in the middle.
+function go(node, index) {
+  show(node, index);
+  const box = svg.querySelector(`[data-node="${node.id}"] .box`).getBoundingClientRect();
+  const room = canvas.getBoundingClientRect();
+  const outside = box.left < room.left || box.right > room.right || box.top < room.top || box.bottom > room.bottom;
+  if (!outside && scale() <= READABLE) return;
+  const middle = new DOMPoint(box.x + box.width / 2, box.y + box.height / 2).matrixTransform(svg.getScreenCTM().inverse());
+  zoom(Math.min(READABLE / scale(), 1), middle.x, middle.y);
+  whole.x = middle.x - whole.width / 2;
+  whole.y = middle.y - whole.height / 2;
+}
+
 function close() {
   for (const other of svg.querySelectorAll(".node.open")) other.classList.remove("open");
+  relate(null);
   history.replaceState(null, "", "#");
   seek();
 }
@@ -117,7 +164,7 @@ function openFromAddress() {
   for (const node of data.nodes) {
     const index = node.members.findIndex((member) => member.address === wanted);
     if (index >= 0 || node.address === wanted) {
-      show(node, index >= 0 ? index : null);
+      go(node, index >= 0 ? index : null);
       return true;
     }
   }
@@ -238,6 +285,13 @@ function openAt(target) {
   show(nodes.get(group.dataset.node), index);
 }
 
+svg.addEventListener("pointerover", (event) => {
+  const group = event.target.closest(".node");
+  if (!held && group) relate(group.dataset.node);
+});
+svg.addEventListener("pointerout", (event) => {
+  if (!held && event.target.closest(".node")) relateOpen();
+});
 svg.addEventListener("click", (event) => { if (!held?.moved) openAt(event.target); });
 svg.addEventListener("keydown", (event) => {
   if (event.key === "Enter" || event.key === " ") { event.preventDefault(); openAt(event.target); }

@@ -11,9 +11,10 @@ import base64
 import hashlib
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from html import escape
 
-from nexus.model.changes import Change
+from nexus.model.changes import Action, Change
 from nexus.model.diagnostics import Diagnostic
 from nexus.model.runs import Run
 from nexus.render.differences import lines, remark
@@ -30,6 +31,7 @@ Json = dict[str, object]
 def page(picture: Picture, run: Run | None = None) -> str:
     """The whole page. ``run`` is the last one, where there was one."""
     script = stylesheet("page.js")
+    drawn = () if run is None else bars(run)
     policy = (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src 'unsafe-inline'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
@@ -55,8 +57,8 @@ def page(picture: Picture, run: Run | None = None) -> str:
 <button id="theme" type="button">Dark / light</button>
 </header>
 <main id="canvas">{drawing(picture)}{_legend(picture)}</main>
-{_lines(run)}<aside id="panel" aria-live="polite"></aside>
-<script type="application/json" id="data">{_embedded(_data(picture, run))}</script>
+{_lines(run, drawn)}<aside id="panel" class="graph" aria-live="polite"></aside>
+<script type="application/json" id="data">{_embedded(_data(picture, drawn))}</script>
 <script>{script}</script>
 </body>
 </html>
@@ -77,28 +79,29 @@ def _embedded(data: Json) -> str:
 
 def _legend(picture: Picture) -> str:
     used = dict.fromkeys(action for node in picture.nodes for action in node.actions)
-    entries = [f"<code>{escape(SYMBOLS[action])}</code> {action}" for action in used]
+    entries = [f'<code class="{action}">{escape(SYMBOLS[action])}</code> {action}' for action in used]
     if any(node.critical for node in picture.nodes):
         entries.append("thick: critical path")
     entries.append("→ needed by")
-    return f'<p id="legend">{" &nbsp; ".join(entries)}</p>'
+    return f'<p id="legend" class="graph">{" &nbsp; ".join(entries)}</p>'
 
 
 def _switch(run: Run | None) -> str:
     return "" if run is None else '<button id="switch" type="button" aria-pressed="false">Last run</button>\n'
 
 
-def _lines(run: Run | None) -> str:
+def _lines(run: Run | None, drawn: Sequence[Bar]) -> str:
     """The last run along its time, in the place of the drawing once it is asked for."""
     if run is None:
         return ""
     end = run.summary.end
     took = "did not come to its end" if end is None else f"took {duration(end.seconds)}"
     head = f"nexus {run.head.words}, begun {run.head.started_at}, {took}. Thick: the chain that took longest."
-    return f'<section id="timeline" hidden><p class="muted">{escape(head)}</p>{timeline(run)}</section>\n'
+    lines_along_time = timeline(drawn, run.head.words)
+    return f'<section id="timeline" hidden><p class="muted">{escape(head)}</p>{lines_along_time}</section>\n'
 
 
-def _data(picture: Picture, run: Run | None) -> Json:
+def _data(picture: Picture, drawn: Sequence[Bar]) -> Json:
     needs: dict[str, list[str]] = defaultdict(list)
     needed_by: dict[str, list[str]] = defaultdict(list)
     for edge in picture.edges:
@@ -108,7 +111,8 @@ def _data(picture: Picture, run: Run | None) -> Json:
         "planned": picture.plan is not None,
         "nodes": [_node(node, needs[node.id], needed_by[node.id]) for node in picture.nodes],
         "diagnostics": [_diagnostic(item) for item in picture.diagnostics],
-        "operations": [] if run is None else [_operation(bar) for bar in bars(run)],
+        "actions": [action.value for action in Action],
+        "operations": [_operation(bar) for bar in drawn],
     }
 
 

@@ -64,15 +64,14 @@ def bars(run: Run) -> tuple[Bar, ...]:
     return tuple(map(bar, sorted(started, key=lambda item: item.started_at)))
 
 
-def timeline(run: Run) -> str:
-    """The drawing. Bars can be reached with the keyboard; each says in words what it is and how it ended."""
-    drawn = bars(run)
+def timeline(drawn: Sequence[Bar], name: str) -> str:
+    """The drawing of a run's bars, which the keyboard reaches; each says in words what it is and how it ended."""
     rows = {address: number for number, address in enumerate(dict.fromkeys(bar.operation.address for bar in drawn))}
     whole = max((bar.end for bar in drawn), default=0.0) or 1.0
     width, height = _LABELS + _BARS + 30, _AXIS + len(rows) * _ROW + 8
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="graph timeline" viewBox="0 0 {width:g} {height:g}" '
-        f'width="{width:g}" height="{height:g}" role="group" aria-label="{escape(run.head.words)}">',
+        f'width="{width:g}" height="{height:g}" role="group" aria-label="{escape(name)}">',
         *_axis(whole, height),
         *(_label(address, number) for address, number in rows.items()),
         *(_bar(bar, rows[bar.operation.address], whole) for bar in drawn),
