@@ -43,6 +43,7 @@ class Controller:
     def __init__(self, settings: Settings, parts: Parts) -> None:
         self._settings = settings
         self._log = parts.log
+        self._on_bug = parts.on_bug
         self.board = Board(settings.environments)
         self._metrics = Metrics(self.board)
         self._webhooks = [Webhook(item, self._delivered) for item in settings.webhooks]
@@ -81,11 +82,14 @@ class Controller:
         async with self._attended([*(watch.keep() for watch in self._watches)]):
             self._keeping = [asyncio.create_task(keeper.keep()) for keeper in self._keepers.values()]
             try:
-                await asyncio.gather(*self._keeping, return_exceptions=True)
+                ends = await asyncio.gather(*self._keeping, return_exceptions=True)
             finally:
                 for task in self._keeping:
                     task.cancel()
                 await asyncio.gather(*self._keeping, return_exceptions=True)
+        for problem in ends:
+            if isinstance(problem, Exception):
+                self._on_bug(problem)
         self._log.line("stopped")
 
     async def once(self) -> Board:

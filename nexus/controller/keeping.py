@@ -91,10 +91,11 @@ class Keeper:
             await self.retire()
 
     async def retire(self) -> None:
-        """Let another controller lead."""
+        """Let another controller lead. A lease that can't be given back ends by itself."""
         self._is_leading = False
         if self._leadership is not None:
-            await self._leadership.give_up()
+            with suppress(DiagnosticsError):
+                await self._leadership.give_up()
 
     @property
     def is_applying(self) -> bool:

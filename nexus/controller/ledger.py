@@ -31,13 +31,13 @@ class Ledger:
 
     def leads(self) -> None:
         """From now on."""
-        self._change(phase=Phase.STARTING, leader="")
+        self._change(phase=Phase.STARTING, is_leading=True, leader="")
         self._tell(NoticeKind.LEADING)
 
     def stands_by(self, leader: str) -> None:
         if self.standing.phase is not Phase.STANDBY:
             self._tell(NoticeKind.STANDBY, message=f"led by {leader or 'another controller'}")
-        self._change(phase=Phase.STANDBY, leader=leader, failures=0, diagnostics=())
+        self._change(phase=Phase.STANDBY, is_leading=False, leader=leader, failures=0, diagnostics=())
 
     def rests(self, seconds: float) -> None:
         self._change(next_at=_now() + timedelta(seconds=seconds))

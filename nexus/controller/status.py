@@ -31,7 +31,8 @@ class Standing:
     ``revision`` is what its files are at, ``applied`` the one that an apply has seen last. ``plan`` is the last one
     that was made, ``digest`` names it where it waits. ``drift`` is the last that was found, at ``drifted_at``.
     ``diagnostics`` say why it failed, ``failures`` how often in a row. ``source_problems`` say why its files can't be
-    had anew; it is kept as they were. ``leader`` names who leads where we don't.
+    had anew; it is kept as they were. ``leader`` names who leads where this controller does
+    not.
     """
 
     key: Key
@@ -50,11 +51,8 @@ class Standing:
     failures: int = 0
     diagnostics: tuple[Diagnostic, ...] = ()
     source_problems: tuple[Diagnostic, ...] = ()
+    is_leading: bool = False
     leader: str = ""
-
-    @property
-    def is_leading(self) -> bool:
-        return self.phase not in (Phase.STARTING, Phase.STANDBY)
 
     @property
     def pending(self) -> tuple[Change, ...]:

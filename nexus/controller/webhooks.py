@@ -92,7 +92,7 @@ class Webhook:
         for pause in (*self._pauses, None):
             try:
                 answer = await client.post(self._settings.url, content=delivery.body, headers=self._headers(delivery))
-            except httpx.HTTPError:
+            except (httpx.HTTPError, httpx.InvalidURL):
                 pass
             else:
                 if answer.is_success:

@@ -197,6 +197,8 @@ def test_once_looks_once_and_tells_how_it_went(project: Project) -> None:
 @pytest.mark.thorough
 def test_a_hundred_environments_under_one_controller(project: Project, tmp_path: Path) -> None:
     names = [f"e{number:02}" for number in range(100)]
+    declared = "".join(f"  {name}: {{mark: {name}}}\n" for name in names)
+    (project.folder / "nexus.yaml").write_text(MANIFEST.format(name=project.name) + f"environments:\n{declared}")
     document = {
         "apiVersion": "nexus/v1",
         "listen": False,
@@ -207,7 +209,8 @@ def test_a_hundred_environments_under_one_controller(project: Project, tmp_path:
     words = ["reconcile", "--config", str(tmp_path / "controller.yaml"), "--log", "json"]
     run = start_afresh(words, project.process)
     try:
-        until(lambda: len(lines(run, "applied")) == 100, 600)
+        until(lambda: len(lines(run, "applied")) == 100 or lines(run, "failed"), 600)
+        assert lines(run, "failed") == []
         live = project.sandboxes()
         assert len(live) == 100
         account = nexus.Account(target="local", process=project.process)
