@@ -39,6 +39,7 @@ SEEN = {
     "gitops": [
         "Good morning, served by",
         "Hello, served by",
+        "this plan can't be applied",
         "this night's run fails",
         "2 replaced",
     ],

@@ -104,6 +104,18 @@ def test_what_is_wrong_fails_the_step_and_is_in_the_comment(action: Action) -> N
     assert (refused.returncode, "::error::" in refused.stdout) == (1, True)
 
 
+@pytest.mark.engine
+def test_a_plan_that_policies_deny_fails_the_step_and_is_in_the_comment(action: Action) -> None:
+    action.scenario.write("sandboxes: {web: {template: base}}\npolicies: {closed: {use: no-internet}}\n")
+    denied = action.run("plan")
+    assert (denied.returncode, action.job.outputs()["exit-code"]) == (1, "1")
+    assert "plan" not in action.job.outputs()
+    action.comment()
+    (comment,) = action.job.comments()
+    assert "nothing of it can be applied" in comment["body"]
+    assert "| an hour |" in comment["body"]
+
+
 def test_no_expression_is_in_a_script_where_it_could_be_code() -> None:
     scripts = [item["run"] for item in ACTION["runs"]["steps"] if "run" in item]
     assert len(scripts) == 3
