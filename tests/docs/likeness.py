@@ -17,6 +17,7 @@ _VOLATILE: Final = (
     (r"\b\d\d:\d\d(:\d\d)?\b", "TIME"),
     (r"\b\d+ (second|minute|hour)s?\b", "LONG"),
     (r"\b(\d+(\.\d+)?(ms|s|m|h) ?)+\b", "LONG "),
+    (r"LONG +\([^()]*LONG +\)", "LONG "),  # which parts took longest, told of what took long
     (r"\b\d+(\.\d+)? ?%", "SHARE"),
     (r"\b\d+(\.\d+)? ?([KMG]i?)?B\b", "SIZE"),
     (r"\b\d[\d,]* (file|process)(e?s)?\b", "SEVERAL"),
@@ -33,6 +34,9 @@ _VOLATILE: Final = (
     (r"[─━╭╮╰╯│·]+", "-"),
 )
 
+_PARTS: Final = re.compile(r"(\s|\x1b\[\d*m)+([a-z_ ]+ LONG[ ,]*)+(\x1b\[\d*m|\s)*")
+"""A line of its own for which parts took longest, where there is no room beside them."""
+
 
 def alike(shown: str, printed: str) -> bool:
     """Whether ``shown`` is ``printed``. Lines may be in another order: what runs side by side ends as it likes."""
@@ -46,4 +50,4 @@ def _lines(text: str) -> list[str]:
     text = re.sub(r"\x1b\[[0-9;]*m", r" \g<0> ", text)
     for pattern, word in _VOLATILE:
         text = re.sub(pattern, word, text)
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    return [line.strip() for line in text.splitlines() if line.strip() and not _PARTS.fullmatch(line)]

@@ -12,6 +12,8 @@ from tests.docs.screen import Screen, without_colours
     ("shown", "printed"),
     [
         ("  ✓ sandbox.web: created  0.1s", "  ✓ sandbox.web: created  12ms"),
+        ("  ✓ sandbox.web: created  0.7s", "  ✓ sandbox.web: created  1.1s  (started its start_command 0.6s)"),
+        ("  ✓ web: created  0.7s", "  ✓ web: created  3.5s\n    created 0.6s, started its start_command 1.4s"),
         ("web   i1s6oooebxfv7lix8glup   2.1s   59m58s", "web  i2kap80d53s9lglug6em8  3.6s  1h 0m"),
         ('url = "http://127.77.0.1:25241"', 'url = "http://127.77.0.12:26953"'),
         ('inputs  sandbox = "izawtrmood02wv… → (known)', 'inputs  sandbox = "i75cmzhoo9jd6… → (known)'),
