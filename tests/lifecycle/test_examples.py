@@ -51,7 +51,7 @@ SEEN = {
         "No changes",
         'to: "sandbox.analyst"',
     ],
-    "ml-research": ["Environment warmed up", "project: research", "wandb"],
+    "ml-research": ["Environment warmed up", "project: research", "right in 9", "wandb"],
     "quickstart": ["the server says: Hello from", "No changes", ": 1 updated.", "Moin from"],
     "team": ["ada, lead", "grace, developer", "for you, grace", "1 command"],
     "tested-service": ["3 passed", '["remember the milk"]'],
