@@ -61,6 +61,8 @@ def environment_called(name: str, known: Iterable[str]) -> Environment:
 
 
 def _with_overlay(manifest: Manifest) -> Iterable[str]:
+    if not manifest.files:  # it was made in memory
+        return
     stem, dot, suffix = manifest.files[0].rpartition(".")
     for path in manifest.root.glob(f"{stem}.*{dot}{suffix}"):
         name = path.name.removeprefix(f"{stem}.").removesuffix(f"{dot}{suffix}")

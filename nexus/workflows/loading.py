@@ -120,7 +120,7 @@ def expand(read: Manifest, request: LoadRequest) -> Project:
         read.section(policy.SECTION),
         policy.Known(
             environment=request.environment,
-            environments=(*read.section("environments"), manifest.DEFAULT_ENVIRONMENT),
+            environments=manifest.declared_environments(read),
             places=read.places,
             variables=variables,
             process=request.process,

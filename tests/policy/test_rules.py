@@ -45,6 +45,13 @@ def test_included_files_may_hold_the_policies(place: Place) -> None:
     assert finding.range.file == "nexus.yaml"
 
 
+def test_the_file_of_an_environment_may_add_policies_and_be_all_that_declares_it(place: Place) -> None:
+    (place.folder / "nexus.prod.yaml").write_text("policies:\n  budget: {use: budget, monthly: 1}\n")
+    manifest = "sandboxes: {web: {}}\npolicies: {closed: {use: no-internet, environments: [prod]}}\n"
+    assert told(place.plan(manifest)) == []
+    assert len(told(place.plan(manifest, environment="prod"))) == 2
+
+
 def test_what_is_excepted_is_left_alone_by_block_and_by_instance(place: Place) -> None:
     manifest = "sandboxes: {web: {}, box: {count: 2}}\npolicies:\n  closed: {use: no-internet, except: [EXCEPT]}\n"
     denied = [item.address for item in place.plan(manifest.replace("EXCEPT", "sandbox.box")).diagnostics]
