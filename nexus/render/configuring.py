@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from nexus.providers.operating import Configured
-from nexus.render.documents import FORMAT_VERSION, Json
-from nexus.render.operating import display_name
+from nexus.render.documents import Json
+from nexus.render.operating import display_name, sandbox_head
 from nexus.render.values import duration, plural
 
 
@@ -37,13 +37,8 @@ class Silence:
 
 
 def configured_to_json(done: Configured) -> Json:
-    sandbox = done.sandbox
     return {
-        "format_version": FORMAT_VERSION,
-        "success": True,
-        "sandbox_id": sandbox.id,
-        "name": display_name(sandbox),
-        "address": sandbox.address or None,
+        **sandbox_head(done.sandbox),
         "status": "configured",
         "env_vars_updated": done.env_updated,
         "env_vars_removed": done.env_removed,

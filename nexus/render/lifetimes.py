@@ -11,7 +11,7 @@ from nexus.providers.operating import Contents, Executions, LiveSandbox
 from nexus.providers.pricing import Spent, spent
 from nexus.render.costs import rates_to_json
 from nexus.render.documents import FORMAT_VERSION, Json, diagnostics_to_json
-from nexus.render.operating import display_name, megabytes, moment
+from nexus.render.operating import display_name, megabytes, moment, sandbox_head
 from nexus.render.values import duration, plural, size
 
 
@@ -19,7 +19,7 @@ def stop_to_json(before: LiveSandbox, executions: Executions | None, now: dateti
     """``executions`` is None where it was paused already."""
     used = spent(before, now)
     return {
-        **_head(before),
+        **sandbox_head(before),
         "previous_status": before.status,
         "current_status": "paused",
         "uptime": round(used.seconds),
@@ -50,7 +50,7 @@ def stop_text(before: LiveSandbox, executions: Executions | None, now: datetime,
 def moved_to_json(before: LiveSandbox, after: LiveSandbox) -> Json:
     """The document of start and of extend."""
     return {
-        **_head(after),
+        **sandbox_head(after),
         "previous_status": before.status,
         "current_status": after.status,
         "previous_expires_at": moment(before.expires_at) if before.status == "running" else None,
@@ -127,13 +127,3 @@ def cost_to_json(used: Spent, *, billed: bool) -> Json:
 def _cost(dollars: float, *, billed: bool) -> str:
     verb = "since its last start it cost about" if billed else "at E2B, since its last start it would have cost about"
     return f"{verb} ${dollars:.4f} (public rates of {E2B_RATES.as_of.isoformat()})"
-
-
-def _head(sandbox: LiveSandbox) -> Json:
-    return {
-        "format_version": FORMAT_VERSION,
-        "success": True,
-        "sandbox_id": sandbox.id,
-        "name": display_name(sandbox),
-        "address": sandbox.address or None,
-    }

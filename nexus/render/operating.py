@@ -113,6 +113,17 @@ def display_name(item: LiveSandbox) -> str:
     return address.name if address.key is None else f"{address.name}[{address.key}]"
 
 
+def sandbox_head(sandbox: LiveSandbox) -> Json:
+    """How the document of whatever was done to one sandbox begins."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "success": True,
+        "sandbox_id": sandbox.id,
+        "name": display_name(sandbox),
+        "address": sandbox.address or None,
+    }
+
+
 def uptime(item: LiveSandbox, now: datetime) -> int:
     """Seconds since it was started last; of a paused one, until it was paused."""
     end = now if item.status == "running" else item.expires_at

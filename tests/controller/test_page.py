@@ -21,12 +21,13 @@ from nexus.model.addresses import Address
 from nexus.model.changes import Action, Change
 from nexus.model.diagnostics import DiagnosticsError, error
 from nexus.model.events import Outcome
-from nexus.model.runs import RunEnd, RunHead, RunStatus, RunSummary
+from nexus.model.runs import RunEnd, RunStatus, RunSummary
 from nexus.planning import Drift, DriftCause, DriftReport
 from nexus.render import pictures
 from nexus.render.pictures import draw
 from nexus.workflows.runs import Listed
 from tests.controller.fakes import KEY, WEB, FakeProject, World, make_plan
+from tests.fakes.runs import run_head
 from tests.render.browser import Browser, find_chromium
 from tests.render.drawn import graph, plan
 
@@ -43,10 +44,7 @@ class ShownProject(FakeProject):
         return pictures.svg(drawn) if form == "svg" else pictures.page(drawn)
 
     async def runs(self, *, limit: int | None = None) -> list[Listed]:
-        head = RunHead(
-            id="r1", command="apply", project="shop", environment="dev", target="local", holder=f"me@{HOSTILE}",
-            lock_id="", started_at="2026-01-02T03:04:05.678Z", operations=3,
-        )  # fmt: skip
+        head = run_head(command="apply", environment="dev", holder=f"me@{HOSTILE}", operations=3)
         end = RunEnd(ended_at="2026-01-02T03:04:07Z", seconds=2.5, outcomes={Outcome.SUCCEEDED: 3})
         return [Listed(RunSummary(head, end), RunStatus.SUCCEEDED)]
 

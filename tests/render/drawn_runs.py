@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from nexus.model.addresses import Address
 from nexus.model.events import Outcome
-from nexus.model.runs import OperationRun, Run, RunEnd, RunHead, RunSummary
+from nexus.model.runs import OperationRun, Run, RunEnd, RunSummary
+from tests.fakes.runs import run_head
 from tests.render.drawn import HOSTILE
 
 
@@ -28,17 +29,7 @@ def operation(
 
 
 def run(*operations: OperationRun) -> Run:
-    head = RunHead(
-        id="r1",
-        command="apply",
-        project="shop",
-        environment="default",
-        target="local",
-        holder="me@here",
-        lock_id="l",
-        started_at="2026-01-02T03:04:00.000Z",
-        operations=len(operations),
-    )
+    head = run_head(command="apply", started_at="2026-01-02T03:04:00.000Z", operations=len(operations))
     return Run(RunSummary(head, RunEnd(ended_at="2026-01-02T03:04:20.000Z", seconds=20.0)), operations)
 
 

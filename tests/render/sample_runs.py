@@ -6,17 +6,10 @@ from dataclasses import replace
 
 from nexus.model.addresses import Address
 from nexus.model.events import Outcome
-from nexus.model.runs import Artefact, OperationRun, Run, RunEnd, RunHead, RunSummary, StandingStep, StepResult
+from nexus.model.runs import OperationRun, Run, RunEnd, RunSummary, StandingStep, StepResult
+from tests.fakes.runs import STEP_RESULT, run_head
 
-HEAD = RunHead(
-    id="20260102T030405-ab12cd",
-    command="run",
-    project="shop",
-    environment="prod",
-    target="local",
-    holder="ann@host",
-    lock_id="lock1",
-    started_at="2026-01-02T03:04:05.678Z",
+HEAD = run_head(
     operations=5,
     steps=(Address("step", "etl.load"), Address("step", "etl.old")),
     standing=(
@@ -33,15 +26,7 @@ def step(name: str, outcome: Outcome | None, **more: object) -> OperationRun:
     )
 
 
-LEFT = StepResult(
-    sandbox="sandbox.a",
-    sandbox_id="i1",
-    attempts=3,
-    exit_code=4,
-    cpu_seconds=0.25,
-    peak_memory=3_000_000,
-    artefacts={"rows": Artefact(path="/rows", size=2048, sha256="ab")},
-)
+LEFT = replace(STEP_RESULT, attempts=3, exit_code=4)
 OPERATIONS = (
     OperationRun(
         id="op-1",

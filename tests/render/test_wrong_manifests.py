@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ def said_of(text: str, folder: Path) -> str:
     (folder / "nexus.yaml").write_text(text)
     stream = io.StringIO()
     screen = console(Look(color=False, live=True), width=80, file=stream)
-    print_diagnostics(screen, found_in(folder), lambda _: text.splitlines())
+    found = [replace(item, detail=item.detail.replace(str(folder), "/project")) for item in found_in(folder)]
+    print_diagnostics(screen, found, lambda _: text.splitlines())
     return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
 
 

@@ -12,32 +12,15 @@ import pytest
 
 from nexus.model.addresses import Address
 from nexus.model.events import Outcome
-from nexus.model.runs import Artefact, OperationRun, RunEnd, RunHead, RunStatus, StandingStep, StepResult
+from nexus.model.runs import OperationRun, RunEnd, RunStatus, StandingStep
 from nexus.stores import Backend, Memory, local_backend
 from nexus.stores.localruns import KEPT_RUNS
+from tests.fakes.runs import STEP_RESULT, run_head
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "run-record.schema.json").read_text())
 STEP = Address("step", "etl.load", "a")
-RESULT = StepResult(
-    sandbox="sandbox.a",
-    sandbox_id="i1",
-    attempts=2,
-    exit_code=0,
-    cpu_seconds=0.25,
-    peak_memory=1000,
-    artefacts={"rows": Artefact(path="/rows", size=3, sha256="ab")},
-    ran_at="2026-01-02T03:04:05Z",
-)
-HEAD = RunHead(
-    id="20260102T030405-ab12cd",
-    command="run",
-    project="shop",
-    environment="prod",
-    target="local",
-    holder="ann@host",
-    lock_id="lock1",
-    started_at="2026-01-02T03:04:05.000Z",
-    operations=2,
+RESULT = replace(STEP_RESULT, ran_at="2026-01-02T03:04:05Z")
+HEAD = run_head(
     steps=(Address("step", "etl.load"),),
     standing=(StandingStep(address=Address("step", "etl.old"), reason="up to date", result=RESULT),),
 )

@@ -22,6 +22,7 @@ from nexus.model.state import ResourceRecord
 from nexus.stores import Memory
 from nexus.workflows import runs
 from tests.fakes.clock import ManualClock
+from tests.fakes.runs import run_head
 
 STEP = Address("step", "etl.load", "a")
 RUN = Operation(id="op-1", verb=Verb.RUN_STEP, address=STEP, cause="code changed")
@@ -50,17 +51,7 @@ EVENTS: tuple[Event, ...] = (
 
 
 def head(suffix: str = "a1") -> RunHead:
-    return RunHead(
-        id=f"20260102T030405-{suffix}",
-        command="run",
-        project="p",
-        environment="default",
-        target="local",
-        holder="ann@host",
-        lock_id="lock1",
-        started_at="2026-01-02T03:04:05.000Z",
-        operations=2,
-    )
+    return run_head(id=f"20260102T030405-{suffix}")
 
 
 async def recorded(memory: Memory, suffix: str = "a1") -> runs.Recorder:
