@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import secrets
 import urllib.request
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import e2b
@@ -12,6 +15,7 @@ import jsonschema
 import pytest
 
 import nexus
+from nexus.local.daemon import Endpoint
 
 pytestmark = pytest.mark.engine
 
@@ -168,3 +172,69 @@ def test_a_name_that_means_nothing_names_the_nearest(applied: nexus.Project) -> 
     with pytest.raises(nexus.NexusError) as caught:
         applied.sandbox("wep").exec("true")
     assert "web" in caught.value.diagnostics[0].hint
+
+
+async def stream(pieces: list[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+def test_input_comes_as_a_stream_and_output_is_kept_as_far_as_is_asked(applied: nexus.Project) -> None:
+    web = applied.sandbox("web")
+    assert web.exec("cat", stdin=stream([b"one ", b"two"])).stdout == "one two"
+    ran = web.exec("seq 1 9999; exit 3", keep=100)
+    assert len(ran.stdout) < 300
+    assert ran.stdout.startswith("1\n2\n")
+    problem = nexus.problem_of(ran, web.found())
+    assert problem is not None
+    assert (problem.code, problem.address) == ("execution-error", "sandbox.web")
+    assert nexus.problem_of(web.exec("true"), web.found()) is None
+
+
+async def test_a_terminal_is_there_for_a_block(applied: nexus.Project) -> None:
+    said = bytearray()
+    async with applied.asynchronous.sandbox("web").terminal(said.extend, columns=77) as shell:
+        await shell.send(b"tput cols; exit 5\n")
+        assert await shell.wait() == 5
+    assert b"\r77\r\n" in said
+
+
+def test_a_sandbox_is_made_beside_any_project_and_found_and_deleted(applied: nexus.Project, tmp_path: Path) -> None:
+    folder = nexus.Folder(tmp_path, target="local")
+    made = folder.create(name="by-hand", lifetime=120, env_vars={"KEY": "value"})
+    try:
+        handle = folder.sandbox(made.sandbox.id)
+        assert handle.exec("echo $KEY").stdout == "value\n"
+        assert handle.write("notes/a.txt", b"hello").target == "/home/user/notes/a.txt"
+        assert handle.exec("cat notes/a.txt").stdout == "hello"
+        assert handle.found().address == ""
+        assert made.adoption == f"nexus import sandbox.by-hand {made.sandbox.id}"
+        with pytest.raises(nexus.NexusError, match="not-editable"):
+            handle.configure(env_vars={"A": "b"}, write=True)
+    finally:
+        deletion = folder.delete(folder.find(made.sandbox.id))
+    assert [item.sandbox.id for item in deletion.deleted] == [made.sandbox.id]
+    with pytest.raises(nexus.NexusError, match="sandbox-not-found"):
+        folder.find(made.sandbox.id)
+    assert folder.identity().startswith("local")
+
+
+def test_a_written_change_leaves_nothing_to_plan(engine: Endpoint, tmp_path: Path) -> None:
+    manifest = tmp_path / "nexus.yaml"
+    head = f"apiVersion: nexus/v1\nproject: api-{secrets.token_hex(4)}\n"
+    manifest.write_text(f"{head}sandboxes:\n  web: {{env_vars: {{A: b}}}}\n")
+    process = {**os.environ, "NEXUS_HOME": str(engine.home), "NEXUS_TARGET": "local"}
+    project = nexus.load(tmp_path, process=process)
+    project.apply()
+    try:
+        told: list[str] = []
+        with pytest.raises(nexus.NexusError, match="secret-in-manifest"):
+            project.sandbox("web").configure(env_vars={"A": nexus.Sensitive("x")}, write=True)
+        project.sandbox("web").configure(
+            env_vars={"A": "c"}, run_commands=["echo hi"], write=True, on_progress=told.append
+        )
+        assert "{A: c}" in manifest.read_text()
+        assert told
+        assert nexus.load(tmp_path, process=process).plan().is_empty
+    finally:
+        project.destroy()
