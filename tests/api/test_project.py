@@ -149,7 +149,7 @@ COUNTERPARTS = {
     "fork": "SandboxHandle.fork",
 }
 FOR_PEOPLE = {"completion", "init", "explain", "doctor", "local", "mcp", "reconcile", "version"}
-"""Examples, pages, the machine, a program of its own, and another way in: no part of what a program asks of a project."""
+"""Examples, pages, the machine, a program of its own, another way in: no part of what a program asks of a project."""
 
 
 def test_what_a_command_does_a_program_can_do() -> None:
