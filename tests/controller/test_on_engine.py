@@ -168,6 +168,32 @@ def test_one_of_two_leads_and_when_it_is_killed_the_other_goes_on(project: Proje
         ended(second)
 
 
+@pytest.mark.thorough
+def test_whoever_ends_it_in_the_middle_of_an_apply_loses_nothing(project: Project) -> None:
+    path = project.folder / "nexus.yaml"
+    path.write_text(path.read_text() + "    run_commands: ['sleep 2', 'echo done > /tmp/done']\n")
+    git(project.folder, "commit", "--quiet", "-am", "slow")
+
+    def in_the_middle() -> Run:
+        run = project.reconcile()
+        until(lambda: [item for item in lines(run, "operation") if item["address"] == "sandbox.web"])
+        return run
+
+    first = in_the_middle()
+    first.kill()
+    assert first.wait(60).code == -signal.SIGKILL
+    (sandbox,) = project.sandboxes()
+    second = project.reconcile()
+    until(lambda: lines(second, "leading"))
+    log = ended(second)
+    assert '"failed"' not in log.replace('"outcome": "failed"', ""), "to be ended is no failure"
+    third = project.reconcile("--once").wait(60).expect(0)
+    assert '"failed"' not in third.stderr
+    assert [item.id for item in project.sandboxes()] == [sandbox.id], "it is gone on with, and nothing is made twice"
+    account = nexus.Account(target="local", process=project.process)
+    assert account.sandbox(sandbox.id).exec("cat /tmp/done").stdout.strip() == "done"
+
+
 def test_a_plan_waits_for_approval_by_another_process(project: Project) -> None:
     run = project.reconcile("--policy", "approve")
     try:
