@@ -288,18 +288,20 @@ class _Walk:
             self._took[operation.id] = seconds
         self._note(operation, ending)
         skipped = self._schedule.finish(operation, ending.outcome in _DONE)
+        # What was done, and could not be written down, has not failed: what is wrong is told beside it.
+        why = ending.diagnostics[:1] if ending.outcome is Outcome.FAILED else ()
         self.emit(
             OperationFinished(
                 operation=operation,
                 outcome=ending.outcome,
                 seconds=seconds,
-                diagnostic=next(iter(ending.diagnostics), None),
+                diagnostic=next(iter(why), None),
                 note=ending.note,
                 remaining_seconds=self._seconds_left(),
                 record=ending.record,
             )
         )
-        for extra in ending.diagnostics[1:]:
+        for extra in ending.diagnostics[len(why) :]:
             self.emit(DiagnosticRaised(diagnostic=extra))
         ended = "was cancelled" if ending.outcome is Outcome.CANCELLED else "failed"
         self._skip(skipped, f"{operation.verb} {operation.address} {ended}")

@@ -207,7 +207,7 @@ async def carry_out(
         await session.backend.lock.verify()
     except DiagnosticsError as lost:
         told = () if result.lock_lost else lost.diagnostics
-        unwritten = replace(result, lock_lost=True, diagnostics=(*result.diagnostics, *told))
+        unwritten = replace(result, lock_lost=True)
         return Applied(plan=draft.plan, approved=True, result=unwritten, diagnostics=(*result.diagnostics, *told))
     state = replace(result.state, outputs=outputs)
     committed = await commit(session.backend, state if entry is None else state.after(entry(result)))

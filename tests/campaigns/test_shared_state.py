@@ -190,6 +190,40 @@ def test_what_crashed_on_one_machine_is_healed_from_another(team: Team) -> None:
     assert all(len(found) == 1 for found in bob.live().values())
 
 
+class Outage(Requests):
+    """The server of the state dies at one of the requests to the engine."""
+
+    def __init__(self, count: int, server: servers.PostgresServer) -> None:
+        super().__init__(count, proxy.Moment.BEFORE)
+        self._server = server
+
+    def is_time(self, moment: proxy.Moment) -> bool:
+        if moment is proxy.Moment.BEFORE:
+            self._server.end()
+        return False
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("count", [3, 6, 9])
+@pytest.mark.parametrize("team", ["postgres"], indirect=True)
+def test_an_apply_whose_state_server_dies_loses_nothing(
+    team: Team, postgres: servers.PostgresServer, count: int
+) -> None:
+    ann, bob = team.people
+    for person in team.people:
+        team.says(person, {"web": 2, "worker": 1})
+    outcome = team.disturbed(ann, Outage(count, postgres))
+    postgres.begin()
+    outcome.expect(1, 3)
+    assert "The server of the state does not answer" in outcome.text
+    assert "This is a bug in nexus" not in outcome.text
+    bob.apply("--lock-timeout", "60s").expect(0)
+    ann.expect_no_changes()
+    made = {info.sandbox_id for found in bob.live().values() for info in found}
+    known = {item.id for address, item in team.state().resources.items() if address.kind == "sandbox"}
+    assert made == known
+
+
 def _make_strange(team: Team) -> None:
     """As if the holder of the lock was a process of another machine: whether it lives can't be seen from here."""
     lock = team.stores(team.people[0].folder).lock

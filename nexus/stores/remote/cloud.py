@@ -31,7 +31,7 @@ _CLOCK: Final = "clock"
 """A document that is written to learn what time it is for the server."""
 
 _STATUS: Final = re.compile(r"status code: (4\d\d)")
-_REASON: Final = re.compile(r'kind: \w+, message: "([^"]+)"')
+_REASON: Final = re.compile(r'message: "([^"]+)"')
 _NO_PLACE: Final = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
 _WORTH_A_RETRY: Final = ("408", "409", "425", "429")
 _LONGEST_MESSAGE: Final = 300
