@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from nexus.costs.rates import E2B_RATES, cost_of
 from nexus.costs.sizes import BUILT, Sizes, observed_size
@@ -17,10 +18,10 @@ from nexus.model.state import ResourceRecord, State
 from nexus.planning import Evaluated, Evaluation
 from nexus.planning.situation import situation_of
 
-_FULL_TIME = frozenset({Verb.CREATE, Verb.ARM, Verb.EXTEND, Verb.RESUME})
+_FULL_TIME: Final = frozenset({Verb.CREATE, Verb.ARM, Verb.EXTEND, Verb.RESUME})
 """What gives a sandbox its whole time to live, from then on."""
 
-_RUNS = frozenset({Presence.RUNNING, Presence.READY})
+_RUNS: Final = frozenset({Presence.RUNNING, Presence.READY})
 """READY stands for what is believed to be there because nobody looked."""
 
 
@@ -45,12 +46,19 @@ class _Run:
     assumed: bool
     seconds: int
 
+    @classmethod
+    def of(cls, size: Size | None, seconds: int) -> _Run:
+        """Of the usual size where it is not known."""
+        return cls(size or BUILT, size is None, seconds)
+
     @property
     def cost(self) -> Cost:
         return cost_of(self.size, self.seconds)
 
 
 class _Reckoning:
+    """One plan, sandbox by sandbox."""
+
     def __init__(
         self, plan: Plan, evaluation: Evaluation, state: State, observation: Observation, now: datetime
     ) -> None:
@@ -77,38 +85,34 @@ class _Reckoning:
         if situation.presence not in _RUNS:
             return None
         left = situation.seconds_left(self._now)
-        size = observed_size(self._observation.records.get(record.uid))
-        size = size or self._sizes.of(record.attributes.get("template"))
         seconds = _timeout(record.attributes.get("timeout")) if left is None else max(int(left), 0)
-        return _Run(size or BUILT, size is None, seconds)
+        return _Run.of(self._size_of(record), seconds)
 
     def _afterwards(self, address: Address, record: ResourceRecord | None, before: _Run | None) -> _Run | None:
-        wanted, operations = self._wanted.get(address), self._operations.get(address, ())
-        verbs = {operation.verb for operation in operations}
+        wanted = self._wanted.get(address)
+        verbs = {operation.verb for operation in self._operations.get(address, ())}
         if wanted is not None and Verb.CREATE in verbs:
-            size = self._sizes.of(wanted.concealed.get("template"), wanted.spec.depends_on)
-            return _Run(size or BUILT, size is None, _wanted_time(wanted))
+            return _Run.of(self._size_wanted(wanted), _wanted_time(wanted))
         if record is None:
-            return self._taken_over(address, wanted) if Verb.ADOPT in verbs and wanted is not None else None
+            return self._taken_over(address, wanted) if wanted is not None and Verb.ADOPT in verbs else None
         if self._goes(record):
             return None
         if wanted is not None and verbs & _FULL_TIME:
-            size = self._size_of(record, before)
-            return _Run(size or BUILT, size is None, _wanted_time(wanted))
+            return _Run.of(self._size_of(record), _wanted_time(wanted))
         return before
 
     def _taken_over(self, address: Address, wanted: Evaluated) -> _Run | None:
         seen = self._observation.imports.get(address)
         if seen is None or seen.presence is not Presence.RUNNING:
             return None
-        size = observed_size(seen) or self._sizes.of(wanted.concealed.get("template"), wanted.spec.depends_on)
-        return _Run(size or BUILT, size is None, _wanted_time(wanted))
+        return _Run.of(observed_size(seen) or self._size_wanted(wanted), _wanted_time(wanted))
 
-    def _size_of(self, record: ResourceRecord, before: _Run | None) -> Size | None:
-        if before is not None:
-            return None if before.assumed else before.size
+    def _size_of(self, record: ResourceRecord) -> Size | None:
         seen = observed_size(self._observation.records.get(record.uid))
         return seen or self._sizes.of(record.attributes.get("template"))
+
+    def _size_wanted(self, wanted: Evaluated) -> Size | None:
+        return self._sizes.of(wanted.concealed.get("template"), wanted.spec.depends_on)
 
     def _goes(self, record: ResourceRecord) -> bool:
         operations = self._operations.get(record.address, ())

@@ -58,7 +58,12 @@ class Guard:
         """Warnings that came up while applying."""
 
     def judge(self) -> tuple[Diagnostic, ...]:
-        """All that the rules have to say of the plan, errors and warnings."""
+        """All that the rules have to say of the plan, errors and warnings.
+
+        Nothing of one that only takes into the state what is out there: that is as it is already.
+        """
+        if self._case.plan.options.refresh_only:
+            return ()
         findings: list[Finding] = []
         problems = Diagnostics()
         for rule in self._rules:

@@ -57,9 +57,9 @@ def _unpinned(subject: Subject) -> tuple[Meaning, ...]:
 def _over(parameter: str, amount: str, words: str) -> Meaning:
     return Meaning(
         subject=Subject.PLAN,
-        condition=f"vars.{parameter} != null && self.cost.{amount} > double(vars.{parameter})",
+        condition=f"vars.{parameter} != null && self.cost.{amount} > vars.{parameter}",
         message=f"The plan comes to ${{{{ format('$%.2f', self.cost.{amount}) }}}} {words}, "
-        f"and the budget is ${{{{ format('$%.2f', double(vars.{parameter})) }}}}",
+        f"and the budget is ${{{{ format('$%.2f', vars.{parameter}) }}}}",
         hint="declare fewer or smaller sandboxes, or raise the budget",
     )
 

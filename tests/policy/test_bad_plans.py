@@ -206,3 +206,24 @@ def test_nothing_that_is_only_declared_stands_in_the_way_of_a_destroy(place: Pla
     policies = "policies: {closed: {use: no-internet}, budget: {use: budget, monthly: 0}}\n"
     assert place.plan(manifest + policies).is_denied
     assert told(place.plan(manifest + policies, destroy=True)) == []
+
+
+def test_what_only_takes_in_what_is_out_there_is_not_judged(place: Place) -> None:
+    manifest = "sandboxes: {web: {}}\npolicies: {closed: {use: no-internet}, budget: {use: budget, monthly: 0}}\n"
+    place.world.apply("sandboxes: {web: {}}")
+    assert place.plan(manifest).is_denied
+    assert told(place.plan(manifest, refresh_only=True, deep=True)) == []
+
+
+def test_a_rule_may_let_through_what_only_brings_the_costs_down(place: Place) -> None:
+    rule = """
+policies:
+  budget:
+    for: plan
+    deny: ${{ self.cost.month > 50 && self.cost.change.month > 0 }}
+    message: ${{ format('$%.2f more a month', self.cost.change.month) }}
+"""
+    place.world.apply("sandboxes: {web: {count: 3}}")
+    assert told(place.plan("sandboxes: {web: {count: 2}}" + rule)) == []
+    (line,) = told(place.plan("sandboxes: {web: {count: 4}}" + rule))
+    assert line.endswith("$85.41 more a month")
