@@ -30,8 +30,7 @@ DEFAULT_LIFETIME: Final = DEFAULT_TIMEOUT
 class AsyncLive:
     """What a project, a folder and an account have in common: the live sandboxes in them.
 
-    As an asynchronous context, it lets all commands in the block share one connection and one look at what is
-    remembered; without, each opens its own.
+    As an asynchronous context, it lets all commands in the block share one connection; without, each opens its own.
     """
 
     def __init__(self, grounds: Grounds) -> None:

@@ -50,6 +50,9 @@ class Whereabouts:
 class Connected(Protocol):
     """What is connected to where the sandboxes are: whose account that is, and objects of E2B's own SDK for it."""
 
+    @property
+    def operator(self) -> Operator: ...
+
     async def identity(self) -> Account: ...
 
     async def sdk_sandbox(self, sandbox_id: str, address: str) -> e2b.Sandbox: ...
@@ -59,16 +62,23 @@ class Connected(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a command asks. ``hide`` has texts taken out of whatever sandboxes say."""
+    """What a command asks."""
 
     place: Place
     operator: Operator
     connected: Connected
-    hide: Callable[[list[str]], None]
 
     async def find(self, name: str) -> Sandbox:
         """The sandbox that ``name`` means. Raises DiagnosticsError when there is none."""
         return await find_sandbox(self.place, self.operator, name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    """``secrets`` are taken out of whatever sandboxes say."""
+
+    provider: Connected
+    secrets: set[str]
 
 
 class WriteBack(Protocol):
@@ -107,7 +117,7 @@ async def _no_manifest(
 
 
 class Grounds:
-    """Opens what commands ask: anew for each of them, but once for all of them while it is held.
+    """Opens what commands ask: a connection for each of them, or one for all of them while it is held.
 
     ``place`` reads what is remembered by now; ``alerts`` are the thresholds that are declared for an address.
     """
@@ -129,9 +139,8 @@ class Grounds:
         self.write_back = write_back
         self._place = place
         self._held: AsyncExitStack | None = None
-        self._opening = asyncio.Lock()
-        self._stood: tuple[Place, Choice] | None = None
-        self._kept: Ground | None = None
+        self._shared: _Connection | None = None
+        self._connecting = asyncio.Lock()
 
     async def where(self) -> Whereabouts:
         """Which target it is. Asks nothing of it."""
@@ -143,47 +152,42 @@ class Grounds:
     @asynccontextmanager
     async def open(self, *, hide_secrets: bool = False) -> AsyncIterator[Ground]:
         """Starts the local engine when it is the target. ``hide_secrets`` takes the project's out of logs."""
-        async with AsyncExitStack() as stack:
-            ground = await self._share() if self._held is not None else await self._enter(stack)
+        place, choice = await self._standing()
+        check_target(place, choice.kind)
+        async with AsyncExitStack() as own:
+            connection = await self._connection(choice, own)
             if hide_secrets:
-                secrets = available_secrets(ground.place, self.process)
-                ground.hide([str(reveal(value)) for value in secrets])
+                connection.secrets.update(str(reveal(value)) for value in available_secrets(place, self.process))
             with about(None):
-                yield ground
+                yield Ground(place, connection.provider.operator, connection.provider)
 
     async def hold(self) -> None:
-        """Let all commands from now on share what the first of them opens."""
+        """Let all commands from now on share the connection that the first of them opens."""
         if self._held is not None:
             raise RuntimeError("it is held already")
         self._held = AsyncExitStack()
 
     async def release(self) -> None:
         """Close what was shared."""
-        held, self._held, self._kept, self._stood = self._held, None, None, None
+        held, self._held, self._shared = self._held, None, None
         if held is not None:
             await held.aclose()
 
-    async def _share(self) -> Ground:
-        async with self._opening:
-            if self._kept is None:
-                assert self._held is not None
-                self._kept = await self._enter(self._held)
-            return self._kept
-
-    async def _enter(self, stack: AsyncExitStack) -> Ground:
-        place, choice = await self._standing()
-        check_target(place, choice.kind)
-        secrets: list[str] = []
-        provider = await connect(choice, self.process, secrets=lambda: secrets)
-        stack.push_async_callback(provider.aclose)
-        return Ground(place, provider.operator, provider, secrets.extend)
-
     async def _standing(self) -> tuple[Place, Choice]:
-        if self._stood is not None:
-            return self._stood
         place = await self._place()
         choice = choose_target(self.process, place.provider_settings, asked=self.target)
-        stood = replace(place, target=choice.kind), choice
-        if self._held is not None:
-            self._stood = stood
-        return stood
+        return replace(place, target=choice.kind), choice
+
+    async def _connection(self, choice: Choice, own: AsyncExitStack) -> _Connection:
+        if self._held is None:
+            return await self._connect(choice, own)
+        async with self._connecting:
+            if self._shared is None:
+                self._shared = await self._connect(choice, self._held)
+            return self._shared
+
+    async def _connect(self, choice: Choice, stack: AsyncExitStack) -> _Connection:
+        secrets: set[str] = set()
+        provider = await connect(choice, self.process, secrets=lambda: secrets)
+        stack.push_async_callback(provider.aclose)
+        return _Connection(provider, secrets)

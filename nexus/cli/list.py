@@ -62,8 +62,7 @@ def command(
     """List the live sandboxes of this project's environment; all of the account outside of a project."""
 
     async def work(folder: AsyncFolder) -> tuple[Whereabouts, Listed]:
-        if not as_json:
-            await say_target(folder, local=local)
+        where = await (folder.where() if as_json else say_target(folder, local=local))
         listed = await folder.list(
             status=STATUSES[status],
             template=template,
@@ -73,7 +72,7 @@ def command(
             everything=everything,
             with_usage=as_json,
         )
-        return await folder.where(), listed
+        return where, listed
 
     where, listed = on_live(folder_of(settings, environment, local=local), work)
     now = datetime.now(UTC)

@@ -13,7 +13,7 @@ import click
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
-    from nexus import AsyncFolder, AsyncProject
+    from nexus import AsyncFolder, AsyncProject, Whereabouts
 
 T = TypeVar("T")
 LiveT = TypeVar("LiveT", "AsyncFolder", "AsyncProject")
@@ -47,7 +47,8 @@ def on_live(live: LiveT, work: Callable[[LiveT], Awaitable[T]]) -> T:
         raise KeyboardInterrupt from None
 
 
-async def say_target(live: AsyncFolder | AsyncProject, *, local: bool) -> None:
+async def say_target(live: AsyncFolder | AsyncProject, *, local: bool) -> Whereabouts:
     """The line on stderr that says where the work is done. ``local`` says that the command line asked for it."""
     where = await live.where()
     click.echo(f"Target: {replace(where, because='--local') if local else where}", err=True)
+    return where

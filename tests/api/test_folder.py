@@ -44,9 +44,9 @@ def test_it_is_told_where_a_folder_stands(shop: nexus.Folder, tmp_path_factory: 
 def test_what_is_remembered_is_there_whatever_is_wrong_with_the_manifest(shop: nexus.Folder) -> None:
     assert shop.record(WEB) == shop.record("sandbox.web") == shop.state().resources[WEB]
     assert shop.output("url", str) == shop.output_record("url").value == "http://x"
-    with pytest.raises(nexus.NexusError, match="There is no output|The state has no"):
+    with pytest.raises(nexus.NexusError, match="not-in-state"):
         shop.record("sandbox.wep")
-    with pytest.raises(nexus.NexusError, match="There is no output|The state has no"):
+    with pytest.raises(nexus.NexusError, match="unknown-output"):
         shop.output_record("urk")
     with pytest.raises(ValueError, match="is not an address"):
         shop.record("web")
@@ -110,6 +110,9 @@ async def test_commands_in_a_block_share_a_connection(shop: nexus.Folder, connec
         assert (connections.opened, connections.open) == (3, 1)
         with pytest.raises(RuntimeError, match="held already"):
             await folder.__aenter__()
+        await folder.forget("sandbox.web")
+        with pytest.raises(nexus.NexusError, match="sandbox-not-found"):
+            await web.id()
     assert connections.open == 0
     async with folder:
         pass
