@@ -13,7 +13,8 @@ from nexus.api.remembered import AsyncRemembered
 from nexus.manifest import Environment
 from nexus.stores import Backend
 from nexus.wiring import new_holder
-from nexus.workflows import operating, state_migrating, status
+from nexus.workflows import environments, operating, state_migrating, status
+from nexus.workflows.environments import Standing
 from nexus.workflows.outputs import backend_of
 from nexus.workflows.state_migrating import Migrated, Migration
 
@@ -47,6 +48,10 @@ class AsyncFolder(AsyncLive, AsyncRemembered):
 
     def _backend(self) -> Backend:
         return backend_of(self._path, self._asked, self._grounds.process)
+
+    async def environments(self) -> tuple[Standing, ...]:
+        """All environments that the project declares, and those that have a state here, with what is known of each."""
+        return await environments.standings(self._path, self._grounds.process)
 
     async def migrate_state(self, *, confirm: Confirm | None = None, lock_timeout: float = 0.0) -> Migrated:
         """Bring the state from where it was last used to where the manifest keeps it by now.

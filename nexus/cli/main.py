@@ -34,6 +34,7 @@ SECTIONS = {
         "graph": ("nexus.cli.graph", "Draw the graph of the project, with what a plan does to it"),
         "history": ("nexus.cli.history", "List what made the environment what it is, commit by commit"),
         "runs": ("nexus.cli.runs", "List what was done when, and show one run in detail"),
+        "env": ("nexus.cli.env", "List environments, compare them, remove those that are over"),
         "state": ("nexus.cli.state", "Look into the state, or mend it"),
         "import": ("nexus.cli.importing", "Take over a live sandbox that nexus did not make"),
     },

@@ -56,9 +56,13 @@ def environment_option(function: F) -> F:
 
 def project_options(function: F) -> F:
     """Which environment, which values of variables."""
+    return environment_option(variable_options(function))
+
+
+def variable_options(function: F) -> F:
+    """Which values of variables."""
     for option in reversed(
         (
-            environment_option,
             click.option(
                 "--var", "var_texts", multiple=True, metavar="NAME=VALUE", help="Value of a variable; wins over all."
             ),

@@ -96,7 +96,7 @@ class Normalising:
 
     ``fingerprint`` is the state's: with it, a rotated secret in a template's build inputs gives the build another
     reference. The default tells nothing of a secret, and so does not notice that one changed. ``lock`` is the project's
-    lock file, where it has one.
+    lock file, where it has one. ``longest_life`` bounds how long sandboxes live, in seconds.
     """
 
     spec: ResourceSpec
@@ -107,6 +107,7 @@ class Normalising:
     trees: dict[str, Tree] = field(default_factory=dict)
     fingerprint: Callable[[Value], Fingerprint] = _forgetful
     lock: Pinning | None = None
+    longest_life: int | None = None
 
     def place(self, name: str) -> SourceRange | None:
         return self.spec.field_sources.get(name, self.spec.source)

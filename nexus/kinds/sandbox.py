@@ -68,7 +68,7 @@ class SandboxKind:
         found: dict[str, Value] = {
             "address": str(context.spec.address),
             "template": base.value,
-            "timeout": block.take("timeout"),
+            "timeout": _bounded(block.take("timeout"), context.longest_life),
             "on_timeout": block.take("on_timeout"),
             "auto_resume": block.take("auto_resume"),
             "user": user,
@@ -141,6 +141,11 @@ def _environment(base: Base, own: Value) -> Value:
     if isinstance(base.value, Unknown) and not base.env_vars and isinstance(base.language, Unknown):
         return UNKNOWN
     return {**base.env_vars, **own} if isinstance(own, dict) else own
+
+
+def _bounded(timeout: Value, longest: int | None) -> Value:
+    """The timeout, or what the environment as a whole has left for it."""
+    return min(timeout, longest) if isinstance(timeout, int) and longest is not None else timeout
 
 
 def _check_lifetime(found: Attributes, block: Block) -> None:

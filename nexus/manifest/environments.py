@@ -13,6 +13,7 @@ from nexus.manifest.overlays import overlay_name
 from nexus.manifest.variables import DEFAULT_ENVIRONMENT
 
 _LONGEST: Final = 40
+_DIGEST: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,10 @@ class Environment:
 
 def _slug(branch: str) -> str:
     """A name that objects may have. What does not survive as it is, is told apart by a digest."""
-    slug = re.sub(r"[^a-z0-9]+", "-", branch.lower()).strip("-")[:_LONGEST].strip("-")
-    if slug == branch:
-        return slug
-    return f"{slug or 'branch'}-{hashlib.sha256(branch.encode()).hexdigest()[:6]}"
+    if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", branch) and len(branch) <= _LONGEST:
+        return branch
+    slug = re.sub(r"[^a-z0-9]+", "-", branch.lower()).strip("-")[: _LONGEST - _DIGEST - 1].strip("-")
+    return f"{slug or 'branch'}-{hashlib.sha256(branch.encode()).hexdigest()[:_DIGEST]}" if branch else ""
 
 
 def declared_environments(manifest: Manifest) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The planner: pure, from (desired graph, state, observation, options) to changes for people and operations."""
 
 from nexus.planning.adopting import differences
+from nexus.planning.comparing import Difference, compare
 from nexus.planning.demands import Demand, Demands, demands, uploads_of
 from nexus.planning.drift import Alert, Drift, DriftCause, DriftReport, drift_of, refreshed
 from nexus.planning.evaluate import Evaluated, Evaluation
@@ -25,6 +26,7 @@ __all__ = [
     "Alert",
     "Demand",
     "Demands",
+    "Difference",
     "Drift",
     "DriftCause",
     "DriftReport",
@@ -33,6 +35,7 @@ __all__ = [
     "PlanRequest",
     "Planned",
     "SavedPlan",
+    "compare",
     "demands",
     "diagnostic_to_json",
     "difference",

@@ -112,6 +112,7 @@ class Evaluation:
             diagnostics=diagnostics,
             fingerprint=request.fingerprint,
             lock=request.lock,
+            longest_life=request.longest_life,
         )
         kind = request.kinds[address.kind]
         attributes = kind.normalise(resolved, context)

@@ -21,6 +21,7 @@ class PlanRequest:
 
     ``fingerprint`` is the state's own, see :func:`nexus.model.values.fingerprinter`. ``now`` has a time zone.
     ``process_environment`` is what ``env.*`` means in expressions. ``lock`` is the project's lock file, if it has one.
+    ``longest_life`` bounds how long sandboxes live, in seconds.
     """
 
     graph: DesiredGraph
@@ -38,3 +39,4 @@ class PlanRequest:
     process_environment: Mapping[str, str] = field(default_factory=dict)
     options: PlanOptions = field(default_factory=PlanOptions)
     lock: Pinning | None = None
+    longest_life: int | None = None

@@ -140,6 +140,11 @@ HEAD: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType(
             "examples": [["sandboxes/*.yaml"]],
         },
         "provider": _PROVIDER,
+        "ttl": {
+            **DURATION_SCHEMA,
+            "description": "How long the environment is wanted after its last apply: no sandbox lives longer, and "
+            "«nexus env prune» removes what is left of it.",
+        },
         "state": _STATE,
         "moved": {
             "type": "object",

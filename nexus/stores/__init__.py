@@ -19,7 +19,7 @@ from nexus.stores.entries import Begin, Done, Entry, Failed
 from nexus.stores.fold import Folding, fold
 from nexus.stores.local import local_backend
 from nexus.stores.memory import Memory, memory_backend
-from nexus.stores.remote.marks import last_place, remember
+from nexus.stores.remote.marks import last_place, remember, remembered_environments
 from nexus.stores.remote.opening import open_backend, remote_backend, resealed
 from nexus.stores.results import LocalResults
 from nexus.stores.session import Loaded, commit, fingerprint_key, load
@@ -57,6 +57,7 @@ __all__ = [
     "memory_backend",
     "open_backend",
     "remember",
+    "remembered_environments",
     "remote_backend",
     "resealed",
 ]

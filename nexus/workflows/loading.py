@@ -16,6 +16,7 @@ from nexus.model.lockfile import Lockfile
 from nexus.model.state import Revision
 from nexus.model.values import Value
 from nexus.policy import Rule
+from nexus.stores import last_place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,15 +85,20 @@ def ttl_of(read: Manifest) -> int | None:
 
 def load(request: LoadRequest) -> Project:
     """Read, check and expand a project. Raises DiagnosticsError with everything that is wrong at once."""
-    if request.settled is not None:
-        request = _as_planned(request)
+    if not request.instance:
+        request = _with_branch(request)
     return expand(manifest.read(request.path, request.texts, environment=request.environment), request)
 
 
-def _as_planned(request: LoadRequest) -> LoadRequest:
-    """A plan knows the whole name of its environment: which part of it is a branch, the manifest tells."""
-    known = manifest.declared_environments(manifest.read(request.path))
-    found = manifest.environment_called(request.environment, known)
+def _with_branch(request: LoadRequest) -> LoadRequest:
+    """The same where the whole name of a branch is given, as plans and live sandboxes have it: preview-login.
+
+    Only of one that is there: another name is a slip, and must not make a new environment.
+    """
+    read = manifest.read(request.path)
+    found = manifest.environment_called(request.environment, manifest.declared_environments(read))
+    if not found.branch or (request.settled is None and last_place(read.root, found.name) is None):
+        return request
     return replace(request, environment=found.base, instance=found.branch)
 
 

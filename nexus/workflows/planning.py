@@ -81,6 +81,7 @@ def drafted(project: Project, session: Session, found: Survey, options: PlanOpti
             secrets=found.secrets,
             process_environment=project.process,
             lock=project.lock,
+            longest_life=project.ttl,
             options=options,
         )
     )

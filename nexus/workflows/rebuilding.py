@@ -183,6 +183,7 @@ class _Rebuilding:
                 secrets=secrets,
                 process_environment=project.process,
                 lock=project.lock,
+                longest_life=project.ttl,
             )
         )
 

@@ -36,7 +36,7 @@ def remembered_environments(root: Path) -> tuple[str, ...]:
     """The environments whose state was ever used from here, sorted."""
     folder = root / FOLDER
     with explained("look for environments", folder):
-        names = sorted(item.name for item in folder.iterdir()) if folder.is_dir() else []
+        names = sorted(item.name for item in folder.iterdir() if item.is_dir()) if folder.is_dir() else []
     return tuple(name for name in names if last_place(root, name) is not None)
 
 
