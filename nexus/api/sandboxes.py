@@ -34,6 +34,7 @@ from nexus.workflows.lifetimes import Deleted, Moved, Stopped
 from nexus.workflows.logs import Logs
 from nexus.workflows.operating import Sandbox as FoundSandbox
 from nexus.workflows.operating import about
+from nexus.workflows.operating import problem_of as problem_of
 from nexus.workflows.status import Status
 
 if TYPE_CHECKING:

@@ -108,7 +108,7 @@ def command(
         )
 
     found, executed = on_live(folder_of(settings, environment, local=local), work)
-    from nexus import problem_of
+    from nexus.api.sandboxes import problem_of
 
     problem = problem_of(executed, found)
     if as_json:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field
 
-from nexus import problem_of
 from nexus.api.account import SandboxStatus
+from nexus.api.sandboxes import problem_of
 from nexus.mcp.results import Answer, clipped, diagnostics_as_text, drawn
 from nexus.mcp.tools import Arguments, Call, Effect, NamedTexts, SandboxId, Text, Tool
 from nexus.model.diagnostics import DiagnosticsError, error
