@@ -10,11 +10,10 @@ from nexus.api.account import AsyncLive, process_or_own
 from nexus.api.events import Confirm, yes
 from nexus.api.live import Grounds, Target
 from nexus.api.remembered import AsyncRemembered
-from nexus.manifest import Environment
+from nexus.model.environments import Environment, Standing
 from nexus.stores import Backend
 from nexus.wiring import new_holder
 from nexus.workflows import environments, operating, state_migrating, status
-from nexus.workflows.environments import Standing
 from nexus.workflows.outputs import backend_of
 from nexus.workflows.state_migrating import Migrated, Migration
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from nexus.api.account import process_or_own
-from nexus.manifest import Environment
 from nexus.model.changes import Plan
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError
+from nexus.model.environments import Environment
 from nexus.workflows import loading
 
 

@@ -21,7 +21,7 @@ from nexus.cli.settings import Settings
 from nexus.cli.state_editing import not_approved
 
 if TYPE_CHECKING:
-    from nexus.workflows.environments import Standing
+    from nexus.model.environments import Standing
 
 _NAME = completes(environments)
 

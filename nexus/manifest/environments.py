@@ -1,49 +1,13 @@
-"""Names of environments: those that a project declares, and the branches of them that people make."""
+"""Which environments a project declares, and which of them, or which branch of one, a name means."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
 
 from nexus.manifest.loading import Manifest
 from nexus.manifest.overlays import overlay_name
 from nexus.manifest.variables import DEFAULT_ENVIRONMENT
-
-_LONGEST: Final = 40
-_DIGEST: Final = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """``base`` gives the values and the overlay; a ``branch`` of it has objects and a state of its own."""
-
-    base: str
-    branch: str = ""
-
-    @property
-    def name(self) -> str:
-        """What its objects and its state are called by."""
-        return f"{self.base}-{self.branch}" if self.branch else self.base
-
-    def __str__(self) -> str:
-        return f"{self.base}/{self.branch}" if self.branch else self.base
-
-    @classmethod
-    def parse(cls, text: str) -> Environment:
-        """``prod``, or ``preview/feature/login``: what follows the first slash is a branch, of Git for example."""
-        base, _, branch = text.partition("/")
-        return cls(base, _slug(branch))
-
-
-def _slug(branch: str) -> str:
-    """A name that objects may have. What does not survive as it is, is told apart by a digest."""
-    if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", branch) and len(branch) <= _LONGEST:
-        return branch
-    slug = re.sub(r"[^a-z0-9]+", "-", branch.lower()).strip("-")[: _LONGEST - _DIGEST - 1].strip("-")
-    return f"{slug or 'branch'}-{hashlib.sha256(branch.encode()).hexdigest()[:_DIGEST]}" if branch else ""
+from nexus.model.environments import Environment
 
 
 def declared_environments(manifest: Manifest) -> tuple[str, ...]:

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nexus.model.environments import Standing
 from nexus.planning import Difference
 from nexus.render.documents import FORMAT_VERSION, Json, value_to_json
 from nexus.render.fields import changed_field
 from nexus.render.values import duration, local_time, plural
-from nexus.workflows.environments import Standing
 
 
 def standings_to_json(found: Sequence[Standing], now: datetime) -> Json:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from nexus.kinds.registry import KINDS
-from nexus.manifest import Environment, declared_environments, environment_called, find_project, read
+from nexus.manifest import declared_environments, environment_called, find_project, read
+from nexus.model.environments import Environment, Standing
 from nexus.model.observation import Observation
 from nexus.model.state import State, Target
 from nexus.model.values import fingerprinter
@@ -17,38 +17,6 @@ from nexus.stores import Backend, fingerprint_key, remembered_environments
 from nexus.workflows.loading import Project, ttl_of
 from nexus.workflows.outputs import NO_LINEAGE, backend_of, read_state
 from nexus.workflows.surveying import available_secrets
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """One environment. ``serial`` is that of its state, None where it has none; ``resources`` counts what it knows.
-
-    ``last_used`` is when something was last applied, or made, as far as that is known here. ``ttl`` is in seconds.
-    """
-
-    environment: Environment
-    declared: bool
-    serial: int | None = None
-    resources: int = 0
-    last_used: datetime | None = None
-    sandboxes_end: datetime | None = None
-    ttl: int | None = None
-
-    @property
-    def name(self) -> str:
-        """As «-e» takes it: ``prod``, ``preview/login``."""
-        return str(self.environment)
-
-    @property
-    def ends(self) -> datetime | None:
-        """When it is over: its time has passed since it was last used, and no sandbox is entitled to live on."""
-        if self.ttl is None or self.last_used is None or not self.resources:
-            return None
-        end = self.last_used + timedelta(seconds=self.ttl)
-        return end if self.sandboxes_end is None else max(end, self.sandboxes_end)
-
-    def is_over(self, now: datetime) -> bool:
-        return self.ends is not None and self.ends <= now
 
 
 async def standings(folder: Path, process: Mapping[str, str]) -> tuple[Standing, ...]:

@@ -15,6 +15,7 @@ from nexus import manifest
 from nexus.manifest import Manifest
 from nexus.model.addresses import Address
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
+from nexus.model.environments import Environment
 from nexus.model.state import ResourceRecord, State
 from nexus.model.suggestions import did_you_mean
 from nexus.model.values import Value
@@ -84,7 +85,7 @@ async def find_place(folder: Path, environment: str, process: Mapping[str, str])
         root = manifest.find_project(folder).parent.resolve()
     except DiagnosticsError:
         return Place()
-    wanted = manifest.Environment.parse(environment)
+    wanted = Environment.parse(environment)
     state = await read_state(backend_of(root, environment, process))
     try:
         read = manifest.read(root, environment=wanted.base)

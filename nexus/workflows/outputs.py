@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from nexus.manifest import Environment, Manifest, find_project, read
+from nexus.manifest import Manifest, find_project, read
 from nexus.model.addresses import Address
 from nexus.model.diagnostics import DiagnosticsError, Severity, error
+from nexus.model.environments import Environment
 from nexus.model.state import OutputRecord, ResourceRecord, State
 from nexus.model.suggestions import did_you_mean
 from nexus.schema.state_place import StatePlace, state_place

@@ -10,8 +10,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nexus.manifest import Environment, find_project, read
+from nexus.manifest import find_project, read
 from nexus.model.diagnostics import DiagnosticsError, error
+from nexus.model.environments import Environment
 from nexus.model.state import State
 from nexus.schema.state_place import StatePlace
 from nexus.stores import Backend, LockInfo, commit, last_place, load, local_backend, remember, remote_backend, resealed

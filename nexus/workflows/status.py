@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nexus.manifest import Environment
 from nexus.model.addresses import Address, AddressError
 from nexus.model.diagnostics import DiagnosticsError
+from nexus.model.environments import Environment
 from nexus.model.values import Fingerprint, Sensitive
 from nexus.providers.operating import LiveSandbox, NetworkRules, Operator, Surroundings, Usage
 from nexus.workflows.loading import LoadRequest, load

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nexus.manifest import Environment, Manifest, declared_environments, environment_called, read
+from nexus.manifest import Manifest, declared_environments, environment_called, read
+from nexus.model.environments import Environment
 
 MANIFEST = """\
 apiVersion: nexus/v1
