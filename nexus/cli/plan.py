@@ -40,7 +40,7 @@ FORMATS = ("text", "json", "markdown", "html")
         "nexus plan --format markdown > plan.md  # for a pull request",
         exit_codes={
             0: "done; with --detailed-exitcode: nothing to change",
-            1: "an error",
+            1: "an error, or a plan that policies deny",
             2: "changes are pending (only with --detailed-exitcode)",
         },
     ),
@@ -64,7 +64,10 @@ FORMATS = ("text", "json", "markdown", "html")
 )
 @click.pass_obj
 def command(settings: Settings, /, form: str, as_json: bool, **given: Any) -> int:
-    """Show what apply would do: each change with its cause, its fields, and the line it comes from."""
+    """Show what apply would do: each change with its cause, its fields, and the line it comes from.
+
+    Then what the plan opens and what it costs. One that policies deny is shown, and neither saved nor applied.
+    """
     if as_json and form not in ("text", "json"):
         raise click.UsageError(f"--json and --format {form} exclude each other.")
     return _command(settings, form="json" if as_json else form, as_json=as_json or form == "json", **given)

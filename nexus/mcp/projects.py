@@ -120,7 +120,8 @@ TOOLS: Final = (
     Tool(
         name="plan",
         title="Show what apply would do",
-        description="Show each change that apply would make, with its cause and its fields. Changes nothing.",
+        description="Show each change that apply would make, with its cause and its fields, what it opens, what it "
+        "costs, and whether policies deny it. Changes nothing.",
         arguments=PlanArguments,
         answers="plan",
         effect=Effect.READS,
