@@ -24,7 +24,7 @@ _OF_ONE_PROJECT: Final = (
     "environment", "var_texts", "local", "policy", "interval", "deep", "git", "branch", "tag", "path", "verify",
     "allowed_signers",
 )  # fmt: skip
-_EARLIEST: Final = "1m"
+_INTERVAL: Final = "1m"
 
 
 @click.group(
@@ -49,7 +49,7 @@ _EARLIEST: Final = "1m"
     "--policy", type=click.Choice(("auto", "approve", "plan-only")), default="auto", show_default=True,
     help="Apply what is planned, let it wait for approval, or only tell.",
 )  # fmt: skip
-@click.option("--interval", default=_EARLIEST, show_default=True, metavar="DURATION", help="How often to look.")
+@click.option("--interval", default=_INTERVAL, show_default=True, metavar="DURATION", help="How often to look.")
 @click.option("--deep", is_flag=True, help="Look into sandboxes, too: files, packages, variables, processes.")
 @click.option("--git", metavar="URL", help="Keep a project of this repository, instead of that in the folder.")
 @click.option("--branch", metavar="NAME", help="The branch to follow; main if not said.")

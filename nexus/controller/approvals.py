@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from nexus import read_plan, save_plan
+from nexus import read_plan, save_plan, to_document
 from nexus.controller.settings import Key
 from nexus.model.changes import Plan
 from nexus.model.diagnostics import DiagnosticsError, error
@@ -74,15 +74,24 @@ class Approvals:
         draft.replace(path)
 
     def is_approved(self, waiting: Waiting) -> bool:
-        try:
-            return self._path(waiting.key, "approved").read_text(encoding="ascii") == waiting.digest
-        except (OSError, UnicodeDecodeError):
-            return False
+        return self._approved(waiting.key) == waiting.digest
+
+    def is_given(self, key: Key) -> bool:
+        """Whether the plan that waits is approved. Cheap while nothing is."""
+        digest = self._approved(key)
+        waiting = self.get(key) if digest else None
+        return waiting is not None and waiting.digest == digest
 
     def clear(self, key: Key) -> None:
         """Nothing waits any more, and nothing is approved."""
         for suffix in ("approved", "plan"):
             self._path(key, suffix).unlink(missing_ok=True)
+
+    def _approved(self, key: Key) -> str:
+        try:
+            return self._path(key, "approved").read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError):
+            return ""
 
     def _path(self, key: Key, suffix: str) -> Path:
         return self._folder / key.project / f"{key.environment}.{suffix}"
@@ -96,16 +105,11 @@ def says_the_same(one: Plan, other: Plan) -> bool:
     """Whether an approval of one is an approval of the other, as far as people see.
 
     The state of a project that was never applied gets another name with each plan, and fingerprints change with it;
-    then what they would do is compared. An apply of an approved plan compares all of it in any case.
+    then what everybody may see of them is compared. An apply of an approved plan compares all of it in any case.
     """
     if one.lineage == other.lineage:
         return not difference(SavedPlan(one), other)
-    return one.base_serial == other.base_serial == 0 and _seen(one) == _seen(other)
-
-
-def _seen(plan: Plan) -> tuple[object, ...]:
-    fields = [(change.address, diff.path, diff.effect) for change in plan.changes for diff in change.fields]
-    return plan.target, plan.options, plan.describe(), fields
+    return one.base_serial == other.base_serial == 0 and to_document(one) == to_document(other)
 
 
 def find_waiting(approvals: Approvals, project: str | None, environment: str | None, digest: str | None) -> Waiting:

@@ -253,7 +253,4 @@ class Keeper:
                     await self._woken.wait()
 
     def _was_approved(self) -> bool:
-        if self._ledger.standing.phase is not Phase.WAITING:
-            return False
-        waiting = self._around.approvals.get(self.key)
-        return waiting is not None and self._around.approvals.is_approved(waiting)
+        return self._ledger.standing.phase is Phase.WAITING and self._around.approvals.is_given(self.key)
