@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from tests.docs.pages import ROOT, Block, Command, blocks, commands, example_of
 from tests.docs.screen import Screen, without_colours
@@ -18,6 +19,10 @@ WIDTH = 90
 
 _MARK = re.compile(r"\x1b\]7777;(begin|end);(\d+);(\d+)\x07")
 _PREPARE = "set +eux; set -o pipefail"
+
+
+Step: TypeAlias = tuple[Block, Command | None]
+"""A block to save, or a command of a block to type."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +51,9 @@ def scratch_project(page: Path, folder: Path) -> Path:
     return folder
 
 
-def steps(page: Path) -> list[tuple[Block, Command | None]]:
-    """What a reader does: a block to save, or a command to type."""
-    found: list[tuple[Block, Command | None]] = []
+def steps(page: Path) -> list[Step]:
+    """What a reader does, in order."""
+    found: list[Step] = []
     for block in blocks(page):
         if "not run" in block.notes:
             continue
@@ -61,15 +66,19 @@ def steps(page: Path) -> list[tuple[Block, Command | None]]:
 
 def played(page: Path, folder: Path, home: Path, programs: Path) -> list[Answer]:
     """Go through a page in ``folder``. Fails where a command does, unless the page then asks for its exit code."""
-    todo = steps(page)
+    return answers_to(steps(page), folder, home, programs)
+
+
+def answers_to(todo: Sequence[Step], folder: Path, home: Path, programs: Path, *, apart: bool = False) -> list[Answer]:
+    """Do these things in one shell. With ``apart``, each command in one of its own, and it may fail."""
     settings = {**_SHELL, "PATH": f"{programs}:{os.environ['PATH']}"}
-    code, raw = typed(_script(todo), folder, home, settings=settings)
+    code, raw = typed(_script(todo, apart=apart), folder, home, settings=settings)
     answers = list(_answers(todo, raw.replace(str(folder), f"~/{folder.name}")))
-    assert code == 0, f"{page.name}: exit code {code}\n{without_colours(Screen().write(raw).ansi())}"
+    assert code == 0, f"exit code {code}\n{without_colours(Screen().write(raw).ansi())}"
     return answers
 
 
-def _script(todo: list[tuple[Block, Command | None]]) -> str:
+def _script(todo: Sequence[Step], *, apart: bool) -> str:
     lines = [_PREPARE]
     for number, (block, command) in enumerate(todo):
         if command is None:
@@ -79,11 +88,11 @@ def _script(todo: list[tuple[Block, Command | None]]) -> str:
         asked = after is not None and after.text.startswith("echo $?")
         lines += [
             f"printf '\\033]7777;begin;{number};0\\007'; (exit ${{status:-0}})",
-            command.text,
+            f"(\n{command.text}\n)" if apart else command.text,
             f"status=$?; printf '\\033]7777;end;{number};%d\\007' $status",
-            "" if asked else "[ $status = 0 ] || exit $status",
+            "" if asked or apart else "[ $status = 0 ] || exit $status",
         ]
-    return "\n".join(lines)
+    return "\n".join([*lines, "exit 0"] if apart else lines)
 
 
 def _saved(block: Block) -> str:
@@ -91,7 +100,7 @@ def _saved(block: Block) -> str:
     return f"mkdir -p \"$(dirname '{name}')\"; cat {sign} '{name}' <<'END OF FILE'\n{block.text}END OF FILE"
 
 
-def _answers(todo: list[tuple[Block, Command | None]], raw: str) -> Iterator[Answer]:
+def _answers(todo: Sequence[Step], raw: str) -> Iterator[Answer]:
     begun: tuple[int, int] | None = None
     for mark in _MARK.finditer(raw):
         if mark[1] == "begin":

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,6 @@ from nexus.local.daemon import Endpoint
 from tests.docs.likeness import alike
 from tests.docs.pages import PAGES, README, ROOT, name_of
 from tests.docs.sessions import Answer, played, scratch_project, steps
-from tests.docs.terminal import offer_nexus
-from tests.docs.warm import warm_nexus
 
 TYPED = [page for page in PAGES if page != README and any(command for _, command in steps(page))]
 """The README has a test of its own: it begins with a clone."""
@@ -38,14 +35,6 @@ def used_engine(engine: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> E
         project.apply()
         project.destroy()
     return engine
-
-
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder for PATH with what readers have installed."""
-    cold = offer_nexus(tmp_path_factory.mktemp("programs"))
-    with tempfile.TemporaryDirectory() as sockets, warm_nexus(cold, Path(sockets)) as folder:
-        yield folder
 
 
 @pytest.mark.engine
