@@ -7,8 +7,7 @@
 ``<!-- picture: NAME -->``       what these commands show becomes ``docs/pictures/NAME.svg``
 ``<!-- not run: WHY -->``        nobody can run this here
 
-In front of the first heading, ``<!-- blocks NOTE: WORDS -->`` says one of these of every block of a page, and
-``<!-- example: NAME -->`` that the scratch project begins as a copy of that example.
+``<!-- blocks NOTE (LANGUAGE): WORDS -->`` says one of these of every block of a page in that language.
 """
 
 from __future__ import annotations
@@ -23,8 +22,7 @@ README = ROOT / "README.md"
 PAGES = (README, *sorted((ROOT / "docs").rglob("*.md")))
 
 _NOTE = re.compile(r"\s*<!-- (?P<name>file|append|frame|document|picture|not run): (?P<words>.+?) -->\s*")
-_OF_THE_PAGE = re.compile(r"^<!-- blocks (?P<name>[a-z ]+?)(?: \((?P<language>\w+)\))?: (?P<words>.+?) -->$", re.M)
-_EXAMPLE = re.compile(r"^<!-- example: (.+?) -->$", re.M)
+_OF_THE_PAGE = re.compile(r"^<!-- blocks (?P<name>[a-z ]+?) \((?P<language>\w+)\): (?P<words>.+?) -->$", re.M)
 _FENCE = re.compile(r"(?P<indent> *)```(?P<language>\S*)$")
 
 
@@ -47,12 +45,6 @@ def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-def example_of(page: Path) -> str | None:
-    """The example that a page's scratch project begins as."""
-    found = _EXAMPLE.search(page.read_text(encoding="utf-8"))
-    return found[1] if found else None
-
-
 def blocks(page: Path) -> Iterator[Block]:
     """The fenced blocks of a page, in order."""
     text = page.read_text(encoding="utf-8")
@@ -67,7 +59,7 @@ def blocks(page: Path) -> Iterator[Block]:
             continue
         end = lines.index(f"{fence['indent']}```", number + 1)
         body = [line.removeprefix(fence["indent"]) for line in lines[number + 1 : end]]
-        own = {item["name"]: item["words"] for item in general if item["language"] in (None, fence["language"])}
+        own = {item["name"]: item["words"] for item in general if item["language"] == fence["language"]}
         yield Block(
             page=page,
             line=number + 1,

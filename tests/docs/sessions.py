@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from tests.docs.pages import ROOT, Block, Command, blocks, commands, example_of
+from tests.docs.pages import Block, Command, blocks, commands
 from tests.docs.screen import Screen, without_colours
 from tests.docs.terminal import typed
 
@@ -19,7 +18,7 @@ WIDTH = 90
 
 _MARK = re.compile(r"\x1b\]7777;(begin|end);(\d+);(\d+)\x07")
 _PREPARE = "set +eux; set -o pipefail"
-
+_SHELL = {"TERM": "xterm-256color", "NO_COLOR": "", "CI": "", "COLUMNS": str(WIDTH), "LINES": "60", "PS4": ""}
 
 Step: TypeAlias = tuple[Block, Command | None]
 """A block to save, or a command of a block to type."""
@@ -37,18 +36,6 @@ class Answer:
     @property
     def text(self) -> str:
         return without_colours(self.ansi)
-
-
-_SHELL = {"TERM": "xterm-256color", "NO_COLOR": "", "CI": "", "COLUMNS": str(WIDTH), "LINES": "60", "PS4": ""}
-
-
-def scratch_project(page: Path, folder: Path) -> Path:
-    """Where a page begins: an empty folder, or a copy of the example that it names."""
-    folder.mkdir()
-    if name := example_of(page):
-        ignored = shutil.ignore_patterns(".nexus", "README.md")
-        shutil.copytree(ROOT / "examples" / name, folder, dirs_exist_ok=True, ignore=ignored)
-    return folder
 
 
 def steps(page: Path) -> list[Step]:

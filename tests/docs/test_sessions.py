@@ -11,7 +11,7 @@ import nexus
 from nexus.local.daemon import Endpoint
 from tests.docs.likeness import alike
 from tests.docs.pages import PAGES, README, ROOT, name_of
-from tests.docs.sessions import Answer, played, scratch_project, steps
+from tests.docs.sessions import Answer, played, steps
 
 TYPED = [page for page in PAGES if page != README and any(command for _, command in steps(page))]
 """The README has a test of its own: it begins with a clone."""
@@ -44,7 +44,8 @@ def test_a_page_shows_what_its_commands_say(
 ) -> None:
     fresh = name_of(page) in FROM_NOTHING
     home = request.getfixturevalue("engine_home") if fresh else request.getfixturevalue("used_engine").home
-    folder = scratch_project(page, tmp_path / page.stem)
+    folder = tmp_path / page.stem
+    folder.mkdir()
     answers = played(page, folder, home, programs)
     if request.config.getoption("--update-golden"):
         _renew(page, answers)
