@@ -1,10 +1,13 @@
-"""Servers that state can be kept on, as a test needs them: a real PostgreSQL, a real S3, one of Terraform's protocol.
+"""Servers that state can be kept on, as a test needs them: PostgreSQL, S3, Azure, and Terraform's protocol.
 
 Each is a process (or, the last, a thread) of its own on the loopback interface, and ends with its block.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
 import os
 import shutil
@@ -19,6 +22,9 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
@@ -126,6 +132,51 @@ def s3() -> Iterator[S3Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+AZURE_ACCOUNT = "devstoreaccount1"
+AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""The account that Azurite has, and everybody knows."""
+
+
+@contextmanager
+def azure(installed: Path) -> Iterator[dict[str, str]]:
+    """Azurite, as npm has ``installed`` it, with one container; yields the fields of a place in it."""
+    port, folder = free_port(), Path(tempfile.mkdtemp(prefix="nexus-azure-"))
+    program = installed / "node_modules/azurite/dist/src/blob/main.js"
+    arguments = ["--silent", "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            ["node", str(program), *arguments, "--blobHost", "127.0.0.1", "--blobPort", str(port)],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+        )
+    try:
+        _until(lambda: _answers(f"http://127.0.0.1:{port}"), process, folder / "log")
+        _make_container(port, BUCKET)
+        endpoint = f"http://127.0.0.1:{port}/{AZURE_ACCOUNT}"
+        yield {"account": AZURE_ACCOUNT, "container": BUCKET, "endpoint": endpoint}
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_container(port: int, name: str) -> None:
+    """The library for documents makes none, so the request is signed here."""
+    path, date = f"/{AZURE_ACCOUNT}/{name}", format_datetime(datetime.now(UTC), usegmt=True)
+    headers = {"x-ms-date": date, "x-ms-version": "2021-08-06"}
+    signed = "PUT" + 12 * "\n" + "".join(f"{key}:{value}\n" for key, value in headers.items())
+    digest = hmac.new(
+        base64.b64decode(AZURE_KEY), f"{signed}/{AZURE_ACCOUNT}{path}\nrestype:container".encode(), hashlib.sha256
+    ).digest()
+    headers["Authorization"] = f"SharedKey {AZURE_ACCOUNT}:{base64.b64encode(digest).decode()}"
+    connection = HTTPConnection("127.0.0.1", port)
+    connection.request("PUT", f"{path}?restype=container", headers={**headers, "Content-Length": "0"})
+    answer = connection.getresponse()
+    assert answer.status == 201, answer.read()
+    connection.close()
+
+
 def _made_bucket(address: str) -> bool:
     with suppress(OSError), urllib.request.urlopen(urllib.request.Request(address, method="PUT"), timeout=5):
         return True
@@ -164,6 +215,8 @@ class TerraformServer:
     turn: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, method: str, path: str, query: dict[str, list[str]], body: bytes) -> tuple[int, bytes]:
+        if path.endswith("/lock"):  # as GitLab has it
+            method, path = {"POST": "LOCK", "DELETE": "UNLOCK"}[method], path.removesuffix("/lock")
         lock = self.locks.get(path)
         match method:
             case "GET":

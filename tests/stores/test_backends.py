@@ -3,7 +3,7 @@ from __future__ import annotations
 import base64
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from nexus.schema.state_place import StatePlace
 from nexus.stores import Backend, Memory, local_backend
 from nexus.stores.remote.opening import remote_backend
+from tests import npm, servers
 from tests.servers import PostgresServer, S3Server, TerraformServer
 from tests.stores.conformance import BackendConformance, RemoteConformance
 
@@ -52,6 +53,24 @@ class TestS3(RemoteConformance):
         return lambda: remote_backend(place, tmp_path, "prod", KEY)
 
 
+@pytest.fixture(scope="module")
+def azure() -> Iterator[dict[str, str]]:
+    with servers.azure(npm.installed(Path(__file__).parent / "azurite")) as fields:
+        yield fields
+
+
+@pytest.mark.thorough
+class TestAzure(RemoteConformance):
+    @pytest.fixture
+    def place(self, azure: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> StatePlace:
+        monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", servers.AZURE_KEY)
+        return StatePlace(backend="azure", fields={**azure, "prefix": uuid.uuid4().hex})
+
+    @pytest.fixture
+    def reopen(self, place: StatePlace, tmp_path: Path) -> Callable[[], Backend]:
+        return lambda: remote_backend(place, tmp_path, "prod", KEY)
+
+
 class TestHttp(RemoteConformance):
     keeps_versions = False
     is_conditional = False
@@ -63,6 +82,13 @@ class TestHttp(RemoteConformance):
     @pytest.fixture
     def reopen(self, place: StatePlace, tmp_path: Path) -> Callable[[], Backend]:
         return lambda: remote_backend(place, tmp_path, "prod", KEY)
+
+
+class TestHttpAsGitLabHasIt(TestHttp):
+    @pytest.fixture
+    def place(self, terraform: TerraformServer) -> StatePlace:
+        ways = {"lock_suffix": "/lock", "lock_method": "POST", "unlock_method": "DELETE"}
+        return StatePlace(backend="http", fields={"address": terraform.address, **ways})
 
 
 class _Encrypted:

@@ -1,0 +1,117 @@
+"""The lock of Terraform's protocol, which does not expire, and the sign of life beside it, by which it does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from nexus.model.diagnostics import DiagnosticsError
+from nexus.model.state import State
+from nexus.schema.state_place import StatePlace
+from nexus.stores import Backend, LockInfo, remote_backend
+from tests.servers import TerraformServer
+from tests.stores.conformance import INFO
+
+LOCKED, LEASE = "/states/prod", "/states/prod-lease"
+BOB = LockInfo(holder="bob@two", pid=2, operation="destroy", since="2026-01-02T03:05:05Z", id="bobs")
+
+
+@pytest.fixture
+def backend(terraform: TerraformServer, tmp_path: Path) -> Backend:
+    return remote_backend(StatePlace(backend="http", fields={"address": terraform.address}), tmp_path, "prod", {})
+
+
+def ago(seconds: float) -> str:
+    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+
+
+def change(terraform: TerraformServer, path: str, **fields: object) -> None:
+    """What is in a document, as its holder would have written it elsewhere or earlier."""
+    documents = terraform.states if path in terraform.states else terraform.locks
+    documents[path] = json.dumps({**json.loads(documents[path]), **fields}).encode()
+
+
+def strange(note: Mapping[str, object]) -> dict[str, object]:
+    return {**note, "process": "another-machine/1/1"}
+
+
+async def hold_elsewhere(terraform: TerraformServer, backend: Backend, age: float) -> None:
+    await backend.lock.acquire(INFO)
+    lease = json.loads(terraform.states[LEASE])
+    change(terraform, LEASE, at=ago(age), note=strange(lease["note"]))
+
+
+def another(terraform: TerraformServer, folder: Path) -> Backend:
+    return remote_backend(StatePlace(backend="http", fields={"address": terraform.address}), folder, "prod", {})
+
+
+async def test_the_server_itself_is_locked_and_told_who_it_is(
+    terraform: TerraformServer, backend: Backend, full_state: State
+) -> None:
+    await backend.lock.acquire(INFO)
+    held = json.loads(terraform.locks[LOCKED])
+    assert (held["ID"], held["Who"], held["Operation"]) == ("lock1", "ann@host", "apply")
+    await backend.states.write(full_state, 0)
+    assert "POST /states/prod?ID=lock1" in terraform.asked
+    await backend.lock.release()
+    assert not terraform.locks
+
+
+async def test_without_a_sign_of_life_for_a_lease_it_is_taken_over(
+    terraform: TerraformServer, backend: Backend, tmp_path: Path
+) -> None:
+    await hold_elsewhere(terraform, backend, age=30)
+    other = another(terraform, tmp_path)
+    with pytest.raises(DiagnosticsError, match="state-locked"):
+        await other.lock.acquire(BOB)
+    change(terraform, LEASE, at=ago(90))
+    assert await other.lock.acquire(BOB) == INFO
+    assert json.loads(terraform.locks[LOCKED])["ID"] == "bobs"
+    with pytest.raises(DiagnosticsError, match="lock-lost"):
+        await backend.lock.verify()
+    await backend.lock.release()
+    await other.lock.verify()
+    await other.lock.release()
+    assert not terraform.locks
+
+
+async def test_who_lost_the_lock_is_refused_by_the_server(
+    terraform: TerraformServer, backend: Backend, tmp_path: Path, full_state: State
+) -> None:
+    await hold_elsewhere(terraform, backend, age=90)
+    other = another(terraform, tmp_path)
+    await other.lock.acquire(BOB)
+    with pytest.raises(DiagnosticsError, match="lock-lost"):
+        await backend.states.write(full_state, 0)
+    await other.states.write(full_state, 0)
+    await other.lock.release()
+    await backend.lock.release()
+
+
+async def test_the_lock_of_another_tool_is_respected(terraform: TerraformServer, backend: Backend) -> None:
+    terraform.locks[LOCKED] = json.dumps({"ID": "tf", "Who": "carol@three", "Operation": "OperationTypeApply"}).encode()
+    with pytest.raises(DiagnosticsError, match="state-locked") as problem:
+        await backend.lock.acquire(INFO)
+    assert "carol@three" in problem.value.diagnostics[0].detail
+
+
+async def test_who_ended_before_the_first_sign_of_life_is_not_waited_for_for_ever(
+    terraform: TerraformServer, backend: Backend, tmp_path: Path
+) -> None:
+    await backend.lock.acquire(INFO)
+    note = strange(json.loads(json.loads(terraform.locks[LOCKED])["Info"]))
+    del terraform.states[LEASE]
+    change(terraform, LOCKED, Info=json.dumps(note), Created=ago(30))
+    other = another(terraform, tmp_path)
+    with pytest.raises(DiagnosticsError, match="state-locked"):
+        await other.lock.acquire(BOB)
+    change(terraform, LOCKED, Created=ago(90))
+    await other.lock.acquire(BOB)
+    await other.lock.verify()
+    await other.lock.release()
+    await backend.lock.release()
+    assert not terraform.locks
