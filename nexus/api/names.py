@@ -18,6 +18,7 @@ from nexus.model.addresses import Address
 from nexus.model.changes import Action, Change, FieldDiff, Opening, Opens, Operation, Plan, PlanOptions
 from nexus.model.costs import Cost, PlanCost, Rates, SandboxCost, Size
 from nexus.model.diagnostics import Diagnostic, Severity, SourceRange
+from nexus.model.environments import Standing
 from nexus.model.events import (
     ApplyFinished,
     ApplyStarted,
@@ -34,7 +35,7 @@ from nexus.model.events import (
 from nexus.model.runs import OperationRun, Run, RunStatus, StepResult
 from nexus.model.state import HistoryEntry, OutputRecord, ResourceRecord, Revision, State
 from nexus.model.values import Sensitive
-from nexus.planning import Alert, Drift, DriftCause, DriftReport
+from nexus.planning import Alert, Difference, Drift, DriftCause, DriftReport
 from nexus.providers.carrying import Carried
 from nexus.providers.operating import Configured, Executed, Forks, LiveSandbox, LogEntry, Snapshot, Terminal, Usage
 from nexus.stores import LockInfo
@@ -77,6 +78,7 @@ __all__ = [
     "Deletion",
     "Diagnostic",
     "DiagnosticRaised",
+    "Difference",
     "Drift",
     "DriftCause",
     "DriftReport",
@@ -136,6 +138,7 @@ __all__ = [
     "SortBy",
     "SourceRange",
     "StalePlanError",
+    "Standing",
     "State",
     "Status",
     "StepResult",

@@ -36,7 +36,7 @@ _LIVE = (
     *(api.Created, api.FoundSandbox, api.Whereabouts),
 )
 _REMEMBERED = (api.ListedRun, api.Run, api.OperationRun, api.StepResult, api.Edited, api.Rebuilt, api.Imported)
-_OTHERS = (api.Formatted, api.Formatting, api.Locked)
+_OTHERS = (api.Formatted, api.Formatting, api.Locked, api.Difference, api.Standing)
 
 
 def functions_reference() -> str:

@@ -18,6 +18,7 @@ from nexus.api.sandboxes import AsyncSandboxHandle
 from nexus.api.waiting import Synchronous, iterating, waiting
 from nexus.model.changes import Plan, PlanOptions
 from nexus.model.diagnostics import Diagnostic
+from nexus.planning import Difference
 
 T = TypeVar("T")
 
@@ -166,6 +167,13 @@ class Project(_Live, _Remembered):
         """The same project with its files as they were at an entry of its history, or at a commit, branch or tag."""
         return Project(waiting(AsyncProject.at)(self, revision))
 
+    def compare(self, other: Project) -> tuple[Difference, ...]:
+        """What this environment and another one ask for differently, by address. Touches no network.
+
+        Names that only tell the two apart are no difference. ``fields`` lead from this one to the ``other``.
+        """
+        return self._asynchronous.compare(other.asynchronous)
+
     def run_options(self, pipeline: str, step: str | None = None, *, force: bool = False) -> PlanOptions:
         """What ``run`` asks for, to be planned, or applied. Raises NexusError when there are no such steps."""
         return self._asynchronous.run_options(pipeline, step, force=force)
@@ -211,6 +219,7 @@ class Folder(_Live, _Remembered):
         """Whose state and sandboxes are meant."""
         return self._asynchronous.environment
 
+    environments = waiting(AsyncFolder.environments)
     migrate_state = waiting(AsyncFolder.migrate_state)
 
 

@@ -127,6 +127,7 @@ COUNTERPARTS = {
     "rollback": "Project.at",
     "destroy": "Project.destroy",
     "lock": "Project.lock",
+    "env": "Project.compare",
     "output": "Project.outputs",
     "show": "read_plan",
     "graph": "Project.picture",
