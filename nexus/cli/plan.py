@@ -104,9 +104,20 @@ def _command(
         _show_document(settings, project, plan, form)
     if saved is not None and form == "text":
         click.echo(f"Saved to {saved}. To do exactly this: nexus apply {saved}")
+    elif form == "text":
+        _offer(settings, plan, has_values=bool(var_texts or var_files))
     if plan.is_denied:
         return 1
     return 2 if detailed_exitcode and not plan.is_empty else 0
+
+
+def _offer(settings: Settings, plan: Plan, *, has_values: bool) -> None:
+    """Tell people, and no programs, what to type next."""
+    from nexus.render.summary import offer_text
+
+    console = settings.console()
+    if console.is_terminal and (text := offer_text(plan, has_values=has_values)):
+        console.print(text)
 
 
 def _show_document(settings: Settings, project: AsyncProject, plan: Plan, form: str) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 from rich.text import Text
 
 from nexus.model.addresses import Address
-from nexus.model.changes import Action, Plan
+from nexus.model.changes import Action, Plan, PlanOptions
 from nexus.model.events import ApplyFinished, OperationFinished, Outcome
 from nexus.render.bundles import alike, title
 from nexus.render.values import duration
@@ -35,6 +35,18 @@ def summary_text(event: ApplyFinished, plan: Plan | None, ended_badly: Sequence[
     first = "" if event.interrupted else "Mend what failed, then run"
     text.append(f"\n{first or 'Run'} «nexus {command}» again to continue: what was done is recorded.", style="hint")
     return text
+
+
+def offer_text(plan: Plan, *, has_values: bool = False) -> Text:
+    """What one types to do what a plan shows; empty where there is nothing to do, or it may not be done.
+
+    ``has_values`` says that variables were given on the command line.
+    """
+    if plan.is_empty or plan.is_denied:
+        return Text()
+    has_options = has_values or plan.options != PlanOptions(destroy=plan.options.destroy)
+    options = ", with the same options" if has_options else ""
+    return Text(f"To do this: nexus {command_of(plan)}{options}", style="hint")
 
 
 def command_of(plan: Plan) -> str:

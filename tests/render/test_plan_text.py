@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 
 from nexus.model.addresses import Address
-from nexus.model.changes import Action, Change, Effect, FieldDiff, Plan, PlanOptions
-from nexus.model.diagnostics import SourcePos, SourceRange
+from nexus.model.changes import Action, Change, Effect, FieldDiff, Operation, Plan, PlanOptions, Verb
+from nexus.model.diagnostics import SourcePos, SourceRange, error
 from nexus.model.state import Target
 from nexus.model.values import UNKNOWN, Fingerprint, Value
 from nexus.render.bundles import bundles
 from nexus.render.plan import print_plan
+from nexus.render.summary import offer_text
 from tests.render.conftest import Compare, Screen
 
 
@@ -171,3 +172,20 @@ def test_no_field_of_a_plan_is_wider_than_a_terminal(screen: Screen) -> None:
         print_plan(console, PLAN)
         fields = [line for line in stream.getvalue().splitlines() if line.startswith("      ")]
         assert max(map(len, fields)) <= width
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "says"),
+    [
+        (PlanOptions(), "default", "To do this: nexus apply"),
+        (PlanOptions(destroy=True), "prod", "To do this: nexus destroy -e prod"),
+        (PlanOptions(targets=(CREATE.address,)), "default", "To do this: nexus apply, with the same options"),
+    ],
+)
+def test_after_a_plan_stands_what_does_it(options: PlanOptions, environment: str, says: str) -> None:
+    operations = (Operation(id="1", verb=Verb.CREATE, address=CREATE.address),)
+    plan = replace(PLAN, options=options, environment=environment, operations=operations)
+    assert offer_text(plan).plain == says
+    assert offer_text(plan, has_values=True).plain == f"{says.partition(',')[0]}, with the same options"
+    assert not offer_text(replace(plan, operations=()))
+    assert not offer_text(replace(plan, diagnostics=(error("policy-denied", "No"),)))
