@@ -109,7 +109,13 @@ def says_the_same(one: Plan, other: Plan) -> bool:
     """
     if one.lineage == other.lineage:
         return not difference(SavedPlan(one), other)
-    return one.base_serial == other.base_serial == 0 and to_document(one) == to_document(other)
+    return one.base_serial == other.base_serial == 0 and _seen(one) == _seen(other)
+
+
+def _seen(plan: Plan) -> tuple[object, ...]:
+    """What would be done, as documents show it: without fingerprints. A plan out of a file knows nothing of costs."""
+    document = to_document(plan)
+    return plan.options, *(document[name] for name in ("target", "changes", "operations"))
 
 
 def find_waiting(approvals: Approvals, project: str | None, environment: str | None, digest: str | None) -> Waiting:
