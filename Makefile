@@ -43,7 +43,7 @@ fuzz: $(BIN)/pytest ## hold the local engine against E2B's OpenAPI documents
 	$(BIN)/python -m pip install --quiet --editable '.[dev,fuzz]'
 	$(BIN)/python -m tests.local.fuzzing
 
-docs: $(BIN)/nexus ## write the generated parts of the documentation anew
+docs: $(BIN)/nexus ## write the generated parts of the documentation anew, and draw its pictures
 	$(BIN)/python docs/generate.py
 
 schemas: $(BIN)/nexus ## write the generated schemas anew
