@@ -61,8 +61,9 @@ class Progress:
     """A sink that writes a line when something ends: every operation, but instances of a block together.
 
     ``live`` is for terminals: there the board shows operations as long as they run, and lines stay for whole resources.
-    What package managers, builds that the board shows, builds of catalogue templates, and one of many instances say is
-    kept back, and shown when they fail; ``verbose`` shows it as it comes, and every instance by itself.
+    What package managers, builds that the board shows, builds of catalogue templates, and one of many sandboxes say is
+    kept back, and shown when they fail; ``verbose`` shows it as it comes, and every instance by itself. What steps
+    write is what they were run for.
     """
 
     console: Console
@@ -70,7 +71,7 @@ class Progress:
     clock: Clock = time.monotonic
     live: bool = False
     verbose: bool = False
-    board: Board | None = None
+    board: Board | None = field(init=False)
     _ledger: Ledger = field(init=False)
     _plan: Plan | None = None
     _places: Mapping[Address, SourceRange | None] = field(default_factory=dict)
@@ -143,7 +144,7 @@ class Progress:
             return False
         kind = operation.address.kind
         is_chatter = kind == "catalogue" or operation.verb is Verb.INSTALL or (self.live and kind in _BUILT)
-        return is_chatter or self._ledger.account(operation).is_fold
+        return is_chatter or (kind != "step" and self._ledger.account(operation).is_fold)
 
     def _log_line(self, operation: Operation, line: str) -> None:
         prefix, line = f"    {operation.address} │ ", line.rstrip()

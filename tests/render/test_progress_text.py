@@ -217,6 +217,15 @@ def test_what_fails_in_the_same_way_many_times_is_told_once(screen: Screen) -> N
     assert "  ✗ sandbox.w[0…3]: pip failed with exit code 1\n" in text
 
 
+@pytest.mark.parametrize(("kind", "is_shown"), [("step", True), ("sandbox", False)])
+def test_of_many_alike_only_steps_are_heard(kind: str, is_shown: bool, screen: Screen) -> None:
+    name = "p.s" if kind == "step" else "w"
+    many = [op(number, Verb.RUN_STEP, Address(kind, name, str(number))) for number in range(4)]
+    lines = [LogLine(operation=item, stream="stdout", text=f"said by {item.id}") for item in many]
+    text = show([PlanReady(plan=creating(many)), ApplyStarted(operations=4), *lines], screen)
+    assert [f"said by {number}" in text for number in range(4)] == [is_shown] * 4
+
+
 def test_of_very_many_there_is_news_at_every_quarter(screen: Screen) -> None:
     many = [op(number, Verb.CREATE, Address("sandbox", "w", str(number))) for number in range(100)]
     events: list[Event] = [PlanReady(plan=creating(many)), ApplyStarted(operations=100)]
