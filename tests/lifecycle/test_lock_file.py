@@ -137,3 +137,25 @@ def test_what_can_not_be_installed_as_locked_is_said_and_nothing_else_installed(
     shop.run("lock").expect(0)
     shop.file("app/main.py", "print('another')\n")
     assert "error[lock-uploads]" in shop.run("plan", "--locked").expect(1).stderr
+
+
+def test_a_template_of_others_is_locked_by_its_build_where_builds_are_the_same_for_all(shop: Scenario) -> None:
+    engine = shop.engine
+    shop.environment |= {
+        "NEXUS_TARGET": "e2b",
+        "E2B_API_KEY": engine.api_key,
+        "E2B_API_URL": engine.api_url,
+        "E2B_SANDBOX_URL": engine.sandbox_url,
+    }
+    shop.write("sandboxes: {web: {template: 'base:default'}}")
+    shop.run("lock").expect(0)
+    document = lock_of(shop)
+    builds = document["environments"]["default"]["builds"]
+    assert list(builds) == ["base:default"]
+    shop.run("plan", "--locked").expect(0)
+    builds["base:default"] = "an-older-build"
+    (shop.folder / "nexus.lock").write_text(json.dumps(document))
+    moved = shop.run("plan").expect(1)
+    assert "error[lock-build-moved]" in moved.stderr
+    shop.run("lock").expect(0)
+    shop.run("plan", "--locked").expect(0)
