@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Final, Literal, Self
 
 from nexus.api.events import OnEvent, ignore
+from nexus.api.given import process_or_own
 from nexus.api.live import Grounds, Target, Whereabouts
 from nexus.api.sandboxes import AsyncSandboxHandle
-from nexus.model.addresses import Address
 from nexus.providers.operating import LiveSandbox
 from nexus.stores import memory_backend
 from nexus.wiring import open_session
@@ -150,13 +149,3 @@ class AsyncAccount(AsyncLive):
 
     def __init__(self, *, target: Target | None = None, process: Mapping[str, str] | None = None) -> None:
         super().__init__(Grounds(process=process_or_own(process), target=target))
-
-
-def process_or_own(process: Mapping[str, str] | None) -> Mapping[str, str]:
-    """A copy of the environment that was given, or of this process's own."""
-    return dict(os.environ if process is None else process)
-
-
-def address_of(text: str | Address) -> Address:
-    """Raises ValueError for what is no address."""
-    return text if isinstance(text, Address) else Address.parse(text)

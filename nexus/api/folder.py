@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from nexus.api.account import AsyncLive, process_or_own
+from nexus.api.account import AsyncLive
 from nexus.api.events import Confirm, yes
+from nexus.api.given import process_or_own
 from nexus.api.live import Grounds, Target
 from nexus.api.remembered import AsyncRemembered
 from nexus.model.environments import Environment, Standing

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from nexus.api.account import process_or_own
+from nexus.api.given import process_or_own
 from nexus.model.changes import Plan
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError
 from nexus.model.environments import Environment

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nexus import wiring
-from nexus.api.account import process_or_own
+from nexus.api.given import process_or_own
 
 
 def home(process: Mapping[str, str] | None = None) -> Path:

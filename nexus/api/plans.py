@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from nexus.api.account import address_of
+from nexus.api.given import address_of
 from nexus.model.addresses import Address
 from nexus.model.changes import Plan, PlanOptions
 from nexus.workflows import planning

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from nexus.api import errors, pictures, revisions
-from nexus.api.account import AsyncLive, address_of
+from nexus.api.account import AsyncLive
 from nexus.api.changing import AsyncChanging
 from nexus.api.events import Confirm, yes
+from nexus.api.given import address_of
 from nexus.api.live import BindInterrupt, Ground, Grounds, Target, Whereabouts
 from nexus.api.loading import findings, load_request
 from nexus.api.pictures import PictureFormat
@@ -28,7 +29,7 @@ from nexus.providers.base import Report
 from nexus.providers.operating import Configured, Executed
 from nexus.schema.state_place import StatePlace
 from nexus.stores import Backend, Lock, memory_backend, open_backend
-from nexus.wiring import choose_target, open_session
+from nexus.wiring import choose_target
 from nexus.workflows import drifting, environments, importing, loading, pinning, planning, rebuilding, writing_back
 from nexus.workflows.configuring import Changes
 from nexus.workflows.importing import Imported
@@ -192,7 +193,7 @@ class AsyncProject(AsyncChanging, AsyncLive, AsyncRemembered):
         From the next load on, plans are made with what is locked.
         """
         names = (ALL,) if upgrade is True else tuple(upgrade or ())
-        async with open_session(self._loaded, self._process, memory_backend(), target=self._target) as session:
+        async with self._session(backend=memory_backend()) as session:
             return await pinning.lock(
                 self._request, self._loaded, session, upgrade=names, tell=tell or (lambda _: None)
             )

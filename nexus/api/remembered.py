@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from nexus.api.account import address_of
 from nexus.api.events import Confirm, yes
+from nexus.api.given import address_of
 from nexus.api.outputs import Json, plain_outputs, typed_output
 from nexus.model.addresses import Address
 from nexus.model.runs import Run, RunStatus
