@@ -124,10 +124,12 @@ class Board:
         return [(words, self._time(item)), *((Text(f"    │ {line}", style="faint"), Text()) for line in lines)]
 
     def _many(self, account: Account, items: Sequence[Running]) -> list[Row]:
-        """How many of the instances are through, and those that run longest."""
+        """How many of the instances are through, how many are begun, and what has run longest of all."""
         done = DONE[account.action] if account.action else "done"
         head = Text.assemble((f"{self._turning()} ", "run"), (account.title, "address"))
         head.append(f": {account.closed} of {account.count} {done}")
+        if begun := account.begun:
+            head.append(f", {begun} more begun", style="faint")
         shown = items if len(items) <= _MEMBERS else items[: _MEMBERS - 1]
         members = [(self._member(account, item), self._time(item)) for item in shown]
         if hidden := len(items) - len(shown):

@@ -55,6 +55,11 @@ class Account:
         return sum(1 for left in self.open.values() if not left)
 
     @property
+    def begun(self) -> int:
+        """How many have work behind them and work before them."""
+        return sum(1 for address in self.outcomes if self.open[address])
+
+    @property
     def outcome(self) -> Outcome:
         """The worst of all."""
         return max(self.outcomes.values(), key=_WORST_LAST.index, default=Outcome.UNCHANGED)
