@@ -271,7 +271,7 @@ def _names(operation: OperationRun) -> tuple[str, ...]:
     address = operation.address
     step = address.name.partition(".")[2] if address.kind == _STEP else address.name
     key = "" if address.key is None else f"[{address.key}]"
-    return operation.id, str(address), str(address.group), step, f"{step}{key}"
+    return operation.id, str(address), str(address.group), f"{address.group}{key}", step, f"{step}{key}"
 
 
 async def _held(backend: Backend) -> str:

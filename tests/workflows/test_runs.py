@@ -136,7 +136,7 @@ async def test_a_run_is_named_by_the_beginning_of_its_id() -> None:
         assert caught.value.diagnostics[0].code == code
 
 
-@pytest.mark.parametrize("text", ["op-1", 'step.etl.load["a"]', "step.etl.load", "load", "load[a]"])
+@pytest.mark.parametrize("text", ["op-1", 'step.etl.load["a"]', "step.etl.load[a]", "step.etl.load", "load", "load[a]"])
 async def test_a_step_of_a_run_is_named_in_every_usual_way(text: str) -> None:
     run = (await recorded(Memory())).run()
     assert [item.id for item in runs.operations_named(run, text)] == ["op-1"]
