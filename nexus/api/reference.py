@@ -58,7 +58,8 @@ def project_reference() -> str:
 
 def sandbox_reference() -> str:
     """One live sandbox."""
-    return "\n".join(_members(api.SandboxHandle))
+    terminal = _callable("AsyncSandboxHandle.terminal", api.AsyncSandboxHandle.terminal)
+    return "\n".join([*_members(api.SandboxHandle), terminal.replace("AsyncIterator[", "AsyncContextManager[")])
 
 
 def data_reference() -> str:
