@@ -1,7 +1,7 @@
 """YAML text → plain values with places; includes, variables, the sources of secrets, and the project's files."""
 
 from nexus.manifest.editing import NotEditable, with_item, with_value, without
-from nexus.manifest.environments import declared_environments, environment_called
+from nexus.manifest.environments import declared_environments, environment_called, overlay_files
 from nexus.manifest.files import OWN_FOLDER, ProjectFiles
 from nexus.manifest.formatting import formatted
 from nexus.manifest.layout import NotFormattable
@@ -43,6 +43,7 @@ __all__ = [
     "find_project",
     "format_lock",
     "formatted",
+    "overlay_files",
     "parse_lock",
     "read",
     "read_lock",

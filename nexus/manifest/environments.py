@@ -12,7 +12,7 @@ from nexus.model.environments import Environment
 
 def declared_environments(manifest: Manifest) -> tuple[str, ...]:
     """Those that the section ``environments`` names, and those that have a file of their own; sorted, default first."""
-    names = {*manifest.section("environments"), *_with_overlay(manifest)} - {DEFAULT_ENVIRONMENT}
+    names = {*manifest.section("environments"), *overlay_files(manifest)} - {DEFAULT_ENVIRONMENT}
     return (DEFAULT_ENVIRONMENT, *sorted(names))
 
 
@@ -25,11 +25,14 @@ def environment_called(name: str, known: Iterable[str]) -> Environment:
     return Environment(base, name.removeprefix(f"{base}-"))
 
 
-def _with_overlay(manifest: Manifest) -> Iterable[str]:
+def overlay_files(manifest: Manifest) -> dict[str, str]:
+    """The files that lie over the manifest, each for one environment: their names by those of the environments."""
     if not manifest.files:  # it was made in memory
-        return
+        return {}
     stem, dot, suffix = manifest.files[0].rpartition(".")
-    for path in manifest.root.glob(f"{stem}.*{dot}{suffix}"):
+    found: dict[str, str] = {}
+    for path in sorted(manifest.root.glob(f"{stem}.*{dot}{suffix}")):
         name = path.name.removeprefix(f"{stem}.").removesuffix(f"{dot}{suffix}")
         if overlay_name(manifest.files[0], name) == path.name:
-            yield name
+            found[name] = path.name
+    return found

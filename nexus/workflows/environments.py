@@ -16,7 +16,6 @@ from nexus.planning import Difference, PlanRequest, compare
 from nexus.stores import Backend, fingerprint_key, remembered_environments
 from nexus.workflows.loading import Project, ttl_of
 from nexus.workflows.outputs import NO_LINEAGE, backend_of, read_state
-from nexus.workflows.surveying import available_secrets
 
 
 async def standings(folder: Path, process: Mapping[str, str]) -> tuple[Standing, ...]:
@@ -28,16 +27,13 @@ async def standings(folder: Path, process: Mapping[str, str]) -> tuple[Standing,
     declared = declared_environments(manifest)
     known = {Environment(name) for name in declared}
     known.update(environment_called(name, declared) for name in remembered_environments(manifest.root))
-    found = [await _standing(manifest.root, item, item.name in declared, process) for item in sorted(known, key=str)]
+    found = [
+        await _standing(manifest.root, item, process, declared=item.name in declared) for item in sorted(known, key=str)
+    ]
     return tuple(item for item in found if item.declared or item.resources)
 
 
-async def _standing(
-    root: Path,
-    environment: Environment,
-    declared: bool,
-    process: Mapping[str, str],
-) -> Standing:
+async def _standing(root: Path, environment: Environment, process: Mapping[str, str], *, declared: bool) -> Standing:
     backend = backend_of(root, str(environment), process)
     state = await read_state(backend)
     ends = [_moment(item.expires_at) for item in state.resources.values() if item.expires_at]
@@ -64,7 +60,10 @@ def _moment(text: str) -> datetime:
 
 
 def differences(first: Project, second: Project) -> tuple[Difference, ...]:
-    """What two environments of a project ask for, by address. Touches no network. Raises DiagnosticsError."""
+    """What two environments of a project ask for, by address. Touches no network, and reads no secrets.
+
+    Raises DiagnosticsError.
+    """
     return compare(_request(first), _request(second))
 
 
@@ -83,8 +82,6 @@ def _request(project: Project) -> PlanRequest:
         environment=project.environment,
         target=target,
         variables=project.variables,
-        secrets=available_secrets(project)[0],
         process_environment=project.process,
-        lock=project.lock,
         longest_life=project.ttl,
     )

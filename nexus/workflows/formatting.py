@@ -82,7 +82,7 @@ def _members(path: Path) -> Iterator[Path]:
         yield path.absolute()
         return
     read = manifest.read(path)
-    for name in read.files:
+    for name in (*read.files, *manifest.overlay_files(read).values()):
         if (read.root / name).is_file():
             yield read.root / name
 

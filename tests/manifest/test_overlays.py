@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nexus.manifest import Manifest, declared_environments, environment_called, read
+from nexus.manifest import Manifest, declared_environments, environment_called, overlay_files, read
 from nexus.model.environments import Environment
 
 MANIFEST = """\
@@ -101,7 +101,9 @@ def test_what_an_overlay_may_not_say_is_refused_at_its_place(tmp_path: Path, ove
 
 
 def test_a_file_declares_its_environment(tmp_path: Path) -> None:
-    assert declared_environments(overlaid(tmp_path)) == ("default", "prod", "staging")
+    found = overlaid(tmp_path)
+    assert declared_environments(found) == ("default", "prod", "staging")
+    assert overlay_files(found) == {"prod": "nexus.prod.yaml"}
 
 
 def test_a_branch_has_a_name_of_its_own() -> None:

@@ -90,7 +90,7 @@ async def _pip(inside: Inside, names: Sequence[str]) -> Closure:
     script = (
         "folder=$(mktemp -d)\ntrap 'rm -rf \"$folder\"' EXIT\n"
         '"${pip[@]}" install --quiet --dry-run --report "$folder/report" "$@"\n'
-        '"${pip[@]}" inspect > "$folder/installed" 2>/dev/null\n'
+        '"${pip[@]}" inspect > "$folder/installed"\n'
         f'{{ cat "$folder/report"; printf "\\n\\0"; cat "$folder/installed"; }} {_PACKED}'
     )
     report, _, installed = (await _ask(inside, "pip", script, names)).partition("\0")
