@@ -262,10 +262,11 @@ def terraform() -> Iterator[TerraformServer]:
                     status, answer = 401, b""
                 else:
                     status, answer = state.answer(self.command, parts.path, parse_qs(parts.query), body)
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+            with suppress(ConnectionError):  # who asked may be gone by now
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
 
         def log_message(self, format: str, *args: object) -> None:
             """Nobody reads it."""

@@ -33,6 +33,9 @@ FIELDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = MappingPr
 )
 """By backend: the fields that say where, those that must be there and those that may."""
 
+_WAYS: Final = ("region", "user", "sslmode", "lock_suffix", "update_method", "lock_method", "unlock_method")
+"""Fields that say how a place is reached, and not which it is."""
+
 _OF_ALL_BUT_LOCAL: Final = (ENCRYPTION, LEASE)
 
 
@@ -55,11 +58,11 @@ class StatePlace:
 
     def is_same_place(self, other: StatePlace) -> bool:
         """Whether a state that was written to the other is found here, and can be read."""
-        return (self.backend, dict(self.fields), bool(self.keys)) == (
-            other.backend,
-            dict(other.fields),
-            bool(other.keys),
-        )
+        return self._identity() == other._identity()
+
+    def _identity(self) -> tuple[str, dict[str, str], bool]:
+        where = {name: text for name, text in self.fields.items() if name not in _WAYS}
+        return self.backend, where, bool(self.keys)
 
     def __str__(self) -> str:
         """For people: the backend, and where that is."""

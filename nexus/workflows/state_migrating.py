@@ -6,7 +6,7 @@ Both places are locked meanwhile. The state that was left stays as it was; from 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -68,14 +68,30 @@ async def migrate(migration: Migration, confirm: Confirm) -> Migrated:
         stores = resealed(source, target, manifest.root, migration.environment, migration.process)
     else:
         stores = _open(source, manifest.root, migration), _open(target, manifest.root, migration)
-    async with AsyncExitStack() as locks:
-        for backend in stores[:1] if stores[0].lock is stores[1].lock else stores:
-            held = Stores(backend=backend, holder=migration.holder)
-            await locks.enter_async_context(locked(held, "state migrate", migration.patience))
-        migrated = await _copy(_Move(source, target, *stores), confirm)
+    async with _locked(stores[0], migration):
+        if await _is_one(*stores):
+            state = (await load(stores[1], State(lineage=NO_LINEAGE))).state
+            migrated = Migrated(source=source, target=target, state=state, copied=False)
+        elif stores[0].lock is stores[1].lock:
+            migrated = await _copy(_Move(source, target, *stores), confirm)
+        else:
+            async with _locked(stores[1], migration):
+                migrated = await _copy(_Move(source, target, *stores), confirm)
     if migrated.done:
         remember(target, manifest.root, migration.environment)
     return migrated
+
+
+def _locked(backend: Backend, migration: Migration) -> AbstractAsyncContextManager[object]:
+    return locked(Stores(backend=backend, holder=migration.holder), "state migrate", migration.patience)
+
+
+async def _is_one(source: Backend, target: Backend) -> bool:
+    """Whether it is one place by two names: then our own lock is there, too."""
+    if source.lock is target.lock:
+        return False
+    ours, there = await source.lock.holder(), await target.lock.holder()
+    return ours is not None and ours == there
 
 
 def _open(place: StatePlace, root: Path, migration: Migration) -> Backend:

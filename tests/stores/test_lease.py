@@ -100,6 +100,17 @@ async def test_the_answer_to_taking_the_lock_may_be_lost(server: MemoryObjects) 
     await lock.release()
 
 
+async def test_who_is_cancelled_while_taking_it_does_not_keep_it(server: MemoryObjects) -> None:
+    lock = lock_on(server)
+    with server.changed:  # the server takes its time
+        taking = asyncio.create_task(lock.acquire(ANN))
+        await asyncio.sleep(0)
+        taking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    assert await lock.holder() is None
+
+
 async def test_of_many_who_take_it_at_once_one_gets_it(server: MemoryObjects) -> None:
     locks = [lock_on(server) for _ in range(8)]
     taken = await asyncio.gather(

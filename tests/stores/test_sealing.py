@@ -71,6 +71,16 @@ async def test_what_somebody_has_changed_is_not_opened(server: MemoryObjects, fu
         await RemoteStateStore(objects).read()
 
 
+async def test_one_document_in_place_of_another_is_not_opened(server: MemoryObjects, full_state: State) -> None:
+    objects = sealed(server, new_key())
+    await RemoteStateStore(objects).write(full_state, 0)
+    await RemoteStateStore(objects).write(replace(full_state, serial=8), 7)
+    (older,) = objects.names("versions/")
+    server.documents["state"] = server.documents[older]
+    with pytest.raises(DiagnosticsError, match="state-key-wrong"):
+        await RemoteStateStore(objects).read()
+
+
 async def test_sealed_and_open_are_told_apart(server: MemoryObjects, full_state: State) -> None:
     key = new_key()
     await RemoteStateStore(sealed(server, key)).write(full_state, 0)

@@ -174,6 +174,23 @@ async def test_a_state_is_encrypted_where_it_is_and_opened_again(
     assert await ann.serial() == 2
 
 
+async def test_one_place_by_two_names_is_found_out(ann: Clone, terraform: servers.TerraformServer) -> None:
+    ann.says(f"{{backend: http, address: {terraform.address}}}")
+    await ann.writes(KNOWN)
+    ann.says(f"{{backend: http, address: {terraform.address.replace('127.0.0.1', 'localhost')}}}")
+    migrated = await ann.migrate()
+    assert not migrated.copied
+    assert await ann.serial() == 1
+    assert not terraform.locks
+
+
+async def test_another_way_to_the_same_place_needs_no_migration(ann: Clone, terraform: servers.TerraformServer) -> None:
+    ann.says(f"{{backend: http, address: {terraform.address}}}")
+    await ann.writes(KNOWN)
+    ann.says(f"{{backend: http, address: {terraform.address}, lock_suffix: /lock, lock_method: POST}}")
+    assert await ann.serial() == 1
+
+
 async def test_where_the_manifest_is_broken_the_state_is_where_it_was(
     ann: Clone, terraform: servers.TerraformServer
 ) -> None:

@@ -128,7 +128,7 @@ class LeaseLock:
             raise DiagnosticsError(locked(await self.holder()))
         deadline = time.monotonic() + patience
         while True:
-            there = await asyncio.to_thread(self._take, info)
+            there = await self._attempt(info)
             if self._holding is not None:
                 return there
             if (left := deadline - time.monotonic()) <= 0:
@@ -153,6 +153,17 @@ class LeaseLock:
 
     async def break_open(self, lock_id: str | None) -> LockInfo | None:
         return await asyncio.to_thread(self._break_open, lock_id)
+
+    async def _attempt(self, info: LockInfo) -> LockInfo | None:
+        """As :meth:`_take`. When it is cancelled meanwhile, what was taken is given back."""
+        attempt = asyncio.ensure_future(asyncio.to_thread(self._take, info))
+        try:
+            return await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            with suppress(DiagnosticsError):
+                await attempt
+            await self.release()
+            raise
 
     def _take(self, info: LockInfo) -> LockInfo | None:
         """Take it if it may be taken: whom it was taken from, then; who holds it, where it was not taken."""

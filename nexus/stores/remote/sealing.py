@@ -51,15 +51,18 @@ class SealedObjects:
         if token is None:
             raise DiagnosticsError(_is_open(f"{self.place}/{name}"))
         try:
-            return Stored(self._keys.decrypt(token), found.version)
+            sealed_as, _, content = self._keys.decrypt(token).partition(b"\0")
         except InvalidToken:
             raise DiagnosticsError(_wrong_key(f"{self.place}/{name}")) from None
+        if sealed_as != name.encode():  # the server has put one document in place of another
+            raise DiagnosticsError(_wrong_key(f"{self.place}/{name}"))
+        return Stored(content, found.version)
 
     def version(self, name: str) -> str | None:
         return self._objects.version(name)
 
     def put(self, name: str, content: bytes, expected: str | None) -> str:
-        token = self._keys.encrypt(content).decode()
+        token = self._keys.encrypt(name.encode() + b"\0" + content).decode()
         return self._objects.put(name, json.dumps({_MARK: 1, "token": token}).encode(), expected)
 
     def remove(self, names: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
+from urllib.parse import quote, unquote
 
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
 from nexus.model.state import State
@@ -95,12 +96,12 @@ class RemoteVersions:
 
 def _name(version: Version) -> str:
     """In the order of their serials, also as text."""
-    return f"{VERSIONS}{version.serial:010d}-{version.lineage}"
+    return f"{VERSIONS}{version.serial:010d}-{quote(version.lineage, safe='')}"
 
 
 def _parse(name: str) -> StateVersion | None:
     serial, _, lineage = name.removeprefix(VERSIONS).partition("-")
-    return StateVersion(int(serial), lineage) if serial.isdigit() and int(serial) else None
+    return StateVersion(int(serial), unquote(lineage)) if serial.isdigit() and int(serial) else None
 
 
 def _changed() -> Diagnostic:

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from typing import Final
+from urllib.parse import quote
 
 from nexus.model.diagnostics import DiagnosticsError
 from nexus.stores.base import LockInfo
@@ -41,7 +42,7 @@ def open_web(place: Mapping[str, str], environment_name: str, environment: Mappi
     user, password = environment.get("TF_HTTP_USERNAME"), environment.get("TF_HTTP_PASSWORD")
     login = "" if user is None else base64.b64encode(f"{user}:{password or ''}".encode()).decode()
     server = WebServer(
-        address=f"{place['address'].rstrip('/')}/{environment_name}",
+        address=f"{place['address'].rstrip('/')}/{quote(environment_name, safe='')}",
         login=login,
         lock_suffix=place.get("lock_suffix", ""),
         update_method=place.get("update_method", "POST"),
@@ -94,10 +95,11 @@ class WebServer:
         return self.address if name == STATE else f"{self.address}-{name.replace('/', '-')}"
 
     def _ask(self, method: str, address: str, body: bytes | None = None) -> _Answer:
-        headers = {"Authorization": f"Basic {self.login}"} if self.login else {}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        request = urllib.request.Request(address, body, headers, method=method)  # noqa: S310 - the manifest's schema allows http and https
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        # The manifest's schema allows http and https alone.
+        request = urllib.request.Request(address, body, headers, method=method)  # noqa: S310
+        if self.login:
+            request.add_unredirected_header("Authorization", f"Basic {self.login}")
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT) as found:  # noqa: S310
                 return _Answer(found.status, found.read(), _date(found.headers.get("Date")))
