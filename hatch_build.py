@@ -47,7 +47,7 @@ def _files(folder: Path, target: str) -> dict[str, str]:
     return {
         str(path): f"{target}/{path.relative_to(folder).as_posix()}"
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and LEFT_OUT.isdisjoint(path.parts)
+        if path.is_file() and LEFT_OUT.isdisjoint(path.relative_to(folder).parts)
     }
 
 

@@ -45,7 +45,7 @@ class Choice:
 def choose_target(
     environment: Mapping[str, str], provider: Mapping[str, object], *, asked: str | None = None
 ) -> Choice:
-    """What was ``asked`` for, then ``NEXUS_TARGET``, then the manifest; with none of these said, E2B where there is a key.
+    """What was ``asked`` for, then ``NEXUS_TARGET``, then the manifest; where none of them says, E2B if there is a key.
 
     Raises DiagnosticsError when there is no such target.
     """

@@ -105,7 +105,9 @@ def _find(example: str) -> Path:
 
 def _copy(source: Path, target: Path) -> list[str]:
     left_out = {".nexus", _README}
-    files = [path for path in source.rglob("*") if path.is_file() and left_out.isdisjoint(path.parts)]
+    files = [
+        path for path in source.rglob("*") if path.is_file() and left_out.isdisjoint(path.relative_to(source).parts)
+    ]
     taken = [str(path.relative_to(source)) for path in files if (target / path.relative_to(source)).exists()]
     if taken:
         raise DiagnosticsError(

@@ -39,15 +39,16 @@ def test_the_wheel_has_the_package_the_schemas_and_the_examples(wheel: Path) -> 
 
 
 def test_what_using_an_example_left_is_not_in_the_wheel(tmp_path: Path) -> None:
+    source = tmp_path / ".nexus" / "source"  # whatever the checkout lies in
     for name in ("nexus", "schemas", "examples"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns(*LEFT_BY_USE, "local"))
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns(*LEFT_BY_USE, "local"))
     for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tmp_path)
-    left = tmp_path / "examples" / "quickstart" / ".nexus" / "default" / "state.json"
+        shutil.copy(ROOT / name, source)
+    left = source / "examples" / "quickstart" / ".nexus" / "default" / "state.json"
     left.parent.mkdir(parents=True)
     left.write_text("{}")
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel"], cwd=tmp_path, check=True, timeout=120)
-    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel"], cwd=source, check=True, timeout=120)
+    (wheel,) = (source / "dist").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert "nexus/examples/quickstart/nexus.yaml" in names
     assert not [name for name in names if "state.json" in name]
