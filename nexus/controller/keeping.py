@@ -182,6 +182,8 @@ class Keeper:
         match decide(standing.policy, plan, settled=standing.applied == revision, approved=approved):
             case Step.REST:
                 self._ledger.in_sync()
+            case Step.REFUSE:
+                self._ledger.failed(plan.diagnostics)
             case Step.REPORT:
                 self._ledger.differs(plan)
             case Step.WAIT:
@@ -198,7 +200,7 @@ class Keeper:
     def _let_wait(self, plan: Plan) -> Waiting | None:
         if self.environment.policy is not Policy.APPROVE:
             return None
-        if plan.is_empty:
+        if plan.is_empty or plan.is_denied:
             self._around.approvals.clear(self.key)
             return None
         return self._around.approvals.put(self.key, plan)
