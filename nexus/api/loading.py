@@ -11,6 +11,7 @@ from nexus.api.given import process_or_own
 from nexus.model.changes import Plan
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError
 from nexus.model.environments import Environment
+from nexus.model.state import Commit
 from nexus.workflows import loading
 
 
@@ -22,6 +23,7 @@ def load_request(
     variable_files: Iterable[str | os.PathLike[str]] = (),
     instance: str = "",
     plan: Plan | None = None,
+    commit: Commit | None = None,
     process: Mapping[str, str] | None = None,
 ) -> loading.LoadRequest:
     """What a program wants to be loaded. Raises ValueError for too much."""
@@ -30,7 +32,7 @@ def load_request(
         if variables or variable_files or instance or environment != "default":
             raise ValueError("a plan brings its environment and its variables: no others beside it")
         return loading.LoadRequest(
-            path=Path(path).absolute(), environment=plan.environment, process=own, settled=plan.variables
+            path=Path(path).absolute(), environment=plan.environment, process=own, settled=plan.variables, commit=commit
         )
     named = Environment.parse(environment)
     if named.branch and instance:
@@ -40,6 +42,7 @@ def load_request(
         environment=named.base,
         instance=named.branch or instance,
         process=own,
+        commit=commit,
         variable_files=tuple(Path(item).absolute() for item in variable_files),
         assignments=tuple(f"{name}={_text(value)}" for name, value in (variables or {}).items()),
     )

@@ -33,7 +33,7 @@ from nexus.model.events import (
     PlanReady,
 )
 from nexus.model.runs import OperationRun, Run, RunStatus, StepResult
-from nexus.model.state import HistoryEntry, OutputRecord, ResourceRecord, Revision, State
+from nexus.model.state import Commit, HistoryEntry, OutputRecord, ResourceRecord, State
 from nexus.model.values import Sensitive
 from nexus.planning import Alert, Difference, Drift, DriftCause, DriftReport
 from nexus.providers.carrying import Carried
@@ -70,6 +70,7 @@ __all__ = [
     "AsyncSandboxHandle",
     "Carried",
     "Change",
+    "Commit",
     "Configured",
     "Copied",
     "Cost",
@@ -126,7 +127,6 @@ __all__ = [
     "Rates",
     "Rebuilt",
     "ResourceRecord",
-    "Revision",
     "Run",
     "RunStatus",
     "SandboxCost",

@@ -24,6 +24,7 @@ from nexus.manifest import OWN_FOLDER, files_at
 from nexus.model.addresses import Address
 from nexus.model.changes import Plan, PlanOptions
 from nexus.model.diagnostics import Diagnostic, Severity
+from nexus.model.state import Commit
 from nexus.planning import Difference, DriftReport
 from nexus.providers.base import Report
 from nexus.providers.operating import Configured, Executed
@@ -83,6 +84,7 @@ class AsyncProject(AsyncChanging, AsyncLive, AsyncRemembered):
         instance: str = "",
         plan: Plan | None = None,
         state_folder: str | os.PathLike[str] | None = None,
+        commit: Commit | None = None,
         process: Mapping[str, str] | None = None,
     ) -> AsyncProject:
         """As ``nexus.load``, for programs with an event loop. There is nothing to await: it touches no network."""
@@ -94,6 +96,7 @@ class AsyncProject(AsyncChanging, AsyncLive, AsyncRemembered):
             variable_files=variable_files,
             instance=instance,
             plan=plan,
+            commit=commit,
             process=process,
         )
         return cls(request, target=target, state_folder=folder)
@@ -208,7 +211,7 @@ class AsyncProject(AsyncChanging, AsyncLive, AsyncRemembered):
         name = revisions.name_of(await self.history(), str(revision))
         trees = self._state_folder / OWN_FOLDER / "revisions"
         folder, found = await asyncio.to_thread(files_at, self._loaded.root, name, trees, self._process)
-        request = replace(self._request, path=folder, texts={}, revision=found)
+        request = replace(self._request, path=folder, texts={}, commit=found)
         project = AsyncProject(request, target=self._target, state_folder=self._state_folder)
         # Where the state is by now, wherever it was then.
         project._state_place = self._state_place

@@ -27,8 +27,8 @@ def name_of(history: Sequence[HistoryEntry], said: str) -> str:
                 hint=f"«nexus history» lists them: {known}; or name a commit, branch or tag",
             )
         )
-    revision = entry.revision
-    if not revision.commit:
+    commit = entry.commit
+    if not commit.id:
         raise DiagnosticsError(
             error(
                 "revision-not-kept",
@@ -37,13 +37,13 @@ def name_of(history: Sequence[HistoryEntry], said: str) -> str:
                 hint="put the files back by hand, and apply",
             )
         )
-    if revision.modified:
+    if commit.modified:
         raise DiagnosticsError(
             error(
                 "revision-not-kept",
                 f"No commit holds the files of entry {number}",
-                detail=f"They were those of commit {revision.commit} with changes that nobody had committed.",
-                hint=f"to have the commit without these: nexus rollback {revision.commit[:9]}",
+                detail=f"They were those of commit {commit.id} with changes that nobody had committed.",
+                hint=f"to have the commit without these: nexus rollback {commit.id[:9]}",
             )
         )
-    return revision.commit
+    return commit.id

@@ -18,6 +18,7 @@ from nexus.api.sandboxes import AsyncSandboxHandle
 from nexus.api.waiting import Synchronous, iterating, waiting
 from nexus.model.changes import Plan, PlanOptions
 from nexus.model.diagnostics import Diagnostic
+from nexus.model.state import Commit
 from nexus.planning import Difference
 
 T = TypeVar("T")
@@ -33,6 +34,7 @@ def load(
     instance: str = "",
     plan: Plan | None = None,
     state_folder: str | os.PathLike[str] | None = None,
+    commit: Commit | None = None,
     process: Mapping[str, str] | None = None,
 ) -> Project:
     """The project of a folder, or of a ``nexus.yaml``, read and checked as a whole. Touches no network.
@@ -42,8 +44,8 @@ def load(
     second life of the environment, with objects, names and a state of its own: what tests use. A ``plan`` out of a file
     brings its environment and the values of its variables, to be applied. The state is where the
     manifest keeps it; what it keeps in the project's folder is in ``state_folder`` instead, where that is said, and so
-    is the state of an instance then. ``process`` stands for the process environment, with its keys and settings.
-    Raises ManifestError.
+    is the state of an instance then. ``commit`` is for the history, where the folder's own repository does not tell it.
+    ``process`` stands for the process environment, with its keys and settings. Raises ManifestError.
     """
     return Project(
         AsyncProject.load(
@@ -55,6 +57,7 @@ def load(
             instance=instance,
             plan=plan,
             state_folder=state_folder,
+            commit=commit,
             process=process,
         )
     )

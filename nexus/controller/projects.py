@@ -63,5 +63,6 @@ class Loader:
             variables=environment.variables,
             target=environment.target,
             state_folder=self._state_folders.get(environment.key.project),
+            commit=revision.commit,
             process=self._process,
         )

@@ -7,7 +7,7 @@ from nexus.manifest.formatting import formatted
 from nexus.manifest.layout import NotFormattable
 from nexus.manifest.loading import MANIFEST_NAME, SECTIONS, Manifest, find_project, read
 from nexus.manifest.lockfile import LOCK_NAME, format_lock, parse_lock, read_lock, write_lock
-from nexus.manifest.revisions import files_at, revision_of
+from nexus.manifest.revisions import commit_of, files_at
 from nexus.manifest.saving import save
 from nexus.manifest.secrets import read_secret, resolve_secrets
 from nexus.manifest.source_map import Path, SourceMap
@@ -36,6 +36,7 @@ __all__ = [
     "SourceMap",
     "Variable",
     "check_variables",
+    "commit_of",
     "declared_environments",
     "declared_variables",
     "environment_called",
@@ -51,7 +52,6 @@ __all__ = [
     "read_yaml",
     "resolve_secrets",
     "resolve_variables",
-    "revision_of",
     "save",
     "with_item",
     "with_value",

@@ -12,7 +12,7 @@ from typing import Final
 
 from nexus.manifest.loading import MANIFEST_NAME
 from nexus.model.diagnostics import DiagnosticsError, error
-from nexus.model.state import Revision
+from nexus.model.state import Commit
 
 _PATIENCE: Final = 60.0
 _KEPT: Final = 3
@@ -45,18 +45,18 @@ class _Git:
         return done.stdout.strip()
 
 
-def revision_of(root: Path, process: Mapping[str, str]) -> Revision:
+def commit_of(root: Path, process: Mapping[str, str]) -> Commit:
     """The commit that is checked out around a project's folder, and whether the project's files are as in it."""
     git = _Git(root, process)
     try:
         commit, _, title = git("log", "-1", "--format=%H %s").partition(" ")
         changed = git("status", "--porcelain", "--untracked-files=normal", "--", ".")
     except (OSError, subprocess.SubprocessError):
-        return Revision()
-    return Revision(commit, title[:_TITLE], modified=bool(changed))
+        return Commit()
+    return Commit(commit, title[:_TITLE], modified=bool(changed))
 
 
-def files_at(root: Path, name: str, trees: Path, process: Mapping[str, str]) -> tuple[Path, Revision]:
+def files_at(root: Path, name: str, trees: Path, process: Mapping[str, str]) -> tuple[Path, Commit]:
     """A folder with the project's files as they were at a commit (its name, a branch or a tag), and which one that is.
 
     It is made below ``trees``. Files that Git ignores are in no commit. Raises DiagnosticsError.
@@ -75,7 +75,7 @@ def files_at(root: Path, name: str, trees: Path, process: Mapping[str, str]) -> 
         raise _unknown(name, problem.stderr.strip()) from problem
     except subprocess.TimeoutExpired as problem:
         raise _unknown(name, f"Git took longer than {_PATIENCE:g} s.") from problem
-    return tree / prefix, Revision(commit, title[:_TITLE])
+    return tree / prefix, Commit(commit, title[:_TITLE])
 
 
 def _check_out(git: _Git, commit: str, prefix: str, tree: Path) -> None:

@@ -99,13 +99,13 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
-class Revision:
-    """Which files were applied. ``commit`` is Git's, "" where they are in no repository or in no commit of it.
+class Commit:
+    """Which files were applied. ``id`` is Git's, "" where they are in no repository or in no commit of it.
 
     ``title`` is the first line of its message; ``modified``: files of the project differed from it.
     """
 
-    commit: str = ""
+    id: str = ""
     title: str = ""
     modified: bool = False
 
@@ -124,7 +124,7 @@ class HistoryEntry:
     holder: str
     changes: Mapping[str, int] = field(default_factory=dict)
     complete: bool = True
-    revision: Revision = Revision()
+    commit: Commit = Commit()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nexus.model.state import HistoryEntry, Revision
+from nexus.model.state import Commit, HistoryEntry
 from nexus.render.documents import FORMAT_VERSION, Json
 from nexus.render.values import local_time
 
@@ -21,7 +21,7 @@ def history_to_json(entries: Sequence[HistoryEntry]) -> Json:
 
 
 def _entry_to_json(entry: HistoryEntry) -> Json:
-    revision = entry.revision
+    commit = entry.commit
     return {
         "serial": entry.serial,
         "command": entry.command,
@@ -29,9 +29,9 @@ def _entry_to_json(entry: HistoryEntry) -> Json:
         "holder": entry.holder,
         "changes": dict(entry.changes),
         "complete": entry.complete,
-        "commit": revision.commit or None,
-        "title": revision.title,
-        "modified": revision.modified,
+        "commit": commit.id or None,
+        "title": commit.title,
+        "modified": commit.modified,
     }
 
 
@@ -46,7 +46,7 @@ def print_history(console: Console, entries: Sequence[HistoryEntry]) -> None:
             local_time(entry.at),
             entry.holder,
             _what(entry),
-            _commit(entry.revision),
+            _commit(entry.commit),
         )
     console.print(table)
 
@@ -59,10 +59,10 @@ def _what(entry: HistoryEntry) -> Text:
     return text
 
 
-def _commit(revision: Revision) -> Text:
-    if not revision.commit:
+def _commit(commit: Commit) -> Text:
+    if not commit.id:
         return Text("")
-    text = Text.assemble((revision.commit[:_SHORT], "address"), " ", revision.title)
-    if revision.modified:
+    text = Text.assemble((commit.id[:_SHORT], "address"), " ", commit.title)
+    if commit.modified:
         text.append(" (and changes)", style="warning")
     return text

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from nexus.model.addresses import Address
 from nexus.model.resources import OnDestroy
-from nexus.model.state import FileEntry, HistoryEntry, Intent, OutputRecord, ResourceRecord, Revision, Target, Tree
+from nexus.model.state import Commit, FileEntry, HistoryEntry, Intent, OutputRecord, ResourceRecord, Target, Tree
 from nexus.model.values import Attributes, Fingerprint, Sensitive, Unknown, Value, from_json, to_json
 
 Json = dict[str, object]
@@ -231,11 +231,6 @@ def output_from_json(data: object) -> OutputRecord:
 
 
 def history_to_json(entry: HistoryEntry) -> Json:
-    revision = {
-        "commit": entry.revision.commit,
-        **({"title": entry.revision.title} if entry.revision.title else {}),
-        **({"modified": True} if entry.revision.modified else {}),
-    }
     return {
         "serial": entry.serial,
         "command": entry.command,
@@ -243,14 +238,18 @@ def history_to_json(entry: HistoryEntry) -> Json:
         "holder": entry.holder,
         "changes": dict(entry.changes),
         "complete": entry.complete,
-        **({"revision": revision} if entry.revision.commit else {}),
+        **({"commit": _commit_to_json(entry.commit)} if entry.commit.id else {}),
     }
+
+
+def _commit_to_json(commit: Commit) -> Json:
+    modified = {"modified": True} if commit.modified else {}
+    return {"id": commit.id, **({"title": commit.title} if commit.title else {}), **modified}
 
 
 def history_from_json(data: object) -> HistoryEntry:
     found = mapping(data, "an entry of the history")
-    revision = members(found, "revision")
-    changes = members(found, "changes")
+    commit, changes = members(found, "commit"), members(found, "changes")
     return HistoryEntry(
         serial=number(found, "serial"),
         command=text(found, "command"),
@@ -258,7 +257,5 @@ def history_from_json(data: object) -> HistoryEntry:
         holder=text(found, "holder", ""),
         changes={action: number(changes, action) for action in changes},
         complete=flag(found, "complete"),
-        revision=Revision(
-            text(revision, "commit", ""), text(revision, "title", ""), modified=flag(revision, "modified")
-        ),
+        commit=Commit(text(commit, "id", ""), text(commit, "title", ""), modified=flag(commit, "modified")),
     )

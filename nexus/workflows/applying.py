@@ -13,7 +13,7 @@ from typing import Protocol
 from nexus.executor import ApplyResult, Executor, Limits, Resolved
 from nexus.executor.results import Lookup
 from nexus.kinds.registry import KINDS
-from nexus.manifest import revision_of
+from nexus.manifest import commit_of
 from nexus.model.addresses import Address
 from nexus.model.changes import Plan, PlanOptions
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError
@@ -27,7 +27,7 @@ from nexus.model.events import (
     Sink,
 )
 from nexus.model.runs import Run, RunHead, run_of
-from nexus.model.state import HistoryEntry, OutputRecord, Revision, State
+from nexus.model.state import Commit, HistoryEntry, OutputRecord, State
 from nexus.planning import Evaluation, SavedPlan, refreshed
 from nexus.policy import Guard
 from nexus.stores import Durations, commit
@@ -116,12 +116,12 @@ async def _recorded(
 ) -> Applied:
     """Carry it out, and leave a record of the run, whatever becomes of it."""
     head = await _head(project, session, draft)
-    revision = project.revision
-    if revision is None:
-        revision = await asyncio.to_thread(revision_of, project.root, project.process)
+    files = project.commit
+    if files is None:
+        files = await asyncio.to_thread(commit_of, project.root, project.process)
     recorder = await runs.begin(session.backend, head, sink, session.clock)
     try:
-        entry = partial(_entry, head, revision, draft.plan)
+        entry = partial(_entry, head, files, draft.plan)
         applied = await carry_out(session, draft, limits, recorder, bind_interrupt, entry)
     finally:
         recorder.close()
@@ -221,7 +221,7 @@ async def carry_out(
     )
 
 
-def _entry(head: RunHead, revision: Revision, plan: Plan, result: ApplyResult) -> HistoryEntry:
+def _entry(head: RunHead, files: Commit, plan: Plan, result: ApplyResult) -> HistoryEntry:
     good = (Outcome.SUCCEEDED, Outcome.UNCHANGED)
     failed = {item.address for item in plan.operations if result.outcomes.get(item.id) not in good}
     return HistoryEntry(
@@ -231,7 +231,7 @@ def _entry(head: RunHead, revision: Revision, plan: Plan, result: ApplyResult) -
         holder=head.holder,
         changes=Counter(change.action.value for change in plan.changes if change.address not in failed),
         complete=result.succeeded,
-        revision=revision,
+        commit=files,
     )
 
 

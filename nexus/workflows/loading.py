@@ -13,7 +13,7 @@ from nexus.kinds.registry import KINDS
 from nexus.manifest import Manifest, ProjectFiles
 from nexus.model.diagnostics import Diagnostic, Diagnostics
 from nexus.model.lockfile import Lockfile
-from nexus.model.state import Revision
+from nexus.model.state import Commit
 from nexus.model.values import Value
 from nexus.policy import Rule
 from nexus.stores import last_place
@@ -23,7 +23,8 @@ from nexus.stores import last_place
 class LoadRequest:
     """What to load: a folder (or the path of a nexus.yaml), an environment, and where variables get their values.
 
-    ``texts`` stand for what is in files of the manifest: to see what an edit would come to.
+    ``texts`` stand for what is in files of the manifest: to see what an edit would come to. ``commit`` is that of the
+    files, where the folder's own repository does not tell it.
 
     ``settled`` are values that are fixed already, those of a saved plan: then nothing else is asked for them. An
     ``instance`` is a second life of the environment: the same values, with objects, names and a state of its own.
@@ -36,7 +37,7 @@ class LoadRequest:
     variable_files: tuple[Path, ...] = ()
     assignments: tuple[str, ...] = ()
     settled: Mapping[str, Value] | None = None
-    revision: Revision | None = None
+    commit: Commit | None = None
     texts: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -59,7 +60,7 @@ class Project:
     files: ProjectFiles
     desired: DesiredGraph
     lock: Lockfile | None = None
-    revision: Revision | None = None
+    commit: Commit | None = None
     policies: tuple[Rule, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
 
@@ -148,7 +149,7 @@ def expand(read: Manifest, request: LoadRequest) -> Project:
         files=files,
         desired=desired,
         lock=manifest.read_lock(read.root),
-        revision=request.revision,
+        commit=request.commit,
         policies=policies,
         diagnostics=found.sorted(),
     )

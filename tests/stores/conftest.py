@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from nexus.model.addresses import Address
-from nexus.model.state import FileEntry, HistoryEntry, Intent, OutputRecord, Revision, State, Target
+from nexus.model.state import Commit, FileEntry, HistoryEntry, Intent, OutputRecord, State, Target
 from nexus.model.values import Fingerprint
 from nexus.stores import Header
 from tests import servers
@@ -51,7 +51,7 @@ def full_state() -> State:
                 at="2026-01-03T03:04:05Z",
                 holder="ann@host",
                 changes={"create": 2},
-                revision=Revision("c" * 40, "Begin", modified=True),
+                commit=Commit("c" * 40, "Begin", modified=True),
             ),
         ),
     )

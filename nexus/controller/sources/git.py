@@ -17,8 +17,10 @@ from nexus.controller.sources.base import Revision
 from nexus.controller.sources.program import GitProgram
 from nexus.manifest import MANIFEST_NAME
 from nexus.model.diagnostics import DiagnosticsError, error
+from nexus.model.state import Commit
 
 _REF: Final = "refs/nexus/wanted"
+_TITLE: Final = 200
 _KEPT_TREES: Final = 3
 """Folders of commits that stay: an apply may still read an older one."""
 
@@ -44,7 +46,8 @@ class GitSource:
             await self._verify(commit)
         tree = await self._checked_out(commit)
         title = await self._git.run("log", "-1", "--format=%s", commit)
-        return Revision(commit, _within(tree, self._place.path) / MANIFEST_NAME, title[:200])
+        title = title[:_TITLE]
+        return Revision(commit, _within(tree, self._place.path) / MANIFEST_NAME, title, Commit(commit, title))
 
     async def _prepare(self) -> None:
         if not (self._repository / "HEAD").is_file():
