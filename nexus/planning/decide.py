@@ -256,7 +256,7 @@ class Deciding:
         due: bool,
     ) -> str:
         if forced:
-            return "asked for by --replace"
+            return f"asked for by {'--force' if self.request.options.run else '--replace'}"
         if situation is None:
             return "not run yet"
         if not due:
