@@ -119,7 +119,7 @@ def _cause(cause: str, column: int, wrapping: int | None) -> Text:
     """Behind what stands before it, and broken into lines below where it is too long for a terminal."""
     if wrapping is None or column + 1 + len(cause) <= wrapping:
         return Text(f" {cause}")
-    first, *more = textwrap.wrap(cause, max(wrapping - column - 1, 12), break_long_words=False)
+    first, *more = textwrap.wrap(cause, max(wrapping - column - 1, 12), break_long_words=False) or [""]
     below = textwrap.wrap(" ".join(more), max(wrapping - len(_INDENT), 20))
     return Text("\n".join([f" {first}", *(f"{_INDENT}{line}" for line in below)]))
 

@@ -189,3 +189,10 @@ def test_after_a_plan_stands_what_does_it(options: PlanOptions, environment: str
     assert offer_text(plan, has_values=True).plain == f"{says.partition(',')[0]}, with the same options"
     assert not offer_text(replace(plan, operations=()))
     assert not offer_text(replace(plan, diagnostics=(error("policy-denied", "No"),)))
+
+
+def test_a_name_as_wide_as_the_terminal_leaves_its_cause_below(screen: Screen) -> None:
+    console, stream = screen(40, color=True)
+    changes = (replace(DELETE, address=Address("sandbox", "x" * 40)), replace(DELETE, cause=""))
+    print_plan(console, replace(PLAN, changes=changes))
+    assert "\n      manifest any more\n" in stream.getvalue()
