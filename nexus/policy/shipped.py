@@ -38,11 +38,16 @@ def _loose(manager: str, pattern: str) -> str:
     return f"self.packages.{manager}.filter(name, !name.matches(r'{pattern}'))"
 
 
+def _locked(manager: str) -> str:
+    """Whether the lock file has all versions of one manager, whatever their names leave open."""
+    return f"(has(self.packages.lock) && '{manager}' in self.packages.lock)"
+
+
 def _unpinned(subject: Subject) -> tuple[Meaning, ...]:
     return tuple(
         Meaning(
             subject=subject,
-            condition=f"{_loose(manager, pattern)}.size() > 0",
+            condition=f"!{_locked(manager)} && {_loose(manager, pattern)}.size() > 0",
             message=f"Packages of {manager} are not pinned: ${{{{ {_loose(manager, pattern)}.join(', ') }}}}",
             hint=f"name one version, as in {example}",
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from nexus.manifest import write_lock
+from nexus.model.lockfile import Closure, LockedSet, Lockfile
 from tests.policy.plans import Place, told
 
 # Lines are counted with the two of the head: what follows begins on line 3.
@@ -181,6 +183,19 @@ def test_what_counts_as_pinned(place: Place, manager: str, name: str, is_loose: 
         f'templates:\n  t: {{packages: {{{manager}: ["{name}"]}}}}\npolicies: {{pins: {{use: pinned-packages}}}}\n'
     )
     assert place.plan(manifest).is_denied == is_loose
+
+
+def test_what_the_lock_file_pins_is_pinned(place: Place) -> None:
+    manifest = "sandboxes:\n  web: {packages: {apt: [jq]}}\npolicies: {pins: {use: pinned-packages}}\n"
+    assert place.plan(manifest).is_denied
+    locked = LockedSet(
+        base="catalogue.base",
+        requirements={"apt": ("jq",)},
+        closures={"apt": Closure(added={"jq": "1.7-1"})},
+        environments=("default",),
+    )
+    write_lock(place.folder, Lockfile(packages={"sandbox.web": (locked,)}))
+    assert told(place.plan(manifest)) == []
 
 
 def test_a_change_that_loses_data_is_denied_where_the_policy_says_so(place: Place) -> None:
