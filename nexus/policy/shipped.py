@@ -47,7 +47,7 @@ def _unpinned(subject: Subject) -> tuple[Meaning, ...]:
     return tuple(
         Meaning(
             subject=subject,
-            condition=f"!{_locked(manager)} && {_loose(manager, pattern)}.size() > 0",
+            condition=f"{_loose(manager, pattern)}.size() > 0 && !{_locked(manager)}",
             message=f"Packages of {manager} are not pinned: ${{{{ {_loose(manager, pattern)}.join(', ') }}}}",
             hint=f"name one version, as in {example}",
         )
