@@ -64,6 +64,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 @pytest.mark.engine
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_live_tests_are_run_and_counted_by_outcome(tmp_path: Path) -> None:
     folder = tmp_path / "suite"
     folder.mkdir()

@@ -118,6 +118,7 @@ def test_an_upgrade_is_planned_like_any_other_change_and_takes_away_what_it_leav
     assert "No changes" in shop.run("plan", "--deep", "--locked").expect(0).stdout
 
 
+@pytest.mark.thorough
 def test_what_can_not_be_installed_as_locked_is_said_and_nothing_else_installed(shop: Scenario) -> None:
     missing = shop.run("plan", "--locked").expect(1)
     assert "error[lock-missing]" in missing.stderr
