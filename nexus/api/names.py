@@ -38,7 +38,7 @@ from nexus.model.values import Sensitive
 from nexus.planning import Alert, Difference, Drift, DriftCause, DriftReport
 from nexus.providers.carrying import Carried
 from nexus.providers.operating import Configured, Executed, Forks, LiveSandbox, LogEntry, Snapshot, Terminal, Usage
-from nexus.stores import LockInfo
+from nexus.stores import LockInfo, StateVersion
 from nexus.workflows.applying import Applied
 from nexus.workflows.carrying import Copied
 from nexus.workflows.creating import Created
@@ -53,6 +53,7 @@ from nexus.workflows.pinning import Locked
 from nexus.workflows.rebuilding import Rebuilt
 from nexus.workflows.runs import Listed as ListedRun
 from nexus.workflows.state_editing import Edited
+from nexus.workflows.state_migrating import Migrated
 from nexus.workflows.status import Load, Status
 
 __all__ = [
@@ -107,6 +108,7 @@ __all__ = [
     "LogLine",
     "Logs",
     "ManifestError",
+    "Migrated",
     "Moved",
     "NexusError",
     "Ongoing",
@@ -140,6 +142,7 @@ __all__ = [
     "StalePlanError",
     "Standing",
     "State",
+    "StateVersion",
     "Status",
     "StepResult",
     "Stopped",
