@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -57,8 +56,7 @@ def test_what_using_an_example_left_is_not_in_the_wheel(tmp_path: Path) -> None:
 
 def test_the_sdist_makes_the_same_wheel(distributions: Path, wheel: Path, tmp_path: Path) -> None:
     (sdist,) = distributions.glob("*.tar.gz")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path, filter="data")
+    subprocess.run(["tar", "-xzf", sdist, "-C", tmp_path], check=True, timeout=60)
     (source,) = tmp_path.iterdir()
     assert {"tests", "docs", "Makefile", "LICENSE", "CHANGELOG.md"} <= {path.name for path in source.iterdir()}
     subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel"], cwd=source, check=True, timeout=120)
