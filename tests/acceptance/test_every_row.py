@@ -256,6 +256,7 @@ def test_a_live_sandbox_is_configured_and_counts_what_was_done(walk: Walk) -> No
 
 def test_logs_have_lines_levels_and_times_and_can_be_followed(walk: Walk) -> None:
     following = walk.scenario.start("logs", MAIN, "--follow", "--json", "-n", "1")
+    until(lambda: following.stdout, bool)  # it has begun: what comes from now on is new to it
     walk.exec(MAIN, "--", "echo 'Dataset shape: (1000, 3)'; echo 'Warning: deprecated' >&2")
     answer = walk.ok("logs", MAIN, "-n", "1000", schema="logs")
     has(answer, "success sandbox_id logs total_lines log_file_size oldest_entry")
