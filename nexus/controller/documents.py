@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final
 
 from nexus.controller.status import Board, Notice, Standing
 from nexus.model.changes import Change
 from nexus.planning import Drift
-from nexus.render.documents import diagnostics_to_json
-
-Json = dict[str, object]
-FORMAT_VERSION: Final = 1
+from nexus.render.documents import FORMAT_VERSION, Json, diagnostics_to_json
 
 
 def notice_to_json(notice: Notice) -> Json:

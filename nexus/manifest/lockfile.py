@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from nexus.manifest.saving import save
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
 from nexus.model.lockfile import LOCK_VERSION, Closure, LockedEnvironment, LockedSet, Lockfile
 from nexus.model.values import from_json, to_json
@@ -29,19 +30,11 @@ def read_lock(root: Path) -> Lockfile | None:
 
 def write_lock(root: Path, lock: Lockfile) -> bool:
     """Put it in its place, whole or not at all; whether that changed anything. Raises DiagnosticsError."""
-    path, text = root / LOCK_NAME, format_lock(lock)
-    draft = path.with_name(f".{LOCK_NAME}.new")
-    try:
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
+    path, content = root / LOCK_NAME, format_lock(lock).encode()
+    with suppress(OSError):
+        if path.read_bytes() == content:
             return False
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    except OSError as problem:
-        with suppress(OSError):
-            draft.unlink()
-        raise DiagnosticsError(
-            error("file-unwritable", f"{LOCK_NAME} can't be written", detail=f"{problem.strerror}.")
-        ) from problem
+    save(path, LOCK_NAME, None, content)
     return True
 
 

@@ -3,7 +3,7 @@
 It forks the init, takes the machine's egress descriptors out to the daemon, enters the machine's network to hand out
 connections to its ports, and answers the machine's control socket: pause, resume, kill, accounts, and copies of those
 descriptors. When the machine ends, it leaves nothing behind. When it dies itself, the kernel ends the machine, so a
-machine is alive exactly as long as its control socket answers. One whose socket was removed ends too: nobody could.
+machine is alive exactly as long as its control socket answers. When that socket is removed, it ends the machine.
 """
 
 from __future__ import annotations
