@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from nexus.model.diagnostics import DiagnosticsError, error
 from nexus.model.state import Target as Account
 from nexus.model.values import reveal
-from nexus.providers.base import Report
 from nexus.providers.operating import Configured, Operator
+from nexus.providers.reporting import Report
 from nexus.wiring import Choice, choose_target, connect
 from nexus.workflows.configuring import Changes
 from nexus.workflows.operating import Place, Sandbox, about, available_secrets, check_target, find_sandbox

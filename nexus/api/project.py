@@ -26,8 +26,8 @@ from nexus.model.changes import Plan, PlanOptions
 from nexus.model.diagnostics import Diagnostic, Severity
 from nexus.model.state import Commit
 from nexus.planning import Difference, DriftReport
-from nexus.providers.base import Report
 from nexus.providers.operating import Configured, Executed
+from nexus.providers.reporting import Report
 from nexus.schema.state_place import StatePlace
 from nexus.stores import Backend, Lock, memory_backend, open_backend
 from nexus.wiring import choose_target

@@ -13,11 +13,11 @@ from nexus.providers.base import (
     Live,
     Provider,
     ProviderError,
-    Report,
     Result,
     TooFast,
 )
 from nexus.providers.recording import record_after
+from nexus.providers.reporting import Report
 
 __all__ = [
     "LEASE_SECONDS",

@@ -20,22 +20,10 @@ from nexus.model.observation import Observation, Observed
 from nexus.model.state import Intent, ResourceRecord, State, Target, Tree
 from nexus.model.values import Attributes
 from nexus.providers.operating import Usage
+from nexus.providers.reporting import Report
 
 LEASE_SECONDS: Final = 120
 """How long a new sandbox lives until it is given its real time: what was never recorded ends by itself."""
-
-
-class Report(Protocol):
-    """Where a call tells what it is doing. Both may be called any number of times until the call returns.
-
-    Texts MUST NOT hold revealed secrets.
-    """
-
-    def progress(self, message: str) -> None:
-        """A short sentence of what is going on; replaces the one before."""
-
-    def log(self, stream: str, text: str) -> None:
-        """One line that something out there wrote, without its line end. ``stream``: stdout, stderr or build."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -8,16 +8,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from nexus.kinds.step_fields import Language
 from nexus.model.diagnostics import Diagnostic
 from nexus.providers.carrying import Carried, Incoming, OnBytes, RemoteFile, RemotePlace, RemoteTree, Shipment
 from nexus.providers.configuring import Configuration, Reached
-
-if TYPE_CHECKING:
-    from nexus.providers.base import Report
-
+from nexus.providers.reporting import Report
 
 KEPT_OUTPUT: Final = 16 * 1024 * 1024
 """Characters of each stream that are remembered of an execution's output, unless it is said otherwise."""

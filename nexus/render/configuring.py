@@ -16,7 +16,7 @@ from nexus.render.values import duration, plural
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """Says what is going on, a line each; implements :class:`nexus.providers.base.Report`."""
+    """Says what is going on, a line each; implements :class:`nexus.providers.reporting.Report`."""
 
     console: Console
 

@@ -21,10 +21,10 @@ from nexus.model.diagnostics import DiagnosticsError, error
 from nexus.model.state import ResourceRecord
 from nexus.model.suggestions import did_you_mean
 from nexus.model.values import Value, has_sensitive, is_wholly_known
-from nexus.providers.base import Report
 from nexus.providers.configuring import Configuration, Reached
 from nexus.providers.failures import SANDBOX_NOT_RUNNING
 from nexus.providers.operating import Configured, LiveSandbox, NetworkRules, Operator
+from nexus.providers.reporting import Report
 from nexus.workflows.operating import Place, Sandbox, about
 
 KEY_OF_ANTHROPIC = "ANTHROPIC_API_KEY"

@@ -20,8 +20,8 @@ from nexus.model.changes import Change, PlanOptions, Verb
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, SourceRange, error
 from nexus.model.events import Event, LogLine, OperationProgress
 from nexus.model.values import has_sensitive
-from nexus.providers.base import Report
 from nexus.providers.operating import Configured, Operator
+from nexus.providers.reporting import Report
 from nexus.workflows.applying import carry_out, grounded
 from nexus.workflows.block_editing import SECTION, Block
 from nexus.workflows.configuring import Changes, language_of, restart, told, wake

@@ -10,7 +10,6 @@ from e2b.sandbox.sandbox_api import SandboxNetworkUpdate
 
 from nexus.kinds.network import NetworkSpec
 from nexus.kinds.packages import MANAGERS
-from nexus.providers.base import Report
 from nexus.providers.configuring import Configuration, Reached
 from nexus.providers.e2b import errors
 from nexus.providers.e2b.inside import ROOT, Inside
@@ -18,6 +17,7 @@ from nexus.providers.e2b.jobs import Job, run_job
 from nexus.providers.e2b.output import Output
 from nexus.providers.e2b.sandbox import environment, packages, processes
 from nexus.providers.e2b.world import World
+from nexus.providers.reporting import Report
 
 
 async def configure(world: World, inside: Inside, wanted: Configuration, report: Report) -> Reached:

@@ -18,7 +18,7 @@ from e2b.sandbox.commands.command_handle import CommandExitException
 from e2b.sandbox_async.commands.command_handle import AsyncCommandHandle
 
 from nexus.model.values import Value, has_sensitive, reveal
-from nexus.providers.base import ProviderError, Report
+from nexus.providers.base import ProviderError
 from nexus.providers.carrying import Carried, Incoming, OnBytes, RemoteFile, RemotePlace, RemoteTree, Shipment
 from nexus.providers.configuring import Configuration, Reached
 from nexus.providers.e2b import carrying, configuring, errors, inspection, looking, metadata
@@ -47,6 +47,7 @@ from nexus.providers.operating import (
     Usage,
     Written,
 )
+from nexus.providers.reporting import Report
 
 T = TypeVar("T")
 

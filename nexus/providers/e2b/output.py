@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from nexus.providers.base import Report
+from nexus.providers.reporting import Report
 
 TAIL_LINES: Final = 20
 _LONGEST: Final = 16_384

@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 from nexus.model.diagnostics import Diagnostic
-from nexus.providers.base import Report
+from nexus.providers.reporting import Report
 
 MASK: Final = "(sensitive)"
 _SHORTEST: Final = 4

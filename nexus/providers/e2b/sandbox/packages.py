@@ -16,13 +16,14 @@ from nexus.kinds.sandbox import SandboxSpec
 from nexus.model.addresses import Address
 from nexus.model.diagnostics import Diagnostic, error
 from nexus.model.values import Value
-from nexus.providers.base import Call, ProviderError, Report
+from nexus.providers.base import Call, ProviderError
 from nexus.providers.e2b import errors
 from nexus.providers.e2b.inside import ROOT, Inside
 from nexus.providers.e2b.jobs import Job, run_job
 from nexus.providers.e2b.output import Output
 from nexus.providers.e2b.receipts import Receipt, commit_command
 from nexus.providers.e2b.sandbox import pinned
+from nexus.providers.reporting import Report
 
 _BESIDE_SCRIPT: Final = f'"${{0%/*}}/{pinned.NPM_LOCKS}"'
 """Where a script of a job finds npm's own lock files."""

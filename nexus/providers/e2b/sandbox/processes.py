@@ -12,13 +12,14 @@ from typing import Final
 
 from nexus.kinds.readiness import START_LOG, ReadySpec
 from nexus.kinds.sandbox import SandboxSpec
-from nexus.providers.base import Call, Report
+from nexus.providers.base import Call
 from nexus.providers.e2b import errors
 from nexus.providers.e2b.inside import JOBS_FOLDER, ROOT, RUN_FOLDER, Inside
 from nexus.providers.e2b.jobs import STRICT_BASH, Job, new_token, run_job
 from nexus.providers.e2b.output import Output
 from nexus.providers.e2b.receipts import Receipt, commit_command
 from nexus.providers.e2b.shell import END_MARKED
+from nexus.providers.reporting import Report
 
 MARK: Final = "NEXUS_START=1"
 PID_FILE: Final = f"{RUN_FOLDER}/start.pid"
