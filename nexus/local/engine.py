@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import shutil
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -200,10 +201,10 @@ class Engine:
             self.sandboxes, self.ledger, self.sandbox_wire, self.settings.token("fingerprint", "").encode()
         )
 
-    async def open(self, written: Callable[[], Sequence[str]]) -> None:
+    async def open(self, edge: socket.socket, written: Callable[[], Sequence[str]]) -> None:
         """Take over what an earlier daemon left, then let time and traffic run. The isolation is open already.
 
-        ``written`` lists the machines, alive or not, whose files are in the store.
+        ``edge`` listens on the edge's port. ``written`` lists the machines, alive or not, whose files are in the store.
         """
         self.settings.records.mkdir(parents=True, exist_ok=True)
         for part in (
@@ -220,7 +221,7 @@ class Engine:
         await recover(self.sandboxes.fleet, self.isolation, self._sandbox_records, written)
         await self.builds.recover()
         await self.creator.resolve_unfinished()
-        await self.isolation.set_edge_port(await self._edge.start(HOST, self.settings.sandbox_port))
+        await self.isolation.set_edge_port(await self._edge.start(edge))
         relay_port = await self._relay.start(HOST)
         await self.isolation.set_relay(RelayAddress(port=relay_port, token=self._relay_token))
         await self.forwards.restore()

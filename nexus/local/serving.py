@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import errno
 import logging
 import logging.handlers
 import os
@@ -29,14 +28,14 @@ from nexus.local.identity import code_mark
 from nexus.local.isolation.probe import NoIsolationError, select_isolation
 from nexus.local.isolation_choice import chosen
 from nexus.local.limits.model import Limits
+from nexus.local.ports import hold_ports
 from nexus.local.presence import HomeLockedError, Presence, hold_home, write_presence
-from nexus.local.settings import HOST, Settings, SettingsError, create_settings, with_new_ports
+from nexus.local.settings import Settings, SettingsError, create_settings
 from nexus.local.storage import ballast
 from nexus.local.storage.space import DiskLimits
 
 _LOG_BYTES, _LOG_FILES = 5 * 1024 * 1024, 3
 _KEEP_ALIVE = 75
-_BACKLOG = 2048
 _GRACE = 5
 
 _log = logging.getLogger(__name__)
@@ -94,7 +93,7 @@ def _close_to_others(settings: Settings) -> None:
 
 
 async def _run(settings: Settings, options: EngineOptions) -> None:
-    settings, listening = _listen(settings)
+    settings, ports = hold_ports(settings)
     clear_leftovers(settings.home)
     wanted = chosen(settings.home, os.environ)
     isolation = await select_isolation(settings.store, settings.runtime, logs=settings.logs, wanted=wanted)
@@ -103,10 +102,11 @@ async def _run(settings: Settings, options: EngineOptions) -> None:
     try:
         await isolation.set_forward_port(settings.forward_port)
         engine = Engine(settings, isolation, options)
-        await engine.open(lambda: [entry.name for entry in isolation.store.uppers.iterdir()])
-        await _serve(engine, listening)
+        await engine.open(ports.edge, lambda: [entry.name for entry in isolation.store.uppers.iterdir()])
+        await _serve(engine, ports.api)
     finally:
         await isolation.close()
+        ports.forwards.close()
 
 
 async def _serve(engine: Engine, listening: socket.socket) -> None:
@@ -129,8 +129,6 @@ async def _serve(engine: Engine, listening: socket.socket) -> None:
             timeout_graceful_shutdown=_GRACE,
         )
     )
-    # From now on connections wait rather than being refused: the server listens only when its task has run.
-    listening.listen(_BACKLOG)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     write_presence(Presence.of_this_process(settings))
     _log.info("engine %s serves on %s, tier %s", settings.engine_id, settings.api_url, engine.isolation.tier)
@@ -191,32 +189,6 @@ class _Stop:
 
     async def _wait_asked(self) -> None:
         await self._asked.wait()
-
-
-def _listen(settings: Settings) -> tuple[Settings, socket.socket]:
-    """Bind the API's port; when another program has one of the engine's ports, move to new ones."""
-    try:
-        with _bound(settings.sandbox_port), _bound(settings.forward_port):
-            pass
-        return settings, _bound(settings.api_port)
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        _log.warning("another program uses one of the engine's ports; new ones are chosen")
-        moved = with_new_ports(settings)
-        return moved, _bound(moved.api_port)
-
-
-def _bound(port: int) -> socket.socket:
-    # Only with the protocol named does asyncio switch off the delay of small packets, 40 ms for every answer.
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((HOST, port))
-    except OSError:
-        listening.close()
-        raise
-    return listening
 
 
 def _log_to(folder: Path) -> None:

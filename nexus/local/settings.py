@@ -216,9 +216,12 @@ def with_new_ports(settings: Settings) -> Settings:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports that nothing on this host listens on right now."""
+    """Different ports that nothing on this host listens on right now.
+
+    Drawn from the system: a program that seeds Python's own generator, as test runners do, would always draw the same.
+    """
     found: list[int] = []
-    for port in random.sample(_PORT_RANGE, 200):
+    for port in random.SystemRandom().sample(_PORT_RANGE, 200):
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))

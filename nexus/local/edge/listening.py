@@ -9,9 +9,9 @@ import ssl
 from collections.abc import Awaitable, Callable
 
 from nexus.local.edge.peers import READ_SIZE
+from nexus.local.ports import listen
 from nexus.local.waiting import readable
 
-_BACKLOG = 1024
 _FIRST_BYTE_SECONDS = 120
 _HANDSHAKE_SECONDS = 10
 _TLS_HANDSHAKE = b"\x16"
@@ -32,17 +32,16 @@ class Listener:
         self._sockets: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, host: str, port: int) -> int:
-        """Listen on ``host``, and return the port (the one chosen when ``port`` is 0). Raises OSError.
+    def start(self, listening: socket.socket) -> int:
+        """Take what comes in at a socket that listens, which is owned from now on, and return its port.
 
         Where the host has IPv6, its loopback too: some programs try only the first address of a loopback name.
         """
-        listening = _bound(socket.AF_INET, host, port)
-        self._listen(listening)
-        chosen: int = listening.getsockname()[1]
+        self._take(listening)
+        port: int = listening.getsockname()[1]
         with contextlib.suppress(OSError):
-            self._listen(_bound(socket.AF_INET6, "::1", chosen))
-        return chosen
+            self._take(listen("::1", port, socket.AF_INET6))
+        return port
 
     async def close(self) -> None:
         """Stop listening; connections that were handed over go on."""
@@ -52,8 +51,7 @@ class Listener:
         for listening in self._sockets:
             listening.close()
 
-    def _listen(self, listening: socket.socket) -> None:
-        listening.listen(_BACKLOG)
+    def _take(self, listening: socket.socket) -> None:
         self._sockets.append(listening)
         self._spawn(self._accept_forever(listening))
 
@@ -94,21 +92,6 @@ class Listener:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    # Only with the protocol named does asyncio switch off the delay of small packets, 40 ms for every answer.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family is socket.AF_INET6:
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listening.setblocking(False)
-        listening.bind((host, port))
-    except OSError:
-        listening.close()
-        raise
-    return listening
 
 
 async def _first_byte(connection: socket.socket) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import socket
 import ssl
 
 import h11
@@ -64,9 +65,9 @@ class Edge:
         self._connections: set[asyncio.Task[None]] = set()
         self._listener = Listener(self._accept, tls)
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen, and return the port (the one chosen when ``port`` is 0)."""
-        return self._listener.start(host, port)
+    async def start(self, listening: socket.socket) -> int:
+        """Serve who connects to it, and return its port. Owns the socket from now on."""
+        return self._listener.start(listening)
 
     async def close(self) -> None:
         """Stop listening and cut every connection."""

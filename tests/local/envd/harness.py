@@ -20,6 +20,7 @@ from packaging.version import Version
 
 from nexus.local.edge import Edge, Ingress, InTransitionError, Route
 from nexus.local.edge.certificates import LoopbackCertificates
+from nexus.local.ports import listen
 
 T = TypeVar("T")
 ENVD_VERSION = Version("0.6.13")
@@ -141,7 +142,7 @@ def running_cloud(folder: Path, sandbox_ids: tuple[str, ...] = ("ibox",), **conf
     edge = Edge(directory, tls=lambda: certificates.context)
     processes: dict[str, subprocess.Popen[bytes]] = {}
     try:
-        port = thread.run(edge.start("127.0.0.1", 0))
+        port = thread.run(edge.start(listen("127.0.0.1", 0)))
         for sandbox_id in sandbox_ids:
             path, processes[sandbox_id] = _start_envd(folder, sandbox_id, config)
             directory.routes[sandbox_id] = Route(sandbox_id=sandbox_id, machine=HostMachine(path))

@@ -19,6 +19,7 @@ import pytest
 from e2b import NotEnoughSpaceException, Sandbox
 
 from nexus.local.edge import Edge, Route
+from nexus.local.ports import listen
 from tests.local.envd.harness import Cloud, FakeDirectory, HostMachine, LoopThread, make_users, token_of
 
 _SCRIPT = """
@@ -50,7 +51,7 @@ def _first_process(unshare: list[str], setup: str, **config: object) -> Iterator
         (folder / "etc/passwd").write_text(f"root:x:0:0::{home}:/bin/bash\nuser:x:1000:1000::{home}:/bin/bash\n")
         values = {"sandbox_id": "ibox", "template_id": "t", "access_token": token_of("ibox"), **config}
         try:
-            port = thread.run(edge.start("127.0.0.1", 0))
+            port = thread.run(edge.start(listen("127.0.0.1", 0)))
             with socket.socket(socket.AF_UNIX) as listening:
                 listening.bind(str(folder / "s"))
                 listening.listen()

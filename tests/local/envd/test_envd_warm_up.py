@@ -14,6 +14,7 @@ import httpx
 from e2b import AuthenticationException, CommandExitException, PtySize, SandboxException
 
 from nexus.local.edge import Edge, Route
+from nexus.local.ports import listen
 from tests.local.envd.harness import Cloud, FakeDirectory, HostMachine, LoopThread, make_users
 
 _SCRIPT = """
@@ -61,7 +62,7 @@ def test_nothing_is_imported_after_the_warm_up() -> None:
         directory = FakeDirectory()
         edge = Edge(directory)
         try:
-            port = thread.run(edge.start("127.0.0.1", 0))
+            port = thread.run(edge.start(listen("127.0.0.1", 0)))
             directory.routes["ibox"] = Route(sandbox_id="ibox", machine=HostMachine(folder / "socket"))
             cloud = Cloud(
                 thread=thread, edge=edge, certificates=folder / "tls", directory=directory, port=port, home=home
