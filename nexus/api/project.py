@@ -29,7 +29,7 @@ from nexus.planning import Difference, DriftReport
 from nexus.providers.operating import Configured, Executed
 from nexus.providers.reporting import Report
 from nexus.schema.state_place import StatePlace
-from nexus.stores import Backend, Lock, memory_backend, open_backend
+from nexus.stores import Backend, Lock, SharedDocument, memory_backend, open_backend, open_document
 from nexus.wiring import choose_target
 from nexus.workflows import drifting, environments, importing, loading, pinning, planning, rebuilding, writing_back
 from nexus.workflows.configuring import Changes
@@ -279,6 +279,14 @@ class AsyncProject(AsyncChanging, AsyncLive, AsyncRemembered):
         It keeps nobody from the state, and goes by the same lease.
         """
         return self._backend_of(f"{self._loaded.environment}.{name}").lock
+
+    def document_beside(self, name: str, document: str) -> SharedDocument | None:
+        """A small document where :meth:`lock_beside` has its lock, for programs that share something with that.
+
+        None where the state is kept on this machine alone.
+        """
+        environment = f"{self._loaded.environment}.{name}"
+        return open_document(self._state_place, self._state_folder, environment, document, self._request.process)
 
     def _open_backend(self) -> Backend:
         """One for each use: a lock is held by one of them."""

@@ -194,6 +194,7 @@ def _one_project(
     "approve",
     epilog=examples(
         "nexus reconcile approve shop -e prod",
+        "nexus -C infra reconcile approve -e prod  # on another machine, where the state is on a server",
         "nexus reconcile approve --digest 41d0b8c2a7f3  # as the page tells it",
         exit_codes={0: "approved", 1: "not approved, or an error"},
     ),
@@ -206,14 +207,15 @@ def _one_project(
 def approve(settings: Settings, project: str | None, environment: str | None, digest: str | None) -> int:
     """Let the controller apply a plan that waits.
 
-    Shows it, and asks. It has to wait at a controller of this machine, with the same NEXUS_HOME. An approval is for one
-    plan: if anything else would be done by the time it is applied, nothing is, and the new plan waits. --digest, as the
-    log, the page and webhooks tell it, approves without a question.
+    Shows it, and asks. Where the state is on a server, it waits beside the state, and is approved in the project's
+    folder on any machine that can reach that; else on the controller's machine, with the same NEXUS_HOME. An approval
+    is for one plan: if anything else would be done by the time it is applied, nothing is, and the new plan waits.
+    --digest, as the log, the page and webhooks tell it, approves without a question.
     """
     from nexus.controller import Places, find_waiting
 
-    approvals = Places(settings.environment).approvals
-    waiting = find_waiting(approvals, project, environment, digest)
+    places = Places(settings.environment)
+    approvals, waiting = asyncio.run(find_waiting(places, settings.folder, project, environment, digest))
     _show(settings, waiting)
     if digest is None:
         from nexus.cli.applying import confirm
@@ -222,7 +224,7 @@ def approve(settings: Settings, project: str | None, environment: str | None, di
         if not confirm("Let the controller do this?"):
             click.echo("Nothing was approved.", err=True)
             return 1
-    approvals.approve(waiting)
+    asyncio.run(approvals.approve(waiting, places.approver()))
     click.echo(f"Approved: {waiting.key}, plan {waiting.short}. The controller applies it now.", err=True)
     return 0
 

@@ -4,10 +4,11 @@ It decides when, and by policy whether; what to change, and how, is the projects
 for each source and a keeper for each environment work apart from each other; the board says how each of them stands.
 """
 
-from nexus.controller.approvals import Approvals, Waiting, find_waiting
-from nexus.controller.assembling import Places, assemble, folder_of_project, name_of_repository
+from nexus.controller.approvals import Waiting
+from nexus.controller.assembling import assemble, folder_of_project, name_of_repository
 from nexus.controller.controller import Controller
 from nexus.controller.logs import Log
+from nexus.controller.places import Places, find_waiting
 from nexus.controller.reading import parse_address, read_settings
 from nexus.controller.settings import (
     EnvironmentSettings,
@@ -22,7 +23,6 @@ from nexus.controller.status import Phase
 from nexus.controller.traces import Traces, exporting
 
 __all__ = [
-    "Approvals",
     "Controller",
     "EnvironmentSettings",
     "GitPlace",

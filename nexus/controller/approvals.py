@@ -1,33 +1,52 @@
-"""Plans that wait for somebody's yes, and the yes: files of this machine, so that any shell on it can give one.
+"""Plans that wait for somebody's yes, and the yes: one document for each environment, changed only as it was read.
 
-What is approved is one plan, by the digest of its text. The controller applies exactly that plan, which the apply
-itself makes again and compares; anything else waits anew.
+It lies beside the state where that is on a server, so that whoever can reach the state can give one; else in a file of
+this machine. What is approved is one plan, by the digest of its text: another one that takes its place in the document
+takes the yes with it. The controller applies exactly that plan, which the apply itself makes again and compares.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from nexus import read_plan, save_plan, to_document
+from nexus import to_document
 from nexus.controller.settings import Key
 from nexus.model.changes import Plan
 from nexus.model.diagnostics import DiagnosticsError, error
-from nexus.planning import SavedPlan, difference
+from nexus.planning import SavedPlan, difference, format_saved, parse_saved
+from nexus.stores import LockInfo, SharedDocument
+
+WAITING: Final = "waiting"
+"""What the document is called, beside the lease."""
 
 SHOWN_DIGEST: Final = 12
 """How much of a digest people see, and have to give at least."""
 
+_FORMAT: Final = 1
+_GLANCE: Final = 0.5
+_SHARED_GLANCE: Final = 5.0
+
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """Who said yes, as user@host, and when: RFC 3339 in UTC."""
+
+    by: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A plan that waits. ``digest`` is that of its whole text."""
+    """A plan that waits. ``digest`` is that of its whole text, ``version`` that of the document it was read from."""
 
     key: Key
     plan: Plan
     digest: str
+    approval: Approval | None = None
+    version: str = ""
 
     @property
     def short(self) -> str:
@@ -35,70 +54,79 @@ class Waiting:
 
 
 class Approvals:
-    """Those of one machine, under ``folder``."""
+    """Those of one environment. Every method raises DiagnosticsError when the document can't be had."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, key: Key, document: SharedDocument, *, is_shared: bool = False) -> None:
+        self._key = key
+        self._document = document
+        self.glance = _SHARED_GLANCE if is_shared else _GLANCE
+        """Seconds between two looks for an approval, while a plan waits for one."""
 
-    def put(self, key: Key, plan: Plan) -> Waiting:
-        """Let a plan wait. One that says the same as the one that waits already leaves that, and its digest, alone."""
-        before = self.get(key)
-        if before is not None and says_the_same(before.plan, plan):
-            return before
-        path = self._path(key, "plan")
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._path(key, "approved").unlink(missing_ok=True)
-        save_plan(plan, path)
-        return self._read(key, path)
+    async def put(self, plan: Plan) -> Waiting:
+        """Let a plan wait. One that says the same as what waits already leaves that, and its approval, alone."""
+        while True:
+            there = await self._document.read()
+            before = None if there is None else _decode(self._key, there.content, there.version)
+            if before is not None and says_the_same(before.plan, plan):
+                return before
+            if await self._document.replace(_encode(self._key, plan), None if there is None else there.version):
+                after = await self.get()
+                if after is not None:
+                    return after
 
-    def get(self, key: Key) -> Waiting | None:
-        """The plan that waits; None where none does, or what is there can't be read."""
-        path = self._path(key, "plan")
-        try:
-            return self._read(key, path) if path.exists() else None
-        except DiagnosticsError:
-            return None
+    async def get(self) -> Waiting | None:
+        """The plan that waits, and its approval; None where none does, or what is there can't be made sense of."""
+        there = await self._document.read()
+        return None if there is None else _decode(self._key, there.content, there.version)
 
-    def all(self) -> list[Waiting]:
-        """Every plan that waits, by environment."""
-        paths = sorted(self._folder.glob("*/*.plan"))
-        found = (self.get(Key(path.parent.name, path.stem)) for path in paths)
-        return [item for item in found if item is not None]
+    async def approve(self, waiting: Waiting, approver: LockInfo) -> None:
+        """Say yes to this plan and no other. Raises DiagnosticsError when it does not wait any more."""
+        yes = Approval(approver.holder, approver.since)
+        if not await self._document.replace(_encode(self._key, waiting.plan, yes), waiting.version):
+            raise DiagnosticsError(
+                error(
+                    "nothing-to-approve",
+                    f"The plan {waiting.short} does not wait any more",
+                    detail=f"What waits for {self._key} has changed since it was shown.",
+                    hint="look at what waits now: run the command again",
+                )
+            )
 
-    def approve(self, waiting: Waiting) -> None:
-        """Say yes to this plan and no other."""
-        path = self._path(waiting.key, "approved")
-        draft = path.with_suffix(".new")
-        draft.touch(mode=0o600)
-        draft.write_text(waiting.digest, encoding="ascii")
-        draft.replace(path)
-
-    def is_approved(self, waiting: Waiting) -> bool:
-        return self._approved(waiting.key) == waiting.digest
-
-    def is_given(self, key: Key) -> bool:
-        """Whether the plan that waits is approved. Cheap while nothing is."""
-        digest = self._approved(key)
-        waiting = self.get(key) if digest else None
-        return waiting is not None and waiting.digest == digest
-
-    def clear(self, key: Key) -> None:
+    async def clear(self) -> None:
         """Nothing waits any more, and nothing is approved."""
-        for suffix in ("approved", "plan"):
-            self._path(key, suffix).unlink(missing_ok=True)
+        if await self._document.read() is not None:
+            await self._document.remove()
 
-    def _approved(self, key: Key) -> str:
-        try:
-            return self._path(key, "approved").read_text(encoding="ascii")
-        except (OSError, UnicodeDecodeError):
-            return ""
 
-    def _path(self, key: Key, suffix: str) -> Path:
-        return self._folder / key.project / f"{key.environment}.{suffix}"
+def _encode(key: Key, plan: Plan, approval: Approval | None = None) -> bytes:
+    document = {
+        "format_version": _FORMAT,
+        "project": key.project,
+        "plan": json.loads(format_saved(plan)),
+        "approval": None if approval is None else {"by": approval.by, "at": approval.at},
+    }
+    return json.dumps(document, ensure_ascii=False).encode()
 
-    def _read(self, key: Key, path: Path) -> Waiting:
-        plan = read_plan(path)
-        return Waiting(key, plan, str(json.loads(path.read_text(encoding="utf-8"))["digest"]))
+
+def _decode(key: Key, content: bytes, version: str) -> Waiting | None:
+    """``key`` names the environment; how the controller calls the project is in the document."""
+    try:
+        document = json.loads(content)
+        plan = parse_saved(json.dumps(document["plan"]), str(key)).plan
+        approval = _approval(document["approval"])
+        return Waiting(
+            key=Key(str(document["project"]), key.environment),
+            plan=plan,
+            digest=str(document["plan"]["digest"]),
+            approval=approval,
+            version=version,
+        )
+    except (DiagnosticsError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _approval(document: Mapping[str, str] | None) -> Approval | None:
+    return None if document is None else Approval(document["by"], document["at"])
 
 
 def says_the_same(one: Plan, other: Plan) -> bool:
@@ -116,28 +144,3 @@ def _seen(plan: Plan) -> tuple[object, ...]:
     """What would be done, as documents show it: without fingerprints. A plan out of a file knows nothing of costs."""
     document = to_document(plan)
     return plan.options, *(document[name] for name in ("target", "changes", "operations"))
-
-
-def find_waiting(approvals: Approvals, project: str | None, environment: str | None, digest: str | None) -> Waiting:
-    """The one plan that is meant. Raises DiagnosticsError where that is none, or more than one."""
-    waiting = approvals.all()
-    meant = [
-        item
-        for item in waiting
-        if project in (None, item.key.project)
-        and environment in (None, item.key.environment)
-        and (digest is None or (len(digest) >= SHOWN_DIGEST and item.digest.startswith(digest)))
-    ]
-    if len(meant) == 1:
-        return meant[0]
-    others = "say which: nexus reconcile approve PROJECT -e ENVIRONMENT"
-    nothing = "plans wait only with the policy approve, and where NEXUS_HOME is the controller's"
-    listed = ", ".join(f"{item.key} ({item.short})" for item in waiting) or "none"
-    raise DiagnosticsError(
-        error(
-            "nothing-to-approve",
-            "No plan like that waits for approval" if not meant else "More than one plan waits for approval",
-            detail=f"Plans that wait: {listed}.",
-            hint=others if waiting else nothing,
-        )
-    )

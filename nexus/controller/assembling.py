@@ -1,49 +1,22 @@
-"""Puts a controller together as the command line runs it: real folders and repositories, projects, and leases on disk.
-
-What a controller keeps of its own lies in ``NEXUS_HOME/controller``, by the names of its projects: repositories and
-what is remembered of the projects in them, and plans that wait.
-"""
+"""Puts a controller together as the command line runs it: real folders and repositories, projects, and leases."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from nexus.controller.approvals import Approvals
 from nexus.controller.controller import Controller, Parts
 from nexus.controller.faults import OnBug
 from nexus.controller.logs import Log
+from nexus.controller.places import Places
 from nexus.controller.projects import Loader
 from nexus.controller.settings import GitPlace, ProjectSettings, Settings
 from nexus.controller.sources import FolderSource, GitSource, Source, without_credentials
 from nexus.controller.traces import Traces
 from nexus.manifest import find_project, read
-from nexus.wiring import home, new_holder
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where a controller of this machine keeps what."""
-
-    process: Mapping[str, str]
-
-    @property
-    def root(self) -> Path:
-        return home(self.process) / "controller"
-
-    @property
-    def approvals(self) -> Approvals:
-        return Approvals(self.root / "waiting")
-
-    def project(self, name: str) -> Path:
-        return self.root / "projects" / name
-
-    def state_folder(self, project: ProjectSettings) -> Path:
-        """Beside the files of a folder, where people find it too; commits come and go, so theirs is apart."""
-        return project.place if isinstance(project.place, Path) else self.project(project.name)
+from nexus.wiring import new_holder
 
 
 def assemble(settings: Settings, process: Mapping[str, str], log: Log, on_bug: OnBug, traces: Traces) -> Controller:

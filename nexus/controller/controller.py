@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from nexus.controller.approvals import Approvals
 from nexus.controller.faults import OnBug
-from nexus.controller.keeping import Keeper, Surroundings
+from nexus.controller.keeping import Keeper, OpenApprovals, Surroundings
 from nexus.controller.logs import Log
 from nexus.controller.metrics import Metrics
 from nexus.controller.projects import Load, Managed
@@ -30,7 +29,7 @@ class Parts:
 
     source: Callable[[ProjectSettings], Source]
     load: Load
-    approvals: Approvals
+    approvals: OpenApprovals
     log: Log
     on_bug: OnBug
     traces: Traces

@@ -17,7 +17,7 @@ from nexus import ApplyError, StalePlanError
 from nexus.controller.approvals import Approvals, Waiting
 from nexus.controller.deciding import Step, decide
 from nexus.controller.faults import OnBug, bug
-from nexus.controller.leadership import Leadership
+from nexus.controller.leadership import LEASE, Leadership
 from nexus.controller.ledger import Ledger
 from nexus.controller.projects import Applying, Load, Managed
 from nexus.controller.schedule import Schedule
@@ -35,14 +35,11 @@ from nexus.stores import LockInfo
 STANDBY_PAUSE: Final = 5.0
 """Seconds after which one that does not lead tries again to, at the latest."""
 
-LEASE: Final = "controller"
-"""What the lease of an environment is called, beside its state."""
-
 LOCK_PATIENCE: Final = 10.0
 """Seconds that an apply waits for a person's run to end; after that it is tried again later."""
 
-_GLANCE: Final = 0.5
-"""Seconds between two looks for an approval, while a plan waits for one."""
+OpenApprovals = Callable[[Key, Managed], Approvals]
+"""Where plans of an environment wait, as its files are now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +48,7 @@ class Surroundings:
 
     load: Load
     board: Board
-    approvals: Approvals
+    approvals: OpenApprovals
     tell: Tell
     on_event: Callable[[Key, Event], None]
     on_bug: OnBug
@@ -75,6 +72,7 @@ class Keeper:
         self._woken = asyncio.Event()
         self._loaded = ""
         self._leadership: Leadership | None = None
+        self._approvals: Approvals | None = None
         self._is_leading = False
         self._stopping = False
         self._ongoing: Applying | None = None
@@ -152,6 +150,7 @@ class Keeper:
             if self._leadership is not None:
                 await self._leadership.give_up()
             self._leadership = Leadership(self.project.lock_beside(LEASE), self._around.holder)
+            self._approvals = self._around.approvals(self.key, self.project)
         return self.project
 
     async def _leads(self) -> bool:
@@ -177,9 +176,9 @@ class Keeper:
 
     async def _act(self, project: Managed, plan: Plan, revision: str) -> None:
         standing = self._ledger.standing
-        waiting = self._let_wait(plan)
-        approved = waiting is not None and self._around.approvals.is_approved(waiting)
-        match decide(standing.policy, plan, settled=standing.applied == revision, approved=approved):
+        waiting = await self._let_wait(plan)
+        approval = None if waiting is None else waiting.approval
+        match decide(standing.policy, plan, settled=standing.applied == revision, approved=approval is not None):
             case Step.REST:
                 self._ledger.in_sync()
             case Step.REFUSE:
@@ -193,27 +192,31 @@ class Keeper:
                 await self._apply(project, None, revision)
             case Step.APPLY_APPROVED:
                 assert waiting is not None
+                assert approval is not None
+                self._ledger.approved(approval, waiting.short)
                 await self._apply_approved(project, waiting.plan, revision)
             case step:
                 assert_never(step)
 
-    def _let_wait(self, plan: Plan) -> Waiting | None:
+    async def _let_wait(self, plan: Plan) -> Waiting | None:
         if self.environment.policy is not Policy.APPROVE:
             return None
+        assert self._approvals is not None
         if plan.is_empty or plan.is_denied:
-            self._around.approvals.clear(self.key)
+            await self._approvals.clear()
             return None
-        return self._around.approvals.put(self.key, plan)
+        return await self._approvals.put(plan)
 
     async def _apply_approved(self, project: Managed, plan: Plan, revision: str) -> None:
         """Whatever comes of it, the approval is used up."""
+        assert self._approvals is not None
         try:
             await self._apply(project, plan, revision)
         except StalePlanError as stale:
             self._ledger.refused(stale.differences)
             self._woken.set()  # so that what is right by now waits at once
         finally:
-            self._around.approvals.clear(self.key)
+            await self._approvals.clear()
 
     async def _apply(self, project: Managed, plan: Plan | None, revision: str) -> None:
         """``plan`` None applies what is planned under the lock."""
@@ -249,10 +252,19 @@ class Keeper:
         self._ledger.rests(pause)
         loop = asyncio.get_running_loop()
         until = loop.time() + pause
-        while not self._woken.is_set() and (left := until - loop.time()) > 0 and not self._was_approved():
+        waits = self._approvals if standing.phase is Phase.WAITING else None
+        while not self._woken.is_set() and (left := until - loop.time()) > 0 and not await _is_given(waits):
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(left, _GLANCE) if standing.phase is Phase.WAITING else left):
+                async with asyncio.timeout(left if waits is None else min(left, waits.glance)):
                     await self._woken.wait()
 
-    def _was_approved(self) -> bool:
-        return self._ledger.standing.phase is Phase.WAITING and self._around.approvals.is_given(self.key)
+
+async def _is_given(approvals: Approvals | None) -> bool:
+    """Whether the plan that waits is approved. Where that can't be told just now, the next glance may tell."""
+    if approvals is None:
+        return False
+    try:
+        waiting = await approvals.get()
+    except DiagnosticsError:
+        return False
+    return waiting is not None and waiting.approval is not None

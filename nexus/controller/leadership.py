@@ -7,9 +7,13 @@ holder verifies it before each look. It only spares double work: what keeps two 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from nexus.model.diagnostics import DiagnosticsError
 from nexus.stores import Lock, LockInfo
+
+LEASE: Final = "controller"
+"""What the lease of an environment is called, beside its state."""
 
 _HELD = "state-locked"
 _LOST = "lock-lost"

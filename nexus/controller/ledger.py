@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from nexus.controller.approvals import Approval
 from nexus.controller.settings import Key
 from nexus.controller.sources import Revision
 from nexus.controller.status import Board, Notice, NoticeKind, Phase, Standing, Tell
@@ -92,6 +93,9 @@ class Ledger:
         self._goes_well(Phase.WAITING, plan=plan, digest=digest)
         if is_news:
             self._tell(NoticeKind.WAITING, summary=plan.summary, digest=digest)
+
+    def approved(self, approval: Approval, digest: str) -> None:
+        self._tell(NoticeKind.APPROVED, digest=digest, message=f"by {approval.by} at {approval.at}")
 
     def refused(self, differences: tuple[str, ...]) -> None:
         """An approved plan was not what would have been done."""

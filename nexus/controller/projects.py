@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from nexus import Applied, AsyncProject, DriftReport, Event, ListedRun, Plan
 from nexus.controller.settings import EnvironmentSettings
 from nexus.controller.sources import Revision
-from nexus.stores import Lock
+from nexus.stores import Lock, SharedDocument
 
 
 class Applying(Protocol):
@@ -36,6 +36,8 @@ class Managed(Protocol):
     ) -> AbstractAsyncContextManager[Applying]: ...
 
     def lock_beside(self, name: str) -> Lock: ...
+
+    def document_beside(self, name: str, document: str) -> SharedDocument | None: ...
 
     async def runs(self, *, limit: int | None = None) -> Sequence[ListedRun]: ...
 

@@ -74,6 +74,7 @@ class NoticeKind(StrEnum):
     DRIFT = "drift"  # what is out there is not as it was applied
     PENDING = "pending"  # a plan would change something, and is only told
     WAITING = "waiting"  # a plan waits for approval
+    APPROVED = "approved"  # somebody has said yes to the plan that waited
     APPLIED = "applied"
     FAILED = "failed"
     RECOVERED = "recovered"  # it goes well again

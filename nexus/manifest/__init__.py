@@ -4,6 +4,8 @@ from nexus.manifest.editing import NotEditable, with_item, with_value, without
 from nexus.manifest.environments import declared_environments, environment_called, overlay_files
 from nexus.manifest.files import OWN_FOLDER, ProjectFiles
 from nexus.manifest.formatting import formatted
+from nexus.manifest.git import COMMAND as GIT_COMMAND
+from nexus.manifest.git import git_environment
 from nexus.manifest.layout import NotFormattable
 from nexus.manifest.loading import MANIFEST_NAME, SECTIONS, Manifest, find_project, read
 from nexus.manifest.lockfile import LOCK_NAME, format_lock, parse_lock, read_lock, write_lock
@@ -22,6 +24,7 @@ from nexus.manifest.yaml_reader import Document, Plain, read_yaml
 
 __all__ = [
     "DEFAULT_ENVIRONMENT",
+    "GIT_COMMAND",
     "LOCK_NAME",
     "MANIFEST_NAME",
     "OWN_FOLDER",
@@ -44,6 +47,7 @@ __all__ = [
     "find_project",
     "format_lock",
     "formatted",
+    "git_environment",
     "overlay_files",
     "parse_lock",
     "read",

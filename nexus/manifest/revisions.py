@@ -6,10 +6,11 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from nexus.manifest.git import COMMAND, git_environment
 from nexus.manifest.loading import MANIFEST_NAME
 from nexus.model.diagnostics import DiagnosticsError, error
 from nexus.model.state import Commit
@@ -17,8 +18,6 @@ from nexus.model.state import Commit
 _PATIENCE: Final = 60.0
 _KEPT: Final = 3
 """Folders of commits that stay: a plan of the same one need not write them again."""
-_OF_OTHERS: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_PREFIX", "GIT_NAMESPACE")
-"""Variables that would turn Git to another repository, as those of a hook do."""
 _TITLE: Final = 200
 
 
@@ -28,13 +27,13 @@ class _Git:
 
     folder: Path
     process: Mapping[str, str]
+    own: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, *arguments: str) -> str:
-        own = {name: value for name, value in self.process.items() if name not in _OF_OTHERS}
         done = subprocess.run(
-            ["git", "-c", "core.hooksPath=/dev/null", *arguments],
+            [*COMMAND, *arguments],
             cwd=self.folder,
-            env={**own, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
+            env=git_environment(self.process, GIT_OPTIONAL_LOCKS="0", **self.own),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -84,7 +83,7 @@ def _check_out(git: _Git, commit: str, prefix: str, tree: Path) -> None:
     index = {"GIT_INDEX_FILE": f"{draft}.index"}
     draft.mkdir(parents=True)
     try:
-        top = _Git(Path(git("rev-parse", "--show-toplevel")), {**git.process, **index})
+        top = _Git(Path(git("rev-parse", "--show-toplevel")), git.process, index)
         top(f"--work-tree={draft}", "checkout", "--force", commit, "--", prefix or ".")
         if not (draft / prefix / MANIFEST_NAME).is_file():
             raise _unknown(commit, f"That commit has no {MANIFEST_NAME} in {prefix or 'its root'}.")

@@ -14,13 +14,14 @@ from nexus.stores.base import (
     StateStore,
     StateVersion,
 )
+from nexus.stores.documents import FileDocument, SharedDocument
 from nexus.stores.durations import Durations
 from nexus.stores.entries import Begin, Done, Entry, Failed
 from nexus.stores.fold import Folding, fold
 from nexus.stores.local import local_backend
 from nexus.stores.memory import Memory, memory_backend
 from nexus.stores.remote.marks import last_place, remember, remembered_environments
-from nexus.stores.remote.opening import open_backend, remote_backend, resealed
+from nexus.stores.remote.opening import open_backend, open_document, remote_backend, resealed
 from nexus.stores.results import LocalResults
 from nexus.stores.session import Loaded, commit, fingerprint_key, load
 from nexus.stores.statefile import decode as decode_state
@@ -33,6 +34,7 @@ __all__ = [
     "Durations",
     "Entry",
     "Failed",
+    "FileDocument",
     "Folding",
     "Header",
     "Journal",
@@ -44,6 +46,7 @@ __all__ = [
     "Memory",
     "RunLog",
     "RunStore",
+    "SharedDocument",
     "StateStore",
     "StateVersion",
     "commit",
@@ -56,6 +59,7 @@ __all__ = [
     "local_backend",
     "memory_backend",
     "open_backend",
+    "open_document",
     "remember",
     "remembered_environments",
     "remote_backend",

@@ -12,7 +12,7 @@ from nexus.model.environments import Environment
 from nexus.model.state import OutputRecord, ResourceRecord, State
 from nexus.model.suggestions import did_you_mean
 from nexus.schema.state_place import StatePlace, state_place
-from nexus.stores import Backend, last_place, load, open_backend
+from nexus.stores import Backend, SharedDocument, last_place, load, open_backend, open_document
 
 NO_LINEAGE = "none"
 
@@ -25,6 +25,18 @@ def backend_of(folder: Path, environment: str, process: Mapping[str, str]) -> Ba
     wanted = Environment.parse(environment)
     found = read(find_project(folder), environment=wanted.base)
     return open_backend(place_of(found, wanted.name), found.root, wanted.name, process)
+
+
+def document_of(
+    folder: Path, environment: str, beside: str, name: str, process: Mapping[str, str]
+) -> SharedDocument | None:
+    """A small document beside an environment's state; None where the state is on this machine alone.
+
+    As :meth:`nexus.AsyncProject.document_beside`, for those who have the project's files and none of its secrets.
+    """
+    wanted = Environment.parse(environment)
+    found = read(find_project(folder), environment=wanted.base)
+    return open_document(place_of(found, wanted.name), found.root, f"{wanted.name}.{beside}", name, process)
 
 
 def place_of(manifest: Manifest, environment: str) -> StatePlace:

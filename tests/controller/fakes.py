@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nexus.api.errors import ApplyError, StalePlanError
-from nexus.controller.approvals import Approvals
+from nexus.controller.approvals import Approvals, Waiting
 from nexus.controller.controller import Parts
 from nexus.controller.logs import Log
 from nexus.controller.settings import EnvironmentSettings, Key, Policy, ProjectSettings, Settings
@@ -23,11 +23,15 @@ from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
 from nexus.model.events import ApplyFinished, Event, OperationFinished, OperationStarted, Outcome, PlanReady
 from nexus.model.state import State, Target
 from nexus.planning import Drift, DriftCause, DriftReport
-from nexus.stores import Lock, LockInfo, Memory
+from nexus.stores import FileDocument, Lock, LockInfo, Memory, SharedDocument
 from nexus.workflows.applying import Applied
 
 KEY = Key("shop", "dev")
 WEB = Address.parse("sandbox.web")
+
+
+def who(name: str, operation: str = "apply") -> LockInfo:
+    return LockInfo(holder=name, pid=1, operation=operation, since="2026-01-02T03:04:05Z", id=name)
 
 
 def make_plan(*addresses: Address, serial: int = 1, action: Action = Action.CREATE, lineage: str = "one") -> Plan:
@@ -132,6 +136,9 @@ class FakeProject:
         assert name == "controller"
         return self.memory.backend().lock
 
+    def document_beside(self, name: str, document: str) -> SharedDocument | None:
+        return None
+
     async def runs(self, *, limit: int | None = None) -> Sequence[object]:
         return []
 
@@ -165,9 +172,17 @@ class World:
     traces: Traces = field(default_factory=Traces)
     load_problem: Diagnostic | None = None
 
-    @property
-    def approvals(self) -> Approvals:
-        return Approvals(self.folder / "waiting")
+    def approvals(self, key: Key = KEY, _: object = None) -> Approvals:
+        """As a controller and its approvers have them: each with a document of its own to the same file."""
+        return Approvals(key, FileDocument(self.folder / "waiting" / key.project / f"{key.environment}.json"))
+
+    async def waiting(self) -> Waiting | None:
+        return await self.approvals().get()
+
+    async def approve(self) -> None:
+        waiting = await self.waiting()
+        assert waiting is not None
+        await self.approvals().approve(waiting, who("approver@there", "approve"))
 
     def settings(self, *names: str, policy: Policy = Policy.AUTO, interval: float = 3600.0) -> Settings:
         environments = tuple(
@@ -186,7 +201,7 @@ class World:
             log=Log(self.text, as_json=True),
             on_bug=self.bugs.append,
             traces=self.traces,
-            holder=lambda operation: LockInfo(holder=holder, pid=1, operation=operation, since="", id=holder),
+            holder=lambda operation: who(holder, operation),
         )
 
     async def load(self, environment: EnvironmentSettings, revision: Revision, /) -> FakeProject:

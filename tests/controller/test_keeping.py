@@ -85,35 +85,40 @@ async def test_a_plan_waits_until_it_is_approved_and_is_then_applied_exactly(wor
     async with running(controller):
         await eventually(lambda: project.plans > 3)
         assert controller.board[KEY].phase is Phase.WAITING
-        (waiting,) = world.approvals.all()
+        waiting = await world.waiting()
+        assert waiting is not None
         assert controller.board[KEY].digest == waiting.short
         assert project.asked == []
-        world.approvals.approve(waiting)
+        await world.approve()
         await eventually(lambda: project.applied)
         assert project.asked == [waiting.plan]
         await eventually(lambda: controller.board[KEY].phase is Phase.SYNCED)
-    assert world.approvals.all() == []
+    assert await world.waiting() is None
     assert events(world).count("waiting") == 1, "the same plan is told once, whatever its state will be called"
+    (told,) = [item for item in map(json.loads, world.text.getvalue().splitlines()) if item["event"] == "approved"]
+    assert (told["digest"], told["message"]) == (waiting.short, "by approver@there at 2026-01-02T03:04:05Z")
 
 
 async def test_an_approval_is_heard_before_the_next_look(world: World) -> None:
     controller = Controller(world.settings(policy=Policy.APPROVE), world.parts())
     async with running(controller):
-        await eventually(world.approvals.all)
-        world.approvals.approve(world.approvals.all()[0])
+        await eventually(lambda: controller.board[KEY].phase is Phase.WAITING)
+        await world.approve()
         await eventually(lambda: world.projects[KEY].applied)
 
 
 async def test_an_approval_of_another_plan_is_worth_nothing(world: World) -> None:
     settings = world.settings(policy=Policy.APPROVE)
     await Controller(settings, world.parts()).once()
-    (first,) = world.approvals.all()
-    world.approvals.approve(first)
+    first = await world.waiting()
+    await world.approve()
     world.projects[KEY].serial += 1
     board = await Controller(settings, world.parts()).once()
-    (second,) = world.approvals.all()
+    second = await world.waiting()
+    assert first is not None
+    assert second is not None
     assert first.digest != second.digest
-    assert not world.approvals.is_approved(second)
+    assert second.approval is None
     assert (board[KEY].phase, world.projects[KEY].asked) == (Phase.WAITING, [])
 
 
@@ -122,12 +127,14 @@ async def test_an_approved_plan_that_is_out_of_date_waits_anew(world: World) -> 
     project = world.projects[KEY]
     project.stale = True
     async with running(controller):
-        await eventually(world.approvals.all)
-        world.approvals.approve(world.approvals.all()[0])
+        await eventually(lambda: controller.board[KEY].phase is Phase.WAITING)
+        await world.approve()
         await eventually(lambda: project.asked)
-        await eventually(world.approvals.all)
+        await eventually(lambda: controller.board[KEY].phase is Phase.WAITING and project.plans > 2)
         assert project.applied == []
-        assert not world.approvals.is_approved(world.approvals.all()[0])
+        waiting = await world.waiting()
+        assert waiting is not None
+        assert waiting.approval is None
     assert controller.board[KEY].phase is Phase.WAITING
     assert "sandbox.web: another cause." in world.text.getvalue()
 

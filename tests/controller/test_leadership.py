@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 import nexus
-from nexus.controller.keeping import LEASE
-from nexus.controller.leadership import Leadership
+from nexus.controller.leadership import LEASE, Leadership
 from nexus.stores import LockInfo
 from tests import servers
 

@@ -1,26 +1,33 @@
 """A Git repository, by the real ``git``: fetched into a bare one, and each commit checked out into a folder of its own.
 
-Nothing of a repository runs here: neither hooks nor submodules.
+Nothing of a repository runs here: no hooks, and no filters but those of this machine's user.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 from nexus.controller.settings import GitPlace
 from nexus.controller.sources.base import Revision
 from nexus.controller.sources.program import GitProgram
+from nexus.controller.sources.submodules import Submodules
+from nexus.controller.sources.trees import check_out, within
 from nexus.manifest import MANIFEST_NAME
 from nexus.model.diagnostics import DiagnosticsError, error
 from nexus.model.state import Commit
 
 _REF: Final = "refs/nexus/wanted"
 _TITLE: Final = 200
+_GLANCE: Final = 0.05
+"""Seconds between two looks whether another controller is done."""
+
 _KEPT_TREES: Final = 3
 """Folders of commits that stay: an apply may still read an older one."""
 
@@ -30,16 +37,21 @@ class GitSource:
 
     def __init__(self, place: GitPlace, folder: Path, process: Mapping[str, str]) -> None:
         self._place = place
-        self._repository = folder / "repository.git"
+        self._folder = folder
         self._trees = folder / "trees"
-        self._git = GitProgram(self._repository, place.url, process)
+        self._git = GitProgram(folder / "repository.git", place.url, process)
+        self._submodules = Submodules(folder / "submodules", process)
 
     @property
     def pause(self) -> float | None:
         return None
 
     async def refresh(self) -> Revision:
-        await self._prepare()
+        async with self._turn():
+            return await self._refresh()
+
+    async def _refresh(self) -> Revision:
+        await self._git.prepare()
         await self._fetch()
         commit = await self._git.run("rev-parse", "--verify", f"{_REF}^{{commit}}")
         if self._place.verify:
@@ -47,19 +59,23 @@ class GitSource:
         tree = await self._checked_out(commit)
         title = await self._git.run("log", "-1", "--format=%s", commit)
         title = title[:_TITLE]
-        return Revision(commit, _within(tree, self._place.path) / MANIFEST_NAME, title, Commit(commit, title))
+        return Revision(commit, within(tree, self._place.path) / MANIFEST_NAME, title, Commit(commit, title))
 
-    async def _prepare(self) -> None:
-        if not (self._repository / "HEAD").is_file():
-            self._trees.mkdir(parents=True, exist_ok=True, mode=0o700)
-            await self._git.run("init", "--quiet", "--bare", "--template=", str(self._repository))
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Several controllers of this machine may keep the same project."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            while not _is_ours(descriptor):  # noqa: ASYNC110 - it is another process that is waited for
+                await asyncio.sleep(_GLANCE)
+            yield
+        finally:
+            os.close(descriptor)
 
     async def _fetch(self) -> None:
         wanted = f"refs/tags/{self._place.tag}" if self._place.tag else f"refs/heads/{self._place.branch}"
-        await self._git.run(
-            "fetch", "--quiet", "--no-tags", "--depth=1", "--no-write-fetch-head", "--no-recurse-submodules", "--",
-            self._place.url, f"+{wanted}:{_REF}",
-        )  # fmt: skip
+        await self._git.fetch(f"+{wanted}:{_REF}", "--depth=1")
 
     async def _verify(self, commit: str) -> None:
         """A signed tag vouches for its commit, as a signature of the commit itself does."""
@@ -89,12 +105,8 @@ class GitSource:
         if not tree.is_dir():
             draft = self._trees / f".{commit}.new"
             shutil.rmtree(draft, ignore_errors=True)
-            draft.mkdir(parents=True)
-            index = {"GIT_INDEX_FILE": str(self._trees / f".{commit}.index")}
-            await self._git.run(
-                "--work-tree=.", "checkout", "--force", commit, "--", ".", environment=index, folder=draft
-            )  # fmt: skip
-            Path(index["GIT_INDEX_FILE"]).unlink(missing_ok=True)
+            await check_out(self._git, commit, draft)
+            await self._submodules.fill(self._git, commit, draft)
             draft.rename(tree)
         os.utime(tree)
         await asyncio.to_thread(self._forget_old)
@@ -106,9 +118,9 @@ class GitSource:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _within(tree: Path, path: str) -> Path:
-    """A folder of the tree. Raises DiagnosticsError for one that leads out of it."""
-    folder = (tree / path).resolve()
-    if not folder.is_relative_to(tree.resolve()):
-        raise DiagnosticsError(error("source-unavailable", "The project's path leads out of the repository"))
-    return folder
+def _is_ours(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

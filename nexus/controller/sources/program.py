@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -11,28 +12,42 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from nexus.manifest import GIT_COMMAND, git_environment
 from nexus.model.diagnostics import DiagnosticsError, error
 
 PATIENCE: Final = 120.0
 """Seconds that one call of Git may take."""
-
-_OF_OTHERS: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE")
-"""Variables that would turn Git to another repository."""
-
-_SAFE: Final = ("-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never", "-c", "gc.auto=0")
 
 
 class GitProgram:
     """``repository`` is the bare one to work on, ``url`` where it is fetched from, ``process`` the environment."""
 
     def __init__(self, repository: Path, url: str, process: Mapping[str, str]) -> None:
-        self._url = url
-        self._process = {
-            **{name: value for name, value in process.items() if name not in _OF_OTHERS},
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_DIR": str(repository),
-            "LC_ALL": "C",
-        }
+        self.repository = repository
+        self.url = url
+        self.shown = without_credentials(url)
+        self._process = git_environment(process, GIT_DIR=str(repository))
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """Options for a checkout: files of Git LFS are fetched where the address leads, if there is a ``git-lfs``."""
+        if shutil.which("git-lfs", path=self._process.get("PATH")) is None:
+            return ()
+        lfs = (f"remote.origin.url={self.url}", "filter.lfs.required=true", "filter.lfs.smudge=git-lfs smudge -- %f")
+        return tuple(word for setting in lfs for word in ("-c", setting))
+
+    async def prepare(self) -> None:
+        """Make the repository, where there is none yet."""
+        if not (self.repository / "HEAD").is_file():
+            self.repository.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            await self.run("init", "--quiet", "--bare", "--template=", str(self.repository))
+
+    async def fetch(self, wanted: str, *options: str) -> None:
+        """``wanted`` is what Git calls a refspec."""
+        await self.run(
+            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", *options, "--",
+            self.url, wanted,
+        )  # fmt: skip
 
     async def run(
         self,
@@ -44,7 +59,7 @@ class GitProgram:
         """What one call writes. Raises DiagnosticsError, without what may be secret in the address, when it fails."""
         try:
             process = await asyncio.create_subprocess_exec(
-                "git", *_SAFE, *options, *arguments,
+                *GIT_COMMAND, *options, *arguments,
                 env={**self._process, **(environment or {})},
                 cwd=folder,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -69,14 +84,13 @@ class GitProgram:
         return out.decode("utf-8", "replace").strip()
 
     def _failed(self, detail: str) -> DiagnosticsError:
-        shown = without_credentials(self._url)
-        for secret in _secrets(self._url):
+        for secret in _secrets(self.url):
             detail = detail.replace(secret, "…")
         return DiagnosticsError(
             error(
                 "source-unavailable",
                 "The repository can't be read",
-                detail=f"{shown}: {detail}",
+                detail=f"{self.shown}: {detail}",
                 hint="the controller asks again; what it has fetched before goes on being kept",
             )
         )
@@ -91,6 +105,14 @@ def without_credentials(url: str) -> str:
     if not parts.scheme or not parts.netloc:
         return url  # a path, or user@host:path, which has no place for a password
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def is_local(url: str) -> bool:
+    """Whether it is a folder of this machine: a path, or a file's address."""
+    scheme, found, _ = url.partition("://")
+    if found:
+        return scheme == "file"
+    return ":" not in url.partition("/")[0]  # user@host:path is not
 
 
 def _secrets(url: str) -> Iterator[str]:

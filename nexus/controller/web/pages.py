@@ -153,7 +153,8 @@ def _waiting(standing: Standing) -> str:
     key = standing.key
     command = f"nexus reconcile approve {key.project} -e {key.environment} --digest {standing.digest}"
     return (
-        "<section class=waiting><h2>Waits for approval</h2><p>On the controller's machine:</p>"
+        "<section class=waiting><h2>Waits for approval</h2><p>On the controller's machine, or, where the state is on a "
+        "server, in the project's folder on any:</p>"
         f"<pre>{escape(command)}</pre></section>"
     )
 

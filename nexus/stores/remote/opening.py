@@ -10,7 +10,9 @@ from nexus.manifest import read_secret
 from nexus.model.diagnostics import DiagnosticsError, error
 from nexus.schema.state_place import StatePlace
 from nexus.stores.base import Backend
+from nexus.stores.documents import SharedDocument
 from nexus.stores.local import local_backend
+from nexus.stores.remote.documents import RemoteDocument
 from nexus.stores.remote.journal import RemoteJournal
 from nexus.stores.remote.lease import LEASE, Book, LeaseLock, ObjectBook
 from nexus.stores.remote.marks import check_unmoved, remember
@@ -49,7 +51,21 @@ def remote_backend(
     """
     objects, book = _opened(place, environment, process, patience)
     lock = LeaseLock(book, place.lease or LEASE, prepare)
-    return _assembled(_sealed(objects, _keys(place, root, process)), lock, local_backend(root, environment))
+    documents, local = _sealed(objects, _keys(place, root, process)), local_backend(root, environment)
+    return _assembled(place, documents, lock, local)
+
+
+def open_document(
+    place: StatePlace, root: Path, environment: str, name: str, process: Mapping[str, str]
+) -> SharedDocument | None:
+    """A small document among those of one environment, sealed as they are; None where these are on this machine alone.
+
+    Raises like :func:`remote_backend`.
+    """
+    if place.is_local:
+        return None
+    objects, _ = _opened(place, environment, process, PATIENCE)
+    return RemoteDocument(_sealed(objects, _keys(place, root, process)), name)
 
 
 def resealed(
