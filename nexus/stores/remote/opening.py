@@ -51,8 +51,7 @@ def remote_backend(
     """
     objects, book = _opened(place, environment, process, patience)
     lock = LeaseLock(book, place.lease or LEASE, prepare)
-    documents, local = _sealed(objects, _keys(place, root, process)), local_backend(root, environment)
-    return _assembled(place, documents, lock, local)
+    return _assembled(_sealed(objects, _keys(place, root, process)), lock, local_backend(root, environment))
 
 
 def open_document(
