@@ -13,12 +13,12 @@ from nexus.executor.results import Check, Resolve, Resolved, no_conditions
 from nexus.kinds.base import SourceFiles
 from nexus.model.addresses import Address
 from nexus.model.changes import Operation, Plan, Verb
-from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
+from nexus.model.diagnostics import Diagnostic, DiagnosticsError, SourceRange, error
 from nexus.model.events import Event, LogLine, OperationProgress, Outcome
 from nexus.model.resources import Stage
 from nexus.model.state import Intent, ResourceRecord, Tree
 from nexus.model.values import digest
-from nexus.providers.base import Call, Gone, LimitReached, Result
+from nexus.providers.base import Call, Gone, LimitReached, ProviderError, Result
 from nexus.providers.recording import record_after
 from nexus.stores.base import Journal
 from nexus.stores.entries import Begin, Done, Failed
@@ -223,7 +223,7 @@ class Performer:
         gone = isinstance(failure, Gone)
         if gone and call.operation.verb is Verb.DELETE:
             return await self._success(call, Result(None), None)
-        diagnostic = failure.diagnostic.at(None, str(call.address))
+        diagnostic = failure.diagnostic.at(_place(call, failure, resolved), str(call.address))
         left = None if record is None or resolved is None else _owned(_checked(call, record), resolved)
         entry = _failed(
             call,
@@ -312,6 +312,15 @@ def _failed(
     return Failed(
         key=call.key, code=why.code, summary=why.summary, record=record, removed=removed, unresolved=unresolved
     )
+
+
+def _place(call: Call, failure: ProviderError, resolved: Resolved | None) -> SourceRange | None:
+    """Where what failed is written: the field that the failure names, or that the unit was made of."""
+    if resolved is None:
+        return None
+    unit = call.unit
+    names = (failure.field,) if unit is None else (failure.field, unit.name, unit.field)
+    return next((resolved.places[name] for name in names if name in resolved.places), None)
 
 
 def _missing(operation: Operation) -> Diagnostic:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from nexus.kinds.base import Unit
 from nexus.model.addresses import Address
-from nexus.model.diagnostics import Diagnostic
+from nexus.model.diagnostics import Diagnostic, SourceRange
 from nexus.model.events import Outcome
 from nexus.model.resources import OnDestroy, Stage
 from nexus.model.state import ResourceRecord, State, Tree
@@ -23,13 +23,14 @@ class Resolved:
     """A resource with everything known.
 
     ``attributes`` are normalised and concealed, ``spec`` is what the revealed ones decode to. ``trees`` are the upload
-    trees that the attributes name. Never printed: ``spec`` may hold secrets.
+    trees that the attributes name, ``places`` where its fields are written. Never printed: ``spec`` may hold secrets.
     """
 
     attributes: Attributes
     spec: object
     units: tuple[Unit, ...] = ()
     trees: Mapping[str, Tree] = field(default_factory=dict)
+    places: Mapping[str, SourceRange] = field(default_factory=dict)
     depends_on: tuple[Address, ...] = ()
     protected: bool = False
     on_destroy: OnDestroy = OnDestroy.KILL

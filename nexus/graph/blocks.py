@@ -38,14 +38,19 @@ class Block:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FieldPlaces(Mapping[str, SourceRange]):
-    """Where the fields of a block stand. Looked up when asked for: most are only needed once something is wrong."""
+    """Where the fields of a block stand, and items of lists, as in ``run_commands[1]``.
+
+    Looked up when asked for: most are only needed once something is wrong.
+    """
 
     places: Places
     path: Path
     fields: Collection[str]
 
     def __getitem__(self, name: str) -> SourceRange:
-        place = self.places((*self.path, name)) if name in self.fields else None
+        field, _, index = name.removesuffix("]").partition("[")
+        item: Path = (int(index),) if index.isdigit() else ()
+        place = self.places((*self.path, field, *item)) if field in self.fields else None
         if place is None:
             raise KeyError(name)
         return place

@@ -110,6 +110,7 @@ class Live:
     ``looked_inside`` is False where nobody could be asked, as in a paused sandbox. ``facts`` are fields that can be
     read. Times are RFC 3339 in UTC; ``lifetime`` is how many seconds it got in all so far. ``is_copy``
     says that its inside is that of another sandbox, whose marks it bears, too (a fork); None where it does not tell.
+    ``is_taken``: it was taken from a pool.
     """
 
     address: Address
@@ -119,6 +120,7 @@ class Live:
     lineage: str = ""
     spec: str = ""
     is_copy: bool | None = None
+    is_taken: bool = False
     setup: Mapping[str, str] = field(default_factory=dict)
     looked_inside: bool = True
     running: bool = True
@@ -150,6 +152,7 @@ class ProviderError(Exception):
     """A call that failed. ``retry_after`` (seconds) is the server's own wish.
 
     ``record`` tells what is out there nevertheless, such as a step that ran and failed; it is taken into the state.
+    ``field`` is the one of the block that asks for what failed, as in ``run_commands[1]``, where that is known.
     The diagnostic MUST NOT hold revealed secrets.
     """
 
@@ -160,12 +163,14 @@ class ProviderError(Exception):
         *,
         retry_after: float | None = None,
         record: ResourceRecord | None = None,
+        field: str = "",
     ) -> None:
         super().__init__(str(diagnostic))
         self.diagnostic = diagnostic
         self.certainty = certainty
         self.retry_after = retry_after
         self.record = record
+        self.field = field
 
 
 class Gone(ProviderError):  # noqa: N818 - the name says what is the case, not that it is an error

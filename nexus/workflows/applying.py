@@ -257,6 +257,7 @@ class Resolver:
             spec=KINDS[address.kind].decode(found.revealed),
             units=found.units,
             trees=found.trees,
+            places=found.spec.field_sources,
             depends_on=found.spec.depends_on,
             protected=found.spec.lifecycle.prevent_destroy,
             on_destroy=found.spec.lifecycle.on_destroy,

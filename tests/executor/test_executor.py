@@ -10,7 +10,7 @@ from nexus.executor.pacing import Limits
 from nexus.kinds.base import Unit
 from nexus.model.addresses import Address
 from nexus.model.changes import Operation, Verb
-from nexus.model.diagnostics import DiagnosticsError, error
+from nexus.model.diagnostics import DiagnosticsError, SourcePos, SourceRange, error
 from nexus.model.events import (
     ApplyFinished,
     ApplyStarted,
@@ -79,6 +79,23 @@ async def test_failed_create_skips_its_dependants_and_lets_the_rest_finish(clock
     finished = bench.sink.of(ApplyFinished)[0]
     assert finished.changes == {A: Outcome.FAILED, B: Outcome.SKIPPED, C: Outcome.SUCCEEDED}
     assert set((await bench.state()).resources) == {C}
+
+
+@pytest.mark.parametrize(("unit", "told_at"), [(0, "run_commands"), (1, "run_commands[1]")])
+async def test_a_failed_unit_is_told_at_the_field_that_asks_for_it(clock: ManualClock, unit: int, told_at: str) -> None:
+    world = World([Wanted(A, commands=("echo", "make"))])
+    places = {
+        name: SourceRange("nexus.yaml", SourcePos(line, 1), SourcePos(line, 9))
+        for line, name in enumerate(("run_commands", "run_commands[1]"), 1)
+    }
+
+    def resolve(address: Address, lookup: Lookup) -> Resolved:
+        return replace(world.resolve(address, lookup), places=places)
+
+    plan = world.plan(FRESH)
+    (failed,) = (item.id for item in plan.operations if item.unit == f"run_commands[{unit}]")
+    result = await Bench(clock).run(plan, resolve, only(failed, failing(Certainty.PERMANENT)))
+    assert [item.range for item in result.diagnostics] == [places[told_at]]
 
 
 async def test_running_again_continues_where_it_failed(clock: ManualClock) -> None:

@@ -48,6 +48,19 @@ sandboxes:
     assert order.index(Address("sandbox", "db")) < order.index(Address("sandbox", "web"))
 
 
+def test_items_of_lists_have_places() -> None:
+    graph = well("""
+sandboxes:
+  web:
+    run_commands:
+      - echo one
+      - echo two
+""")
+    places = graph.resources[Address("sandbox", "web")].field_sources
+    assert (places["run_commands[1]"].start.line, places["run_commands[1]"].start.column) == (6, 9)
+    assert "uploads[0]" not in places
+
+
 def test_plain_names_are_references() -> None:
     graph = well(
         """

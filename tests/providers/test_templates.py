@@ -95,6 +95,7 @@ async def test_a_failing_build_tells_what_failed_without_secrets(make: Make) -> 
         await template.do(Verb.BUILD)
     assert caught.value.diagnostic.code == "build-failed"
     assert caught.value.certainty is Certainty.PERMANENT
+    assert caught.value.field == "run_commands[0]"
     assert "the reason" in caught.value.diagnostic.detail
     assert "build-secret" not in caught.value.diagnostic.detail + template.report.text
 

@@ -56,9 +56,10 @@ def failure(
     hint: str = "",
     certainty: Certainty = Certainty.PERMANENT,
     address: str = "",
+    field: str = "",
 ) -> ProviderError:
     """A ProviderError with a diagnostic of these texts."""
-    return ProviderError(error(code, summary, detail=detail, hint=hint, address=address), certainty)
+    return ProviderError(error(code, summary, detail=detail, hint=hint, address=address), certainty, field=field)
 
 
 def execution_failed(

@@ -1,4 +1,7 @@
-"""Templates, declared ones and the catalogue's: built once for every digest of their inputs, tagged, deleted."""
+"""Templates, declared ones and the catalogue's: built once for every digest of their inputs, tagged, deleted.
+
+What another environment has built is not built again: its build is the base of one without steps.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import contextlib
 import io
 import shlex
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,7 +31,6 @@ from e2b.api.client.models import (
     TemplateWithBuilds,
 )
 from e2b.exceptions import BuildException, SandboxException
-from e2b.template.logger import LogEntry
 from e2b.template.main import TemplateBase, TemplateBuilder, TemplateClass
 
 from nexus.kinds.base import SourceFiles
@@ -41,8 +43,8 @@ from nexus.model.state import ResourceRecord, Tree
 from nexus.model.values import Value
 from nexus.providers.base import Call, Certainty, ProviderError, Result
 from nexus.providers.e2b import errors
+from nexus.providers.e2b.build_log import BuildLog, BuildStep
 from nexus.providers.e2b.inside import ROOT
-from nexus.providers.e2b.output import TAIL_LINES
 from nexus.providers.e2b.released import is_in_use, kept_for_released, made_from
 from nexus.providers.e2b.rest import answer, confirm
 from nexus.providers.e2b.sandbox import packages
@@ -85,13 +87,14 @@ class TemplateHandler:
         if found is not None and found.ready:
             await self._move_default(spec)
             return Result(self._built(call, spec, found.template_id, found.build_id), unchanged=True)
-        log = _BuildLog(call)
+        steps = _steps(spec)
+        log = BuildLog(steps, call.report)
         with tempfile.TemporaryDirectory(prefix="nexus-build-") as folder:
             context = Path(folder)
             await asyncio.to_thread(_fill_context, context, spec, call.trees, call.files)
             try:
                 info = await self._world.connection.builds.AsyncTemplate.build(
-                    self._describe(spec, context, call),
+                    self._describe(spec, steps, context, call),
                     spec.name,
                     tags=[spec.tag, DEFAULT_TAG],
                     cpu_count=spec.cpu,
@@ -117,43 +120,28 @@ class TemplateHandler:
         }
         return record_after(call, id=template_id, outputs=outputs, created_at=self._world.moment())
 
-    def _describe(self, spec: TemplateSpec, context: Path, call: Call) -> TemplateClass:
+    def _describe(self, spec: TemplateSpec, steps: Sequence[BuildStep], context: Path, call: Call) -> TemplateClass:
         """The build, in the builder's words and in the order in which sandboxes are set up."""
-        builder = _based(spec, self._world.connection.builds.AsyncTemplate(file_context_path=context), call)
+        template = self._world.connection.builds.AsyncTemplate(file_context_path=context)
+        if call.operation.unit:
+            return _started(template.from_template(call.operation.unit), spec)
+        builder = _based(spec, template, call)
         if spec.user != _DEFAULT_USER:
             builder.set_user(spec.user)
             builder.set_workdir("/root" if spec.user == ROOT else f"/home/{spec.user}")
         concealed = build_env_vars(call.attributes.get("env_vars"))
         seen = concealed if isinstance(concealed, dict) else spec.env_vars
         builder.set_envs({name: value for name, value in spec.env_vars.items() if name in seen})
-        for manager in MANAGERS:
-            if spec.packages.of(manager):
-                self._install(builder, manager, spec.packages)
+        installations = [step for step in steps if step.field == "packages"]
+        for step in installations:
+            if step.copies is not None:
+                builder.copy(*step.copies, user=ROOT)
+            builder.run_cmd(step.command, user=ROOT)
         for number, upload in enumerate(spec.uploads):
             builder.copy(_source(number, call.trees[upload.tree]), upload.path, user=upload.user)
-        for command in spec.run_commands:
-            builder.run_cmd(_strict(command), user=ROOT)
-        if spec.startup_script is not None:
-            builder.run_cmd(_strict(spec.startup_script), user=ROOT)
-        ready = spec.ready.command if spec.ready is not None else None
-        if spec.start_command is not None:
-            command = spec.start_command
-            if spec.ready is not None and spec.ready.check is ReadyCheck.LOG:
-                builder.run_cmd(f"install -m 640 -o {shlex.quote(spec.user)} /dev/null {START_LOG}", user=ROOT)
-                command = f"exec > >(tee -a {START_LOG}) 2>&1\n{command}"
-            return builder.set_start_cmd(command, ready or _READY_AT_ONCE)
-        return builder.set_ready_cmd(ready) if ready is not None else builder
-
-    @staticmethod
-    def _install(builder: TemplateBuilder, manager: str, wanted: PackageSet) -> None:
-        pins = wanted.pins.get(manager)
-        if pins is None:
-            script = packages.script(manager, packages.compare(manager, wanted.of(manager), ()))
-        else:
-            if pins.file:
-                builder.copy(NPM_LOCKS, _LOCK_IN_BUILD, user=ROOT)
-            script = packages.pinned_script(manager, pins, (), _LOCK_IN_BUILD)
-        builder.run_cmd(_strict(script), user=ROOT)
+        for step in steps[len(installations) :]:
+            builder.run_cmd(step.command, user=ROOT)
+        return _started(builder, spec)
 
     async def _move_default(self, spec: TemplateSpec) -> None:
         """A build from earlier is the newest again: who names no tag gets it."""
@@ -281,12 +269,49 @@ def _based(spec: TemplateSpec, template: TemplateBase, call: Call) -> TemplateBu
             return builder
 
 
-def _strict(script: str) -> str:
-    """The script, ended by its first failing line.
+def _started(builder: TemplateBuilder, spec: TemplateSpec) -> TemplateClass:
+    """What runs in the template when it is built, and in each sandbox of it.
 
-    In a subshell: E2B runs it in a login shell, where an ``exit`` of its own would have ``.bash_logout`` decide.
+    A log that a ready check reads is emptied first: what is in that of another build does not count.
     """
-    return f"(\nset -eo pipefail\n{script}\n)"
+    ready = spec.ready.command if spec.ready is not None else None
+    if spec.start_command is not None:
+        command = spec.start_command
+        if spec.ready is not None and spec.ready.check is ReadyCheck.LOG:
+            builder.run_cmd(f"install -m 640 -o {shlex.quote(spec.user)} /dev/null {START_LOG}", user=ROOT)
+            command = f"exec > >(tee -a {START_LOG}) 2>&1\n{command}"
+        return builder.set_start_cmd(command, ready or _READY_AT_ONCE)
+    return builder.set_ready_cmd(ready) if ready is not None else builder
+
+
+def _steps(spec: TemplateSpec) -> tuple[BuildStep, ...]:
+    """The commands of the build, in the order in which sandboxes are set up: installations come first."""
+    installations = (_installation(manager, spec.packages) for manager in MANAGERS if spec.packages.of(manager))
+    commands = (
+        BuildStep(script=command, said=command, field=f"run_commands[{number}]")
+        for number, command in enumerate(spec.run_commands)
+    )
+    script = spec.startup_script
+    last = () if script is None else (BuildStep(script=script, said="startup_script", field="startup_script"),)
+    return (*installations, *commands, *last)
+
+
+def _installation(manager: str, wanted: PackageSet) -> BuildStep:
+    pins = wanted.pins.get(manager)
+    if pins is None:
+        delta = packages.compare(manager, wanted.of(manager), ())
+        return BuildStep(
+            script=packages.script(manager, delta),
+            said=packages.said(manager, delta),
+            field="packages",
+            hint=packages.hint(manager),
+        )
+    return BuildStep(
+        script=packages.pinned_script(manager, pins, (), _LOCK_IN_BUILD),
+        said=packages.said_of_pins(manager, pins),
+        field="packages",
+        copies=(NPM_LOCKS, _LOCK_IN_BUILD) if pins.file else None,
+    )
 
 
 def _source(number: int, tree: Tree) -> str:
@@ -320,29 +345,23 @@ def _make_folders(root: Path, folder: Path) -> None:
         folder.chmod(0o755)
 
 
-class _BuildLog:
-    """What a build writes, on its way to the report; the last lines are kept for the error message."""
-
-    def __init__(self, call: Call) -> None:
-        self._report = call.report
-        self.tail: list[str] = []
-
-    def __call__(self, entry: LogEntry) -> None:
-        for line in entry.message.splitlines():
-            self._report.log("build", line)
-            self.tail = [*self.tail[1 - TAIL_LINES :], line]
-
-
-def _build_failure(problem: BuildException, log: _BuildLog, call: Call) -> ProviderError:
+def _build_failure(problem: BuildException, log: BuildLog, call: Call) -> ProviderError:
     failed = errors.translate(problem, str(call.address))
     if failed.diagnostic.code != "build-failed":
         return failed
+    step, started = (
+        log.failed_step(problem),
+        "ready" if call.attributes.get("start_command") is None else "start_command",
+    )
+    field = started if log.is_finalizing else "" if step is None else step.field
+    hint = "" if step is None else step.hint
+    if isinstance(call.spec, TemplateSpec) and call.spec.packages.pins:
+        hint = f"if the registry does not have the locked versions any more: nexus lock --upgrade {call.address.group}"
     return errors.failure(
         "build-failed",
-        "The build failed",
-        detail="\n".join([str(problem), *log.tail]),
-        hint=f"if the registry does not have the locked versions any more: nexus lock --upgrade {call.address.group}"
-        if isinstance(call.spec, TemplateSpec) and call.spec.packages.pins
-        else "",
+        f"The build failed at {field}" if field else "The build failed",
+        detail=log.told(problem),
+        hint=hint,
         address=str(call.address),
+        field=field,
     )

@@ -66,7 +66,7 @@ async def _install_pinned(inside: Inside, call: Call, pins: Pins, receipt: Recei
     content = b"".join(call.files.content(pins.file, "")) if pins.file else b""
     work = _Work(
         script=pinned_script(manager, pins, removed, _BESIDE_SCRIPT),
-        said=f"{manager}: installing {len(pins.all)} packages as locked",
+        said=said_of_pins(manager, pins),
         files={pinned.NPM_LOCKS: content},
     )
     try:
@@ -106,7 +106,7 @@ class _Work:
 
     @classmethod
     def of(cls, manager: str, delta: Delta) -> _Work:
-        return cls(script=script(manager, delta), said=f"{manager}: {delta.describe() or 'nothing to do'}")
+        return cls(script=script(manager, delta), said=said(manager, delta))
 
 
 async def _do(inside: Inside, manager: str, work: _Work, after: Receipt, report: Report) -> None:
@@ -126,10 +126,29 @@ async def _do(inside: Inside, manager: str, work: _Work, after: Receipt, report:
             f"{manager} failed with exit code {ran.finished.exit_code}",
             exit_code=ran.finished.exit_code,
             output=output.tail,
-            hint="check the names and versions, and that the sandbox may reach the registry",
+            hint=hint(manager),
             address=inside.address,
         )
     inside.remember(after)
+
+
+def said(manager: str, delta: Delta) -> str:
+    """What is going on, for people."""
+    return f"{manager}: {delta.describe() or 'nothing to do'}"
+
+
+def said_of_pins(manager: str, pins: Pins) -> str:
+    """The same for the versions of the lock file."""
+    return f"{manager}: installing {len(pins.all)} packages as locked"
+
+
+def hint(manager: str) -> str:
+    """What to look at when a manager can't install something."""
+    elsewhere = {"apt": ("pip", "npm"), "pip": ("npm", "apt"), "npm": ("pip", "apt")}[manager]
+    return (
+        "check the names and versions, and that the registry can be reached; "
+        f"what {manager} does not have belongs under {' or '.join(elsewhere)}"
+    )
 
 
 def compare(manager: str, wanted: Sequence[str], before: Sequence[str]) -> Delta:
