@@ -249,7 +249,7 @@ def test_alerts_warn_and_are_never_planned(scenario: Scenario) -> None:
     )
     scenario.apply().expect(0)
     scenario.expect_no_changes()
-    wait_until(lambda: drift(scenario)["alerts"], "the sandbox was measured", limit=30)
+    wait_until(lambda: drift(scenario)["alerts"], "the sandbox was measured")
     found = drift(scenario)
     (alert,) = found["alerts"]
     assert (alert["address"], alert["measured"], alert["threshold"]) == (BOX, "memory", 1)
@@ -295,7 +295,7 @@ def test_the_key_of_another_account_plans_nothing_unless_it_is_believed(scenario
 
 
 def test_what_expired_is_told_from_what_was_killed(scenario: Scenario) -> None:
-    scenario.write("sandboxes: {short: {timeout: 2s}, long: {timeout: 10m}}")
+    scenario.write("sandboxes: {short: {timeout: 6s}, long: {timeout: 10m}}")
     scenario.apply().expect(0)
     scenario.kill("sandbox.long")
     wait_until(lambda: not scenario.live(), "the short one is over")

@@ -40,9 +40,9 @@ def standing(scenario: Scenario) -> dict[str, dict[str, Any]]:
 
 def test_a_preview_of_a_branch_lives_for_its_time_and_is_removed_after_it(scenario: Scenario) -> None:
     scenario.write(MANIFEST)
-    scenario.file("nexus.preview.yaml", "ttl: 4s\n")
-    scenario.run("apply", "-y", "-e", "preview/login", TOKEN="hush").expect(0)
+    scenario.file("nexus.preview.yaml", "ttl: 8s\n")
     scenario.run("apply", "-y", TOKEN="hush").expect(0)
+    scenario.run("apply", "-y", "-e", "preview/login", TOKEN="hush").expect(0)
     assert len(scenario.live()["sandbox.web"]) == 2
     found = standing(scenario)
     assert (found["preview/login"]["branch"], found["preview/login"]["resources"]) == ("login", 2)

@@ -168,14 +168,18 @@ sandboxes:
         scenario.expect_nothing_left()
 
 
-def slow_box(seconds: float) -> str:
-    return f"""
+WAITING_BOX = """
 sandboxes:
   box:
     timeout: 10m
-    run_commands: ["echo first >> /log; sleep {seconds}; echo second >> /log", echo third >> /log]
-  after: {{timeout: 10m, depends_on: [sandbox.box]}}
+    run_commands: ["echo first >> /log; until [ -e /go ]; do sleep 0.1; done; echo second >> /log", echo third >> /log]
+  after: {timeout: 10m, depends_on: [sandbox.box]}
 """
+QUICK_BOX = WAITING_BOX.replace("until [ -e /go ]; do sleep 0.1; done", "true")
+
+
+def let_go(scenario: Scenario) -> None:
+    scenario.inside(BOX, "touch /go", user="root")
 
 
 def is_under_way(scenario: Scenario) -> bool:
@@ -183,10 +187,12 @@ def is_under_way(scenario: Scenario) -> bool:
 
 
 def test_the_first_interrupt_finishes_what_is_in_flight(scenario: Scenario) -> None:
-    scenario.write(slow_box(2))
+    scenario.write(WAITING_BOX)
     run = scenario.start("apply", "-y")
     wait_until(lambda: is_under_way(scenario), "the command runs")
     run.interrupt()
+    wait_until(lambda: "nterrupt" in run.stderr, "it says that it was interrupted")
+    let_go(scenario)
     run.wait().expect(130)
     scenario.expect_live(BOX)
     assert scenario.inside(BOX, "cat /log") == "first\nsecond"
@@ -197,15 +203,15 @@ def test_the_first_interrupt_finishes_what_is_in_flight(scenario: Scenario) -> N
 
 
 def test_the_second_interrupt_cancels_what_is_in_flight(scenario: Scenario) -> None:
-    scenario.write(slow_box(300))
+    scenario.write(WAITING_BOX)
     run = scenario.start("apply", "-y")
     wait_until(lambda: is_under_way(scenario), "the command runs")
     run.interrupt()
     wait_until(lambda: "nterrupt" in run.stderr, "it says that it was interrupted")
     run.interrupt()
-    run.wait(20).expect(130)
+    run.wait().expect(130)
     assert scenario.inside(BOX, "cat /log") == "first"
-    scenario.write(slow_box(0))
+    scenario.write(QUICK_BOX)
     scenario.apply().expect(0)
     scenario.expect_no_changes()
     scenario.expect_live(BOX, "sandbox.after")
@@ -214,7 +220,7 @@ def test_the_second_interrupt_cancels_what_is_in_flight(scenario: Scenario) -> N
 
 def test_an_interrupt_before_anything_is_begun_changes_nothing(scenario: Scenario) -> None:
     scenario.write("sandboxes: {box: {timeout: 10m}}")
-    slow = {"method": "GET", "path": "^/v2/sandboxes$", "action": "delay", "ms": 2000, "nth": None}
+    slow = {"method": "GET", "path": "^/v2/sandboxes$", "action": "delay", "ms": 20_000, "nth": None}
     with faults(scenario.engine, slow):
         run = scenario.start("apply", "-y")
         wait_until(lambda: "Target:" in run.stderr, "it has begun to look")
@@ -227,26 +233,27 @@ def test_an_interrupt_before_anything_is_begun_changes_nothing(scenario: Scenari
 
 
 def test_a_second_apply_is_refused_by_name_or_waits(scenario: Scenario) -> None:
-    scenario.write(slow_box(3))
+    scenario.write(WAITING_BOX)
     run = scenario.start("apply", "-y")
     wait_until(lambda: is_under_way(scenario), "the command runs")
     refused = scenario.apply().expect(1)
     assert "state-locked" in refused.stderr
     assert f"process {run.pid}" in refused.stderr
     scenario.run("plan").expect(0)
-    waited = scenario.apply("--lock-timeout", "60s").expect(0)
-    assert "No changes" in waited.text
+    waiting = scenario.start("apply", "-y", "--lock-timeout", "2m")
+    let_go(scenario)
     run.wait().expect(0)
+    assert "No changes" in waiting.wait().expect(0).text
     assert scenario.inside(BOX, "cat /log") == "first\nsecond\nthird"
 
 
 def test_a_killed_apply_leaves_no_lock(scenario: Scenario) -> None:
-    scenario.write(slow_box(300))
+    scenario.write(WAITING_BOX)
     run = scenario.start("apply", "-y")
     wait_until(lambda: is_under_way(scenario), "the command runs")
     run.kill()
     run.wait().expect(-9)
-    scenario.write(slow_box(0))
+    scenario.write(QUICK_BOX)
     scenario.apply().expect(0)
     scenario.expect_no_changes()
 

@@ -40,7 +40,7 @@ def test_a_killed_sandbox_is_created_again(scenario: Scenario) -> None:
 
 
 def test_a_sandbox_whose_time_ran_out_is_created_again(scenario: Scenario) -> None:
-    scenario.write("sandboxes: {box: {timeout: 3s}}")
+    scenario.write("sandboxes: {box: {timeout: 6s}}")
     scenario.apply().expect(0)
     wait_until(lambda: not scenario.live(), "the sandbox's time is over")
     action, why = cause(scenario)
@@ -82,12 +82,13 @@ pipelines: {p: {steps: {s: {sandbox: box, run: echo one > /home/user/made}}}}
 
 
 def test_a_sandbox_paused_by_its_own_timeout_is_resumed_for_its_setup(scenario: Scenario) -> None:
-    scenario.write("sandboxes: {box: {timeout: 3s, on_timeout: pause, run_commands: [echo one > /made]}}")
+    scenario.write("sandboxes: {box: {timeout: 10m, on_timeout: pause, run_commands: [echo one > /made]}}")
     scenario.apply().expect(0)
     first = scenario.id_of(BOX)
+    scenario.sandbox(BOX).set_timeout(1)
     wait_until(lambda: state(scenario) is SandboxState.PAUSED, "it is paused when its time is over")
     scenario.expect_no_changes()
-    scenario.write("sandboxes: {box: {timeout: 3s, on_timeout: pause, run_commands: [echo two > /made]}}")
+    scenario.write("sandboxes: {box: {timeout: 10m, on_timeout: pause, run_commands: [echo two > /made]}}")
     scenario.apply().expect(0)
     scenario.expect_no_changes()
     assert scenario.inside(BOX, "cat /made") == "two"
