@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(condition: Callable[[], object], what: str, limit: float = 20.0) -> None:
+def wait_until(condition: Callable[[], object], what: str, limit: float = 60.0) -> None:
     deadline = time.monotonic() + limit
     while not condition():
         if time.monotonic() > deadline:
@@ -15,7 +15,7 @@ def wait_until(condition: Callable[[], object], what: str, limit: float = 20.0) 
         time.sleep(0.02)
 
 
-async def wait_until_async(condition: Callable[[], object], what: str, limit: float = 20.0) -> None:
+async def wait_until_async(condition: Callable[[], object], what: str, limit: float = 60.0) -> None:
     """The same, in a test that shares its event loop with what it waits for."""
     deadline = time.monotonic() + limit
     while not condition():

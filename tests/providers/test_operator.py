@@ -72,7 +72,7 @@ async def test_languages_run_side_by_side(operator: Operator, web: Subject) -> N
 
 
 async def test_a_time_limit_is_told_apart_from_a_failure(operator: Operator, web: Subject) -> None:
-    executed = await operator.execute(web.record.id, Execution(code="echo begun; sleep 60", timeout=1))
+    executed = await operator.execute(web.record.id, Execution(code="echo begun; sleep 60", timeout=4))
     assert executed.timed_out
     assert executed.stdout == "begun\n"
 
@@ -124,7 +124,7 @@ async def test_files_go_in_and_out_as_streams(operator: Operator, web: Subject) 
 async def test_what_ran_in_a_sandbox_is_counted_there(operator: Operator, web: Subject) -> None:
     assert (await operator.executions(web.record.id)).total == 0
     await operator.execute(web.record.id, Execution(code="true"))
-    await operator.execute(web.record.id, Execution(code="sleep 60", timeout=1))
+    await operator.execute(web.record.id, Execution(code="sleep 60", timeout=4))
     counted = await operator.executions(web.record.id)
     assert (counted.total, counted.failed) == (2, 1)
     assert counted.seconds >= 1

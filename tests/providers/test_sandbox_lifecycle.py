@@ -151,7 +151,7 @@ async def test_the_network_is_changed_in_place(make: Make, inside) -> None:
     web = make("sandbox.web").declare(network={"internet": False})
     await web.do(Verb.CREATE)
     await web.do(Verb.ARM)
-    probe = "curl -sS -o /dev/null -m 5 http://deb.debian.org/ && echo through"
+    probe = "curl -sS -o /dev/null -m 30 http://deb.debian.org/ && echo through"
     assert "through" not in await inside(web, probe)
     web.declare(network={"internet": True})
     await web.do(Verb.SET_NETWORK)

@@ -81,11 +81,11 @@ def test_a_sandbox_past_its_share_takes_no_more_uploads(engine_home: Path, monke
                 return True
             return False
 
-        wait_until(is_refused, "uploads are refused", limit=30)
+        wait_until(is_refused, "uploads are refused")
         other.files.write("/home/user/more", "x")
         assert sandbox.files.read("/home/user/big", format="bytes")[:1] == b"\0"
         sandbox.commands.run("rm ~/big")
-        wait_until(lambda: not is_refused(), "uploads are taken again", limit=30)
+        wait_until(lambda: not is_refused(), "uploads are taken again")
         daemon.stop(engine_home, kill_sandboxes=True)
 
 
@@ -150,4 +150,4 @@ def test_a_reset_of_much_does_not_wait_for_the_disk(engine_home: Path) -> None:
     assert daemon.reset(engine_home) is True
     assert not engine_home.exists()
     left = f".{engine_home.name}.removed-*"
-    wait_until(lambda: not list(engine_home.parent.glob(left)), "the disk is free again", limit=60)
+    wait_until(lambda: not list(engine_home.parent.glob(left)), "the disk is free again")

@@ -12,7 +12,7 @@ from e2b.exceptions import SandboxException, SandboxNotFoundException
 
 from nexus.local import daemon
 from nexus.local.daemon import Endpoint
-from tests.local.engine_client import rest, sdk
+from tests.local.engine_client import kill_all, rest, sdk
 from tests.local.waiting import wait_until
 
 pytestmark = pytest.mark.engine
@@ -20,11 +20,15 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture
 def fresh(clean_engine: Endpoint) -> Iterator[Endpoint]:
-    """An engine without sandboxes and snapshots."""
+    """An engine without sandboxes and snapshots, before and after."""
+    _delete_snapshots(clean_engine)
     yield clean_engine
-    with rest(clean_engine) as client:
-        for sandbox in client.get("/v2/sandboxes").json():
-            client.delete(f"/sandboxes/{sandbox['sandboxID']}")
+    kill_all(clean_engine)
+    _delete_snapshots(clean_engine)
+
+
+def _delete_snapshots(endpoint: Endpoint) -> None:
+    with rest(endpoint) as client:
         while listed := client.get("/snapshots").json():
             for snapshot in listed:
                 client.delete(f"/templates/{snapshot['snapshotID'].replace('/', '%2F')}")
