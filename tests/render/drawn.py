@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from nexus.costs import E2B_RATES, cost_of
 from nexus.graph import Dag, DesiredGraph
 from nexus.model.addresses import Address
-from nexus.model.changes import Action, Change, Effect, FieldDiff, Operation, Plan, Verb
-from nexus.model.diagnostics import SourcePos, SourceRange, warning
+from nexus.model.changes import Action, Change, Effect, FieldDiff, Opening, Opens, Operation, Plan, Verb
+from nexus.model.costs import FREE, PlanCost, SandboxCost, Size
+from nexus.model.diagnostics import SourcePos, SourceRange, error, warning
 from nexus.model.resources import ResourceSpec
 from nexus.model.state import Target
 from nexus.model.values import UNKNOWN, Fingerprint, Value
@@ -99,4 +102,28 @@ def plan(changes: tuple[Change, ...] = CHANGES, operations: tuple[Operation, ...
         changes=changes,
         operations=operations,
         diagnostics=(warning("long-timeout", f"A warning about @someone, #12 and {HOSTILE}", range=place(3)),),
+    )
+
+
+def consequential() -> Plan:
+    """The plan, with what it opens and costs, and denied by a policy."""
+    size = Size(2, 4096)
+    return replace(
+        plan(),
+        openings=(
+            Opening(address=WEB[0], opens=Opens.INTERNET, detail=f"all of it, {HOSTILE}"),
+            Opening(address=DB, opens=Opens.SECRET, detail="secrets.token in env_vars.TOKEN"),
+        ),
+        cost=PlanCost(
+            rates=E2B_RATES,
+            billed=True,
+            sandboxes=(
+                SandboxCost(address=WEB[0], size=size, assumed=True, before=FREE, after=cost_of(size, 3600)),
+                SandboxCost(address=OLD, size=size, assumed=False, before=cost_of(size, 600), after=FREE),
+            ),
+        ),
+        diagnostics=(
+            *plan().diagnostics,
+            error("policy-denied", f"Nothing may reach {HOSTILE}", range=place(12)),
+        ),
     )

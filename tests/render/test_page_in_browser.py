@@ -12,7 +12,7 @@ from nexus.model.addresses import Address
 from nexus.render import pictures
 from nexus.render.pictures import draw
 from tests.render.browser import Browser, find_chromium
-from tests.render.drawn import HOSTILE, graph, plan
+from tests.render.drawn import HOSTILE, consequential, graph, plan
 from tests.render.drawn_runs import RUN
 
 pytestmark = pytest.mark.slow
@@ -45,6 +45,35 @@ def test_it_opens_without_complaints_and_asks_no_server_for_anything(browser: Br
     assert "sandbox.db" in browser.run(PANEL)
     assert browser.complaints() == []
     assert browser.requests() == [url]
+
+
+def test_what_comes_of_a_plan_stands_before_its_changes(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "plan.html"
+    path.write_text(pictures.page(draw("shop", "default", graph(), consequential())), encoding="utf-8")
+    browser.open(path.as_uri())
+    shown = browser.run(PANEL)
+    order = [
+        f"error[policy-denied]: Nothing may reach {HOSTILE}",
+        f'internet sandbox.web["eu"]: all of it, {HOSTILE}',
+        "secret sandbox.db: secrets.token in env_vars.TOKEN",
+        "an hour",
+        'Assumed: the size of sandbox.web["eu"].',
+        "template changed",
+        "warning[long-timeout]",
+    ]
+    assert sorted(order, key=shown.find) == order
+    assert all(text in shown for text in order)
+    assert browser.run("document.getElementById('denial').innerText").startswith("Denied, for 1 reason")
+    cells = browser.run("[...document.querySelectorAll('#panel td')].slice(0, 4).map((cell) => cell.innerText)")
+    assert cells[0] == "an hour"
+    assert all(text.lstrip("+-").startswith("$") for text in cells[1:])
+    for theme in ("light", "dark"):
+        browser.run(f"document.documentElement.dataset.theme = '{theme}'")
+        opened, plain = (
+            f"getComputedStyle(document.querySelector('#panel {name}')).color" for name in (".opens", "td")
+        )
+        assert browser.run(opened) != browser.run(plain)
+    assert browser.complaints() == []
 
 
 def test_a_click_shows_the_diff_and_where_it_comes_from(browser: Browser, url: str) -> None:

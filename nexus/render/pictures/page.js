@@ -65,15 +65,43 @@ function byAction() {
     section(`${action} ${group.count}`, group.items));
 }
 
+function noteOf(item) {
+  return element("p", { class: `note ${item.severity}` }, element("b", {}, `${item.severity}[${item.code}]: `), item.summary,
+    ...(item.place ? [element("br"), element("span", { class: "place muted" }, item.place)] : []));
+}
+
+function notes(heading, fits) {
+  const fitting = data.diagnostics.filter(fits).map(noteOf);
+  return fitting.length ? [element("h3", {}, heading), ...fitting] : [];
+}
+
+function opens() {
+  const items = data.opens.map((item) => element("li", {}, element("b", { class: "opens" }, item.opens), " ",
+    element("code", {}, item.named), `: ${item.detail}`));
+  return items.length ? [element("h3", {}, "Opens"), element("ul", { class: "plain" }, ...items)] : [];
+}
+
+function cost() {
+  if (!data.cost) return [];
+  const row = (name, cells) => element("tr", {}, ...cells.map((cell) => element(name, {}, cell)));
+  return [element("h3", {}, data.cost.title),
+    element("table", {}, row("th", ["", "now", "after", "change"]), ...data.cost.rows.map((cells) => row("td", cells))),
+    ...(data.cost.note ? [element("p", { class: "muted" }, data.cost.note)] : [])];
+}
+
+// What keeps a plan from being applied comes first, and what comes of it before its many changes.
 function overview(found) {
-  const lists = found ? flat(found) : data.planned ? byAction() : flat(() => true);
-  const notes = data.diagnostics.map((item) =>
-    element("p", {}, element("b", {}, `${item.severity}[${item.code}]: `), item.summary,
-      ...(item.place ? [element("br"), element("span", { class: "place muted" }, item.place)] : [])));
-  const empty = found ? "Nothing is called that." : "Nothing changes.";
-  panel.replaceChildren(element("h2", {}, found ? "Found" : data.planned ? "Changes" : "Resources"),
-    ...(lists.length ? lists : [element("p", { class: "muted" }, empty)]),
-    ...(notes.length && !found ? [element("h3", {}, "Worth knowing"), ...notes] : []));
+  if (found) {
+    const items = flat(found);
+    panel.replaceChildren(element("h2", {}, "Found"),
+      ...(items.length ? items : [element("p", { class: "muted" }, "Nothing is called that.")]));
+    return;
+  }
+  const lists = data.planned ? byAction() : flat(() => true);
+  panel.replaceChildren(...notes("Denied", (item) => item.severity === "error"), ...opens(), ...cost(),
+    element("h2", {}, data.planned ? "Changes" : "Resources"),
+    ...(lists.length ? lists : [element("p", { class: "muted" }, "Nothing changes.")]),
+    ...notes("Worth knowing", (item) => item.severity !== "error"));
 }
 
 function fieldOf(field) {

@@ -14,10 +14,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from html import escape
 
-from nexus.model.changes import Action, Change
+from nexus.model.changes import Action, Change, Plan
 from nexus.model.diagnostics import Diagnostic
 from nexus.model.runs import Run
+from nexus.render.consequences import denial
+from nexus.render.costs import assumed, cost_rows
 from nexus.render.differences import lines, remark
+from nexus.render.openings import Opened, bundled
 from nexus.render.pictures.labels import summary, title
 from nexus.render.pictures.picture import Member, Node, Picture
 from nexus.render.pictures.svg import drawing, stylesheet
@@ -51,7 +54,7 @@ def page(picture: Picture, run: Run | None = None) -> str:
 <header>
 <h1>{escape(title(picture))}</h1>
 <p id="summary">{escape(summary(picture))}</p>
-<input id="search" type="search" placeholder="Search ( / )" aria-label="Search">
+{_denial(picture.plan)}<input id="search" type="search" placeholder="Search ( / )" aria-label="Search">
 {_switch(run)}<button id="critical" type="button" aria-pressed="true">Critical path</button>
 <button id="fit" type="button">Fit</button>
 <button id="theme" type="button">Dark / light</button>
@@ -63,6 +66,10 @@ def page(picture: Picture, run: Run | None = None) -> str:
 </body>
 </html>
 """
+
+
+def _denial(plan: Plan | None) -> str:
+    return f'<p id="denial">{escape(denial(plan))}</p>\n' if plan is not None and plan.is_denied else ""
 
 
 def _digest(script: str) -> str:
@@ -111,8 +118,26 @@ def _data(picture: Picture, drawn: Sequence[Bar]) -> Json:
         "planned": picture.plan is not None,
         "nodes": [_node(node, needs[node.id], needed_by[node.id]) for node in picture.nodes],
         "diagnostics": [_diagnostic(item) for item in picture.diagnostics],
+        "opens": [] if picture.plan is None else [_opened(item) for item in bundled(picture.plan.openings)],
+        "cost": _cost(picture.plan),
         "actions": [action.value for action in Action],
         "operations": [_operation(bar) for bar in drawn],
+    }
+
+
+def _opened(item: Opened) -> Json:
+    return {"opens": item.opens.value, "named": item.named, "detail": item.detail}
+
+
+def _cost(plan: Plan | None) -> Json | None:
+    """As in Markdown: nothing where nothing runs before or after."""
+    cost = None if plan is None else plan.cost
+    if cost is None or not cost.sandboxes:
+        return None
+    return {
+        "title": "Cost" if cost.billed else "Cost at E2B (nothing on this target)",
+        "rows": [list(row) for row in cost_rows(cost)],
+        "note": f"Assumed: the size of {assumed(cost)}." if cost.assumed else "",
     }
 
 
