@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 
 from nexus.executor import SystemClock
 from nexus.model.diagnostics import DiagnosticsError, error
+from nexus.model.environments import Environment
 from nexus.model.values import reveal
 from nexus.stores import Backend, LocalResults, LockInfo
 from nexus.workflows.loading import Project
-from nexus.workflows.session import Session, Stores
+from nexus.workflows.session import Session, Stores, nothing_remembered
 
 if TYPE_CHECKING:
     from nexus.providers.e2b import E2BProvider
@@ -79,11 +80,16 @@ def home(environment: Mapping[str, str]) -> Path:
 
 @asynccontextmanager
 async def open_session(
-    project: Project, environment: Mapping[str, str], backend: Backend, *, target: str | None = None
+    project: Project,
+    environment: Mapping[str, str],
+    backend: Backend,
+    *,
+    target: str | None = None,
+    backend_of: Callable[[Environment], Backend] = nothing_remembered,
 ) -> AsyncIterator[Session]:
     """Everything a workflow works with, for one project. Starts the local engine when it is the target.
 
-    ``target`` is the one that was asked for, if any.
+    ``target`` is the one that was asked for, if any. ``backend_of`` is as in :class:`Session`.
     """
     choice = choose_target(environment, project.provider_settings, asked=target)
     secrets: list[str] = []
@@ -97,6 +103,7 @@ async def open_session(
             holder=new_holder,
             keep_secret=lambda values: secrets.extend(str(reveal(value)) for value in values),
             because=choice.because,
+            backend_of=backend_of,
         )
     finally:
         await provider.aclose()
@@ -175,6 +182,13 @@ def _e2b_connection(environment: Mapping[str, str]) -> ConnectionSettings:
         api_url=environment.get("E2B_API_URL") or None,
         sandbox_url=environment.get("E2B_SANDBOX_URL") or None,
     )
+
+
+def engine_runs(environment: Mapping[str, str]) -> bool:
+    """Whether the local engine is up; starts nothing."""
+    from nexus.local import daemon
+
+    return daemon.is_running(home(environment))
 
 
 def new_id() -> str:

@@ -19,8 +19,9 @@ from nexus.cli.failures import print_events, report, show_diagnostics, source_re
 from nexus.cli.options import RunOptions
 from nexus.cli.piped import discard
 from nexus.cli.reports import write_junit
-from nexus.cli.running import at_target, load_planned, load_project, on_interrupt, seconds
+from nexus.cli.running import load_planned, load_project, on_interrupt, seconds, watched_at_target
 from nexus.cli.settings import Settings
+from nexus.cli.waiting import Stop
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
 
 if TYPE_CHECKING:
@@ -39,11 +40,12 @@ def run_apply(
     planfile: Path | None = None,
     revision: str | None = None,
     junit: Path | None = None,
+    planned_by: str = "nexus plan",
 ) -> int:
     """Load, plan under the lock, ask, do, and say how it ended. Returns the exit code.
 
     ``options`` may depend on the project. With a ``revision``, its files are those of then. ``junit`` is where a report
-    of the steps goes.
+    of the steps goes. ``planned_by`` is the command that saves such a plan, where nobody is there to be asked.
     """
     from nexus.api.errors import ApplyError
 
@@ -55,10 +57,10 @@ def run_apply(
     if plan is not None:
         _refuse_selection_beside(chosen)
     elif not run.auto_approve:
-        require_a_person(as_json=run.as_json, instead="nexus plan --out FILE, then nexus apply FILE")
+        require_a_person(as_json=run.as_json, instead=f"{planned_by} --out FILE, then nexus apply FILE")
 
-    async def work(project: AsyncProject) -> Applied:
-        with _listening(settings, project.folder, as_json=run.as_json, verbose=run.verbose) as sink:
+    async def work(project: AsyncProject, begin: Stop) -> Applied:
+        with _listening(settings, project.folder, begin, as_json=run.as_json, verbose=run.verbose) as sink:
             try:
                 return await project.apply(
                     plan,
@@ -72,7 +74,7 @@ def run_apply(
             except ApplyError as failure:
                 return failure.applied
 
-    applied = at_target(project, work, local=run.local, quiet=run.as_json)
+    applied = watched_at_target(project, work, local=run.local, quiet=run.as_json)
     problems = () if junit is None or applied.run is None else _report_steps(applied.run, junit.absolute())
     applied = replace(applied, diagnostics=(*applied.diagnostics, *problems))
     code = _close(settings, applied, as_json=run.as_json)
@@ -141,8 +143,11 @@ def _ask(plan: Plan) -> bool:
 
 
 @contextmanager
-def _listening(settings: Settings, folder: Path, *, as_json: bool, verbose: bool) -> Iterator[Sink]:
-    """Who listens: events go to stdout as JSON, or to stderr for people, who get nothing but the outputs on stdout."""
+def _listening(settings: Settings, folder: Path, begin: Stop, *, as_json: bool, verbose: bool) -> Iterator[Sink]:
+    """Who listens: events go to stdout as JSON, or to stderr for people, who get nothing but the outputs on stdout.
+
+    ``begin`` is called before anything is shown.
+    """
     if as_json:
         yield _while_read(_json_line, sys.stdout)
         return
@@ -156,8 +161,13 @@ def _listening(settings: Settings, folder: Path, *, as_json: bool, verbose: bool
         verbose=verbose,
     )
     tail = Tail(progress)
+
+    def show(event: Event) -> None:
+        begin()
+        tail(event)
+
     try:
-        yield _while_read(tail, sys.stderr)
+        yield _while_read(show, sys.stderr)
     finally:
         tail.close()
 

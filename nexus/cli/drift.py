@@ -56,6 +56,7 @@ def command(
         lambda project: project.drift(deep=not shallow, allow_missing=allow_missing),
         local=local,
         quiet=as_json,
+        doing="Looking at the sandboxes" if shallow else "Looking into the sandboxes",
     )
     if as_json:
         from nexus.render.drift import drift_to_json

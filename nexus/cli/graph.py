@@ -11,7 +11,7 @@ import click
 from nexus.cli.failures import guarded
 from nexus.cli.manual import examples
 from nexus.cli.options import project_options, target_options
-from nexus.cli.running import at_target, load_planned, load_project
+from nexus.cli.running import MAKING_THE_PLAN, at_target, load_planned, load_project
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -67,7 +67,13 @@ def command(
         project = load_project(settings, environment, var_texts, var_files, local=local)
         plan = None
         if not no_plan:
-            plan = at_target(project, lambda project: project.plan(destroy=destroy), local=local, quiet=False)
+            plan = at_target(
+                project,
+                lambda project: project.plan(destroy=destroy),
+                local=local,
+                quiet=False,
+                doing=MAKING_THE_PLAN,
+            )
     write(asyncio.run(project.picture(form, plan)), out)
     return 0
 

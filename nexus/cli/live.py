@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from nexus.cli.settings import Settings
+from nexus.cli.waiting import STARTING_ENGINE, engine_starts, waiting
 
 if TYPE_CHECKING:
     from nexus import AsyncFolder, AsyncProject, Whereabouts
@@ -39,12 +40,22 @@ def on_live(live: LiveT, work: Callable[[LiveT], Awaitable[T]]) -> T:
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         async with live:
+            await _started(live)
             return await work(live)
 
     try:
         return asyncio.run(run())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+
+
+async def _started(live: LiveT) -> None:
+    """Have the local engine started now when that can be watched; else it starts with the first request."""
+    settings = click.get_current_context().find_object(Settings)
+    assert settings is not None
+    if settings.is_live() and not (await live.where()).is_billed and engine_starts(settings.environment)():
+        with waiting(settings, STARTING_ENGINE, is_local=True):
+            await live.identity()
 
 
 async def say_target(live: AsyncFolder | AsyncProject, *, local: bool) -> Whereabouts:

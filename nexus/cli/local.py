@@ -15,6 +15,7 @@ from nexus.cli.local_control import FILE, faults, read_faults, read_limits
 from nexus.cli.manual import examples
 from nexus.cli.options import json_option
 from nexus.cli.settings import Settings
+from nexus.cli.waiting import STARTING_ENGINE, waiting
 
 
 @click.group("local", no_args_is_help=True)
@@ -52,12 +53,10 @@ def start(settings: Settings, limits: str | None, faults_file: Path | None, isol
     from nexus.local import daemon
 
     home = _home(settings)
-    endpoint = daemon.ensure_running(
-        home,
-        isolation=isolation,
-        limits=None if limits is None else read_limits(limits),
-        faults=None if faults_file is None else read_faults(faults_file),
-    )
+    wanted_limits = None if limits is None else read_limits(limits)
+    wanted_faults = None if faults_file is None else read_faults(faults_file)
+    with waiting(settings, STARTING_ENGINE, is_local=False):
+        endpoint = daemon.ensure_running(home, isolation=isolation, limits=wanted_limits, faults=wanted_faults)
     _warn_of_weak_isolation(home)
     click.echo(f"The local engine {endpoint.engine_id} runs at {endpoint.api_url} (process {endpoint.pid})")
     click.echo('To use it from any E2B client: eval "$(nexus local env)"')

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from nexus.cli.failures import guarded, show_diagnostics
 from nexus.cli.manual import examples
 from nexus.cli.options import project_options, target_options
-from nexus.cli.running import at_target, load_project
+from nexus.cli.running import load_project, watched_at_target
 from nexus.cli.settings import Settings
+from nexus.cli.waiting import Stop
+
+if TYPE_CHECKING:
+    from nexus import AsyncProject, Locked
 
 
 @click.command(
@@ -46,12 +51,15 @@ def command(
     if names and not upgrade:
         raise click.UsageError("Names say what is to be resolved anew: nexus lock --upgrade NAME")
     project = load_project(settings, environment, var_texts, var_files, local=local)
-    locked = at_target(
-        project,
-        lambda project: project.lock(names or upgrade, tell=lambda line: click.echo(line, err=True)),
-        local=local,
-        quiet=False,
-    )
+
+    async def work(project: AsyncProject, begin: Stop) -> Locked:
+        def tell(line: str) -> None:
+            begin()
+            click.echo(line, err=True)
+
+        return await project.lock(names or upgrade, tell=tell)
+
+    locked = watched_at_target(project, work, local=local, quiet=False, doing="Looking for what is to be locked")
     show_diagnostics(settings, locked.diagnostics)
     print_locked(settings.console(), locked.before, locked.after, written=locked.written)
     return 0

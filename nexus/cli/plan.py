@@ -20,7 +20,7 @@ from nexus.cli.options import (
     verbose_option,
 )
 from nexus.cli.reports import failures_as_sarif, write_sarif
-from nexus.cli.running import at_target, load_project
+from nexus.cli.running import MAKING_THE_PLAN, at_target, load_project
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -90,7 +90,13 @@ def _command(
 ) -> int:
     with failures_as_sarif(settings, sarif):
         project = load_project(settings, environment, var_texts, var_files, local=local)
-        plan = at_target(project, lambda project: project.plan(options=options), local=local, quiet=as_json)
+        plan = at_target(
+            project,
+            lambda project: project.plan(options=options),
+            local=local,
+            quiet=as_json,
+            doing=MAKING_THE_PLAN,
+        )
     if sarif is not None:
         write_sarif(settings, plan.diagnostics, sarif)
     saved = None if plan.is_denied else out

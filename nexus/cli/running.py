@@ -12,12 +12,15 @@ import click
 
 from nexus.cli.live import say_target
 from nexus.cli.settings import Settings
+from nexus.cli.waiting import Stop, waiting
 from nexus.model.diagnostics import DiagnosticsError, error
 
 if TYPE_CHECKING:
     from nexus import AsyncProject, Plan
 
 T = TypeVar("T")
+
+MAKING_THE_PLAN = "Making the plan"
 
 
 def load_project(
@@ -50,15 +53,45 @@ def load_planned(settings: Settings, plan: Plan, *, local: bool = False) -> Asyn
     )
 
 
-def at_target(project: AsyncProject, work: Callable[[AsyncProject], Awaitable[T]], *, local: bool, quiet: bool) -> T:
-    """Run ``work``. The first line on stderr says which target it is at, unless ``quiet``."""
+def at_target(
+    project: AsyncProject,
+    work: Callable[[AsyncProject], Awaitable[T]],
+    *,
+    local: bool,
+    quiet: bool,
+    doing: str = "Looking at what is out there",
+) -> T:
+    """Run ``work``. The first line on stderr says which target it is at, and one that moves what it is ``doing``.
+
+    Neither is said when ``quiet``.
+    """
+    return watched_at_target(project, lambda project, _: work(project), local=local, quiet=quiet, doing=doing)
+
+
+def watched_at_target(
+    project: AsyncProject,
+    work: Callable[[AsyncProject, Stop], Awaitable[T]],
+    *,
+    local: bool,
+    quiet: bool,
+    doing: str = MAKING_THE_PLAN,
+) -> T:
+    """The same for ``work`` that draws on the terminal itself: before it does, it ends the line that moves."""
 
     async def run() -> T:
-        if not quiet:
-            await say_target(project, local=local)
-        return await work(project)
+        if quiet:
+            return await work(project, lambda: None)
+        where = await say_target(project, local=local)
+        with waiting(_settings(), doing, is_local=not where.is_billed) as stop:
+            return await work(project, stop)
 
     return asyncio.run(run())
+
+
+def _settings() -> Settings:
+    settings = click.get_current_context().find_object(Settings)
+    assert settings is not None
+    return settings
 
 
 def on_interrupt(interrupt: Callable[[], None] | None) -> None:

@@ -11,12 +11,13 @@ import click
 from nexus.cli.failures import guarded, show_diagnostics
 from nexus.cli.manual import examples
 from nexus.cli.options import json_option, lock_timeout_option, project_options, target_options, yes_option
-from nexus.cli.running import at_target, load_project, seconds
+from nexus.cli.running import load_project, seconds, watched_at_target
 from nexus.cli.settings import Settings
 from nexus.cli.state_editing import asking, not_approved
+from nexus.cli.waiting import Stop
 
 if TYPE_CHECKING:
-    from nexus import Rebuilt
+    from nexus import AsyncProject, Rebuilt
 
 
 @click.command(
@@ -51,12 +52,16 @@ def rebuild(
     """
     project = load_project(settings, environment, var_texts, var_files, local=local)
     confirm, patience = asking(yes=yes, as_json=as_json), seconds(lock_timeout)
-    rebuilt = at_target(
-        project,
-        lambda project: project.rebuild_state(force=yes, confirm=confirm, lock_timeout=patience),
-        local=local,
-        quiet=as_json,
-    )
+
+    async def work(project: AsyncProject, begin: Stop) -> Rebuilt:
+        def ask(question: str) -> bool:
+            begin()
+            return confirm(question)
+
+        return await project.rebuild_state(force=yes, confirm=ask, lock_timeout=patience)
+
+    doing = "Looking for all that is out there"
+    rebuilt = watched_at_target(project, work, local=local, quiet=as_json, doing=doing)
     if not as_json:
         show_diagnostics(settings, rebuilt.diagnostics)
     if not rebuilt.done:

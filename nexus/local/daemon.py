@@ -87,7 +87,7 @@ def ensure_running(
     for leftover in leftovers_of(home):
         remove_in_background(leftover)
     with one_at_a_time(home):
-        presence = read_presence(home)
+        presence = _presence(home)
         if presence is not None and not presence.runs_this_code():
             _stop(home, presence, kill_sandboxes=False)
             presence = None
@@ -100,6 +100,11 @@ def ensure_running(
             if document is not None:
                 _request(settings, "POST", path, document)
         return _endpoint(settings, presence)
+
+
+def is_running(home: Path) -> bool:
+    """Whether the engine of ``home`` is up and ready; starts nothing."""
+    return read_presence(home.absolute()) is not None
 
 
 def find_running(home: Path) -> Endpoint | None:
@@ -119,7 +124,7 @@ def stop(home: Path, *, kill_sandboxes: bool = False) -> bool:
     if kill_sandboxes and read_presence(home) is None:
         ensure_running(home)
     with one_at_a_time(home):
-        presence = read_presence(home)
+        presence = _presence(home)
         if presence is None:
             return False
         _stop(home, presence, kill_sandboxes=kill_sandboxes)
@@ -225,6 +230,14 @@ def _endpoint(settings: Settings, presence: Presence) -> Endpoint:
         version=presence.version,
         home=settings.home,
     )
+
+
+def _presence(home: Path) -> Presence | None:
+    """The daemon that is up, or comes up: who started it may have been interrupted. The caller holds the start lock."""
+    deadline = time.monotonic() + START_LIMIT
+    while (presence := read_presence(home)) is None and is_held(home) and time.monotonic() < deadline:
+        time.sleep(_POLL)
+    return presence
 
 
 def _choose_isolation(home: Path, name: str, *, is_running: bool) -> None:

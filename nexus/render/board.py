@@ -24,6 +24,7 @@ from nexus.model.events import (
 from nexus.render.console import WIDEST
 from nexus.render.ledger import Account, Ledger
 from nexus.render.values import duration, plural
+from nexus.render.waiting import turning
 from nexus.render.words import DONE, doing
 
 _SLOW: Final = 3.0
@@ -31,8 +32,6 @@ _SLOW: Final = 3.0
 
 _LINES: Final = 3
 _MEMBERS: Final = 4
-_SPINNER: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-_TURNS: Final = 10
 _AROUND: Final = 4
 """Lines of the terminal that are left to what stays."""
 
@@ -181,7 +180,7 @@ class Board:
         return words
 
     def _turning(self) -> str:
-        return _SPINNER[int(self.ledger.clock() * _TURNS) % len(_SPINNER)]
+        return turning(self.ledger.clock())
 
 
 def _printable(text: str) -> str:

@@ -292,3 +292,18 @@ def _tier(home: Path) -> str:
     status = daemon.status(home)
     assert status is not None
     return str(status["tier"])
+
+
+def test_a_start_that_was_interrupted_goes_on_and_the_next_one_waits_for_it(
+    engine_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(home: Path) -> None:
+        if is_held(home):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(daemon, "read_presence", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            daemon.ensure_running(engine_home)
+    assert daemon.find_running(daemon.ensure_running(engine_home).home) is not None
+    assert daemon.stop(engine_home) is True
