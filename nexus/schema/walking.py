@@ -197,9 +197,15 @@ class Walk:
         self.findings.append(Finding(code=code, path=path, message=message, hint=hint, at_key=at_key))
 
 
+_READ_FROM: Final = frozenset(("env", "from_env", "env_var", "file", "command", "secret", "valueFrom", "secretKeyRef"))
+"""Keys by which secrets are read, here and in other tools."""
+
+
 def _as_meant(schema: Schema, value: Value, name: str) -> str:
     """How a value of another type is written: itself in the right form, or else an example of the field."""
     types = schema.get("type")
+    if isinstance(value, dict) and value and _READ_FROM.issuperset(value):
+        return "declare what comes from outside under secrets, and write ${{ secrets.NAME }} here"
     if _allows(types, "array") and isinstance(value, str | int | float):
         return f"a list of one is [{value}]"
     if (

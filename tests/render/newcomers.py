@@ -47,6 +47,7 @@ NEWCOMERS: Final = {
     ),
     "numbers in quotes": _web("template: python\ntimeout: 2 hours\nports: {http: '8000'}"),
     "a secret in place of its name": _HEAD + "secrets:\n  TOKEN: sk-12345\n",
+    "a secret where it is used": _web("template: python\nenv_vars: {TOKEN: {from_env: SHOP_TOKEN}}"),
     "volumes the other way round": _HEAD
     + "volumes: {data: {}}\nsandboxes:\n  web:\n    template: python\n    volumes: {data: /data}\n",
     "a colon without a space": _web("template:python\ntimeout: 1h"),
