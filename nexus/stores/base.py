@@ -26,6 +26,12 @@ class StateStore(Protocol):
         recovery needs.
         """
 
+    async def fence(self) -> None:
+        """Called by who has just taken the lock: what earlier holders write from now on MUST fail (``lock-lost``).
+
+        Also where one of them has made sure of its lock just before, and only its write is late.
+        """
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
@@ -73,16 +79,16 @@ class Journal(Protocol):
         """
 
     async def clear(self) -> None:
-        """Forget everything, because the state holds it. Does nothing when there is no journal."""
+        """Forget everything, because the state holds it. Does nothing when there is no journal.
+
+        MUST leave alone what a later holder of the lock has fenced.
+        """
 
     async def set_aside(self) -> str | None:
         """Make room for a new one without reading it, and keep it for people; where, None when there is none."""
 
     async def fence(self) -> None:
-        """Called by who has just taken the lock: what earlier holders append from now on MUST fail.
-
-        Where a lock can be taken from a holder that does not know it yet; a lock of the kernel's can't.
-        """
+        """Called by who has just taken the lock: what earlier holders begin or append from now on MUST fail."""
 
 
 @dataclass(frozen=True, slots=True)

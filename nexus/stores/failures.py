@@ -44,6 +44,19 @@ def damaged(path: str, what: str, hint: str) -> DiagnosticsError:
     )
 
 
+_UNREADABLE = ("state-damaged", "state-encrypted", "state-not-encrypted", "state-key-wrong")
+
+
+def is_unreadable(problem: DiagnosticsError) -> bool:
+    """Whether something is there, and can't be made sense of. Else the place itself can't be used."""
+    return is_about(problem, *_UNREADABLE)
+
+
+def is_about(problem: DiagnosticsError, *codes: str) -> bool:
+    """Whether one of these is what went wrong."""
+    return any(item.code in codes for item in problem.diagnostics)
+
+
 def too_new(path: str, what: str, found: int, known: int, written_by: str) -> DiagnosticsError:
     by = f" by {written_by}" if written_by else ""
     return DiagnosticsError(

@@ -22,7 +22,7 @@ from nexus.stores.base import Backend, Header, JournalContents, StateVersion
 from nexus.stores.checks import Version, check_start, check_write
 from nexus.stores.durations import Durations
 from nexus.stores.entries import Entry
-from nexus.stores.failures import explained
+from nexus.stores.failures import explained, is_about
 from nexus.stores.files import Files
 from nexus.stores.journalfile import header_line, parse
 from nexus.stores.localruns import LocalRuns
@@ -37,10 +37,11 @@ def local_backend(project: Path, environment: str, files: Files | None = None) -
     if not environment or environment.startswith(".") or "/" in environment or "\0" in environment:
         raise DiagnosticsError(error("bad-environment", "This can't be the name of an environment", detail=environment))
     place = _Place(project / FOLDER, project / FOLDER / environment, files or Files())
+    lock = LocalLock(place.folder / "lock", place.prepare)
     return Backend(
-        LocalStateStore(place),
-        LocalJournal(place),
-        LocalLock(place.folder / "lock", place.prepare),
+        LocalStateStore(place, lock),
+        LocalJournal(place, lock),
+        lock,
         LocalDurations(place),
         LocalRuns(place.folder / "runs", place.files, place.prepare),
         LocalVersions(place),
@@ -64,8 +65,11 @@ class _Place:
 
 
 class LocalStateStore:
-    def __init__(self, place: _Place) -> None:
+    """``lock`` is that of the same environment: nothing is written by who has lost it."""
+
+    def __init__(self, place: _Place, lock: LocalLock) -> None:
         self._place = place
+        self._lock = lock
         self._path = place.folder / "state.json"
         self._backup = place.folder / "state.json.backup"
 
@@ -76,12 +80,16 @@ class LocalStateStore:
 
     async def write(self, state: State, expected_serial: int | None) -> None:
         content = encode(state)
-        if expected_serial is not None:
-            check_write(self._version(), Version(state.lineage, expected_serial))
-        with explained("write the state", self._path):
-            self._place.prepare()
-            self._place.files.copy(self._path, self._backup)
-            self._place.files.replace(self._path, content)
+        with self._lock.undisturbed():
+            if expected_serial is not None:
+                check_write(self._version(), Version(state.lineage, expected_serial))
+            with explained("write the state", self._path):
+                self._place.prepare()
+                self._place.files.copy(self._path, self._backup)
+                self._place.files.replace(self._path, content)
+
+    async def fence(self) -> None:
+        """There is nothing to do: the lock is not taken from anybody in the middle of a write."""
 
     def _version(self) -> Version:
         with explained("read the state", self._path):
@@ -90,8 +98,11 @@ class LocalStateStore:
 
 
 class LocalJournal:
-    def __init__(self, place: _Place) -> None:
+    """``lock`` as in :class:`LocalStateStore`."""
+
+    def __init__(self, place: _Place, lock: LocalLock) -> None:
         self._place = place
+        self._lock = lock
         self._path = place.folder / "journal.jsonl"
         self._appender: Appender | None = None
         self._descriptor = -1
@@ -104,7 +115,7 @@ class LocalJournal:
     async def start(self, header: Header) -> None:
         await self._close()
         check_start(await self.read(), header)
-        with explained("begin the journal", self._path):
+        with self._lock.undisturbed(), explained("begin the journal", self._path):
             self._place.prepare()
             self._place.files.replace(self._path, header_line(header))
             self._descriptor = self._place.files.open_append(self._path)
@@ -117,14 +128,18 @@ class LocalJournal:
 
     async def clear(self) -> None:
         await self._close()
-        with explained("clear the journal", self._path):
-            if self._path.exists():
-                self._place.files.remove(self._path)
+        try:
+            with self._lock.undisturbed(), explained("clear the journal", self._path):
+                if self._path.exists():
+                    self._place.files.remove(self._path)
+        except DiagnosticsError as problem:
+            if not is_about(problem, "lock-lost"):
+                raise
 
     async def set_aside(self) -> str | None:
         await self._close()
         aside = self._path.with_name(f"{self._path.name}.aside")
-        with explained("set the journal aside", self._path):
+        with self._lock.undisturbed(), explained("set the journal aside", self._path):
             if not self._path.exists():
                 return None
             self._place.files.rename(self._path, aside)
@@ -132,10 +147,10 @@ class LocalJournal:
         return str(aside)
 
     async def fence(self) -> None:
-        """There is nothing to do: the kernel ends the lock of who is gone, and nobody else appends."""
+        """There is nothing to do, as with the state."""
 
     def _write(self, lines: bytes) -> None:
-        with explained("write the journal", self._path):
+        with self._lock.undisturbed(), explained("write the journal", self._path):
             self._place.files.append(self._descriptor, lines)
 
     async def _close(self) -> None:

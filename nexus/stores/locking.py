@@ -2,7 +2,8 @@
 
 The file's time of change says when its holder was last alive: a thread renews it. A holder that is suspended for
 longer than ``LEASE`` can be replaced, and one whose lock file was taken away has lost it: it finds out with ``verify``,
-because the file at the path is not the one that it holds.
+because the file at the path is not the one that it holds. Neither can happen in the middle of a write
+(:meth:`LocalLock.undisturbed`), so that nothing is written late by who has lost it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +32,9 @@ LEASE: Final = 120.0
 
 _RENEWAL: Final = 15.0
 _POLL: Final = 0.1
+_WRITING: Final = 5.0
+"""Seconds for which somebody else's write is waited for: it takes a moment, unless they are suspended within."""
+
 _GLANCES: Final = 3
 """How often a lock is tried before it counts as held: someone who only asks for the holder has it for an instant."""
 
@@ -50,8 +55,7 @@ class LocalLock:
         deadline = loop.time() + patience
         glances = _GLANCES
         while not self._take(info):
-            if (silent := self._silent()) is not None:
-                self._take_over(info)
+            if (silent := self._taken_over(info)) is not None:
                 return silent
             glances -= 1
             if glances <= 0 and loop.time() >= deadline:
@@ -93,8 +97,47 @@ class LocalLock:
         if lock_id is not None and lock_id != info.id:
             raise DiagnosticsError(not_that_lock(lock_id, info))
         with explained("break the lock", self._path):
-            self._path.unlink(missing_ok=True)
+            turn = self._turn(_WRITING)
+            if turn is None:
+                raise DiagnosticsError(_writing(info))
+            try:
+                self._path.unlink(missing_ok=True)
+            finally:
+                os.close(turn)
         return info
+
+    # ---- writing
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Nobody takes the lock from us within. Without the lock, as who only reads, nothing is seen to.
+
+        Raises DiagnosticsError (``lock-lost``) when it was taken before.
+        """
+        if self._descriptor is None:
+            yield
+            return
+        with explained("look after the lock", self._path):
+            turn = self._turn(_WRITING)
+            if turn is None or not self._is_at_path(self._descriptor):
+                if turn is not None:
+                    os.close(turn)
+                raise DiagnosticsError(lost(self._noted()))
+        try:
+            yield
+        finally:
+            os.close(turn)
+
+    def _turn(self, patience: float = 0.0) -> int | None:
+        """A lock of the kernel's on the folder: of who writes in it, or takes the lock from somebody else."""
+        deadline = time.monotonic() + patience
+        descriptor = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        while not _lock(descriptor, fcntl.LOCK_EX):
+            if time.monotonic() >= deadline:
+                os.close(descriptor)
+                return None
+            time.sleep(0.01)
+        return descriptor
 
     # ---- taking
 
@@ -113,6 +156,21 @@ class LocalLock:
                 raise
         self._hold(descriptor)
         return True
+
+    def _taken_over(self, info: LockInfo) -> LockInfo | None:
+        """The holder that gave no sign of life, where the lock was taken from it: not while it is within a write."""
+        if self._silent() is None:
+            return None
+        with explained("take over the lock", self._path):
+            turn = self._turn()
+        if turn is None:
+            return None
+        try:
+            if (silent := self._silent()) is not None:
+                self._take_over(info)
+            return silent
+        finally:
+            os.close(turn)
 
     def _take_over(self, info: LockInfo) -> None:
         """Put a lock of our own in the place of the other's. Of two that do this at once, one finds that it lost."""
@@ -145,6 +203,16 @@ class LocalLock:
                 return info if info.id and time.time() - os.fstat(descriptor).st_mtime > LEASE else None
             finally:
                 os.close(descriptor)
+
+    def _noted(self) -> LockInfo | None:
+        """Who wrote the note at the path."""
+        with suppress(FileNotFoundError):
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return _note(descriptor)
+            finally:
+                os.close(descriptor)
+        return None
 
     def _is_at_path(self, descriptor: int) -> bool:
         try:
@@ -211,6 +279,17 @@ def not_that_lock(lock_id: str, info: LockInfo) -> Diagnostic:
         detail=f"The lock {info.id or 'without an id'} is held, not {lock_id}: {_who(info)} is running "
         f"«nexus {info.operation}» since {info.since}.",
         hint="give the id of this lock if it is the one that hangs, or --force whatever it is",
+    )
+
+
+def _writing(info: LockInfo) -> Diagnostic:
+    """What to tell who wants to take a lock away at a moment when that can't be done."""
+    return error(
+        "lock-busy",
+        "The holder of the lock is in the middle of a write",
+        detail=f"{_who(info)} is running «nexus {info.operation}» since {info.since}, and writes the state or the "
+        "journal right now. It may be suspended.",
+        hint=f"let it go on (kill -CONT {info.pid}), or end it (kill -9 {info.pid}): its lock ends with it",
     )
 
 

@@ -79,6 +79,9 @@ class MemoryStateStore:
             self._memory.versions.append(there)
         self._memory.state = state
 
+    async def fence(self) -> None:
+        """There is nothing to do: nothing comes between a look at the lock and a write."""
+
 
 class MemoryJournal:
     def __init__(self, memory: Memory) -> None:
@@ -110,7 +113,7 @@ class MemoryJournal:
         return "memory"
 
     async def fence(self) -> None:
-        """There is nothing to do: who lost the lock finds out with the next look at it."""
+        """There is nothing to do, as with the state."""
 
 
 class MemoryVersions:

@@ -43,8 +43,16 @@ def encode(state: State) -> bytes:
     }
     if state.history:
         document["history"] = [records.history_to_json(entry) for entry in state.history]
-    lines = [f"{records.to_text(name)}:{_body(value)}" for name, value in document.items()]
-    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+    return _laid_out(document)
+
+
+def fenced(content: bytes, fence: str) -> bytes:
+    """The same document, however old or new, with another ``fence`` in it. Raises like :func:`decode`.
+
+    Only a store looks at it (:mod:`nexus.stores.remote.fencing`); what is written next has none.
+    """
+    with _damage_explained("the state"):
+        return _laid_out({**records.mapping(json.loads(content), "the document"), "fence": fence})
 
 
 def decode(content: bytes, path: str = "the state", upgrades: Mapping[int, Upgrade] | None = None) -> State:
@@ -86,6 +94,11 @@ def upgraded(document: Json, path: str, upgrades: Mapping[int, Upgrade], latest:
         document = upgrade(document)
         version += 1
     return document
+
+
+def _laid_out(document: Json) -> bytes:
+    lines = [f"{records.to_text(name)}:{_body(value)}" for name, value in document.items()]
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
 
 def _body(value: object) -> str:

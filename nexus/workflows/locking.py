@@ -25,6 +25,7 @@ async def locked(session: Locking, operation: str, patience: float = 0.0) -> Asy
     """Hold the lock for ``operation``, waiting ``patience`` seconds for it. Yields what is to be told about it."""
     silent = await session.backend.lock.acquire(session.holder(operation), patience)
     try:
+        await session.backend.states.fence()
         await session.backend.journal.fence()
         yield None if silent is None else _taken_over(silent)
     finally:

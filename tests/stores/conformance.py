@@ -27,6 +27,23 @@ def code_of(problem: pytest.ExceptionInfo[DiagnosticsError]) -> str:
     return problem.value.diagnostics[0].code
 
 
+async def take(backend: Backend, lock_id: str) -> None:
+    """As a run does it (:func:`nexus.workflows.locking.locked`)."""
+    await backend.lock.acquire(replace(INFO, id=lock_id))
+    await backend.states.fence()
+    await backend.journal.fence()
+
+
+async def taken_from(late: Backend, reopen: Callable[[], Backend]) -> Backend:
+    """Who took the lock from ``late``, which does not know it."""
+    holder = await late.lock.holder()
+    assert holder is not None
+    successor = reopen()
+    assert await successor.lock.break_open(holder.id)
+    await take(successor, f"{holder.id}-successor")
+    return successor
+
+
 class BackendConformance:
     @pytest.fixture
     def reopen(self) -> Callable[[], Backend]:
@@ -247,7 +264,98 @@ class BackendConformance:
         await backend.journal.clear()
 
 
-class KeepingVersions(BackendConformance):
+class RefusingLateWrites(BackendConformance):
+    """What every backend must do that outlives its process: a holder may be suspended, and its lock taken meanwhile.
+
+    Each test takes the lock from ``late`` at the worst of moments: after it has made sure of it, and before it writes.
+    """
+
+    @pytest.fixture
+    async def late(self, reopen: Callable[[], Backend], full_state: State) -> Backend:
+        backend = reopen()
+        await take(backend, "late")
+        await backend.states.write(full_state, 0)
+        return backend
+
+    async def test_a_late_state_is_refused_and_the_successors_is_written(
+        self, late: Backend, reopen: Callable[[], Backend], full_state: State
+    ) -> None:
+        await late.lock.verify()
+        successor = await taken_from(late, reopen)
+        with pytest.raises(DiagnosticsError, match="lock-lost"):
+            await late.states.write(replace(full_state, serial=8, project="late"), 7)
+        with pytest.raises(DiagnosticsError, match="lock-lost"):
+            await late.states.write(replace(full_state, serial=8, project="forced"), None)
+        written = replace(full_state, serial=8, project="successor")
+        await successor.states.write(written, 7)
+        assert await reopen().states.read() == written
+        await successor.lock.release()
+
+    async def test_a_first_state_that_is_late_is_refused(
+        self, backend: Backend, reopen: Callable[[], Backend], full_state: State
+    ) -> None:
+        await take(backend, "late")
+        successor = await taken_from(backend, reopen)
+        assert await successor.states.read() is None
+        with pytest.raises(DiagnosticsError, match="lock-lost"):
+            await backend.states.write(replace(full_state, project="late"), 0)
+        await successor.states.write(full_state, 0)
+        assert await reopen().states.read() == full_state
+        assert list(await successor.versions.list()) == []
+        await successor.lock.release()
+
+    async def test_a_journal_is_not_begun_by_who_is_late(
+        self, late: Backend, reopen: Callable[[], Backend], full_state: State
+    ) -> None:
+        successor = await taken_from(late, reopen)
+        with pytest.raises(DiagnosticsError, match="lock-lost"):
+            await late.journal.start(Header.of(full_state))
+        assert await successor.journal.read() is None
+        await successor.lock.release()
+
+    async def test_an_entry_that_is_late_is_refused(
+        self, late: Backend, reopen: Callable[[], Backend], full_state: State
+    ) -> None:
+        """Also one for another part of the journal than the first, and after the journal was cleared."""
+        for size in (1, 70_000):
+            entry = Failed(key="k", code="c", summary="s" * size)
+            for count in (1, 2):
+                before = await late.states.read()
+                assert before is not None
+                await late.journal.start(Header.of(before))
+                for _ in range(count):
+                    await late.journal.append(entry)
+                successor = await taken_from(late, reopen)
+                loaded = await load(successor, State(lineage="other"))
+                assert loaded.interrupted
+                await commit(successor, loaded.state)
+                with pytest.raises(DiagnosticsError, match="lock-lost"):
+                    await late.journal.append(BEGIN)
+                assert await reopen().journal.read() is None
+                late = successor
+        await late.lock.release()
+
+    async def test_a_journal_of_the_successors_is_not_cleared_by_who_is_late(
+        self, late: Backend, reopen: Callable[[], Backend], full_state: State
+    ) -> None:
+        await late.journal.start(Header.of(full_state))
+        await late.journal.append(DONE)
+        await late.states.write(replace(full_state, serial=8), 7)
+        successor = await taken_from(late, reopen)
+        loaded = await load(successor, State(lineage="other"))
+        assert (loaded.state.serial, loaded.interrupted) == (8, False)
+        await successor.journal.start(Header.of(loaded.state))
+        await successor.journal.append(BEGIN)
+        await late.journal.clear()
+        await successor.journal.append(DONE)
+        contents = await reopen().journal.read()
+        assert contents is not None
+        assert contents.entries == (BEGIN, DONE)
+        await successor.journal.clear()
+        await successor.lock.release()
+
+
+class KeepingVersions(RefusingLateWrites):
     keeps_versions = True
 
     async def test_states_that_were_replaced_can_be_read(

@@ -13,7 +13,7 @@ from nexus.stores import Backend, Memory, local_backend
 from nexus.stores.remote.opening import remote_backend
 from tests import npm, servers
 from tests.servers import PostgresServer, S3Server, TerraformServer
-from tests.stores.conformance import BackendConformance, RemoteConformance
+from tests.stores.conformance import BackendConformance, RefusingLateWrites, RemoteConformance
 
 KEYS = ({"env": "NEXUS_STATE_KEY"},)
 KEY = {"NEXUS_STATE_KEY": base64.b64encode(os.urandom(32)).decode()}
@@ -25,7 +25,7 @@ class TestMemory(BackendConformance):
         return Memory().backend
 
 
-class TestLocal(BackendConformance):
+class TestLocal(RefusingLateWrites):
     @pytest.fixture
     def reopen(self, tmp_path: Path) -> Callable[[], Backend]:
         return lambda: local_backend(tmp_path, "prod")

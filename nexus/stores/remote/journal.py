@@ -1,8 +1,8 @@
 """The journal as a chain of documents: a few kilobytes each, every write of one replaces it only if it is as known.
 
-So a journal is appended to by its own run alone: whoever takes the lock fences it (:meth:`RemoteJournal.fence`), by
-changing the document that the next entry would go to, and a run that lost its lock without knowing is refused there.
-Entries that come while the server is busy share the next write.
+So a journal belongs to its own run alone: whoever takes the lock fences it (:mod:`nexus.stores.remote.fencing`), by
+changing its first document, and the one that the next entry would go to. A run that lost its lock without knowing can't
+begin, continue or clear a journal any more. Entries that come while the server is busy share the next write.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
+from nexus.model.diagnostics import DiagnosticsError
 from nexus.stores.appending import Appender
 from nexus.stores.base import Header, JournalContents
 from nexus.stores.checks import check_start
 from nexus.stores.entries import Entry
-from nexus.stores.failures import damaged
+from nexus.stores.failures import damaged, is_unreadable
 from nexus.stores.journalfile import header_line, parse
+from nexus.stores.remote.fencing import Fenced, fenced_off, new_fence
 from nexus.stores.remote.objects import ConflictError, Objects, Stored
 
 JOURNAL: Final = "journal"
@@ -34,13 +36,14 @@ _HINT: Final = "«nexus state rebuild» finds again what it held"
 class _Part:
     """One document. ``run`` is the same in all of one journal. ``fence`` changes when a journal is fenced.
 
-    ``version`` None: it is not written yet.
+    ``parts``: the first one tells how many there are. ``version`` None: it is not written yet.
     """
 
-    run: str
+    run: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     number: int = 0
     lines: str = ""
     fence: str = ""
+    parts: int = 1
     version: str | None = None
 
     @property
@@ -49,13 +52,13 @@ class _Part:
 
     @property
     def content(self) -> bytes:
-        return json.dumps(
-            {"run": self.run, "part": self.number, "fence": self.fence, "lines": self.lines}, ensure_ascii=False
-        ).encode()
+        data = {"run": self.run, "part": self.number, "parts": self.parts, "fence": self.fence, "lines": self.lines}
+        return json.dumps(data, ensure_ascii=False).encode()
 
     def successor(self) -> _Part:
         """Where the next line goes to: itself, until it is full."""
-        return self if len(self.lines) < _PART else _Part(run=self.run, number=self.number + 1)
+        number = self.number + 1
+        return self if len(self.lines) < _PART else _Part(run=self.run, number=number, parts=number + 1)
 
 
 class RemoteJournal:
@@ -63,18 +66,18 @@ class RemoteJournal:
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
+        self._first = Fenced(objects, JOURNAL)
         self._appender: Appender | None = None
-        self._tail: _Part | None = None
+        self._head = self._tail = _Part()
 
     async def read(self) -> JournalContents | None:
-        parts = await asyncio.to_thread(self._parts)
-        content = "".join(part.lines for part in parts).encode()
-        return parse(content, self._objects.place) if parts else None
+        return self._contents(await asyncio.to_thread(self._parts))
 
     async def start(self, header: Header) -> None:
         await self._close()
-        check_start(await self.read(), header)
-        self._tail = await asyncio.to_thread(self._begin, header)
+        spent = await asyncio.to_thread(self._parts)
+        check_start(self._contents(spent), header)
+        self._head = self._tail = await asyncio.to_thread(self._begin, header, spent)
         self._appender = Appender(self._write)
 
     async def append(self, entry: Entry) -> None:
@@ -96,68 +99,110 @@ class RemoteJournal:
     # ---- in a thread
 
     def _parts(self) -> list[_Part]:
-        parts: list[_Part] = []
-        first = self._objects.get(JOURNAL)
-        if first is None:
-            return parts
-        parts.append(self._decoded(first, JOURNAL))
         while True:
-            name = replace(parts[-1], number=parts[-1].number + 1).name
-            found = self._objects.get(name)
-            if found is None:
-                return parts
-            parts.append(self._decoded(found, name))
+            first = self._first.get()
+            if first is None or not first.content:
+                return []
+            head = self._decoded(first, JOURNAL)
+            names = [replace(head, number=number).name for number in range(1, head.parts)]
+            found = [self._objects.get(name) for name in names]
+            if None in found and self._objects.version(JOURNAL) != first.version:
+                continue  # it was cleared at this moment
+            return [head, *(self._decoded(part, name) for part, name in zip(found, names, strict=True))]
 
-    def _begin(self, header: Header) -> _Part:
-        there = self._objects.get(JOURNAL)
-        part = _Part(run=uuid.uuid4().hex[:12], lines=header_line(header).decode())
+    def _contents(self, parts: list[_Part]) -> JournalContents | None:
+        return parse("".join(part.lines for part in parts).encode(), self._objects.place) if parts else None
+
+    def _begin(self, header: Header, spent: list[_Part]) -> _Part:
+        part = _Part(lines=header_line(header).decode())
         try:
-            version = self._objects.put(JOURNAL, part.content, None if there is None else there.version)
+            version = self._first.overwrite(part.content)
         except ConflictError:
-            raise DiagnosticsError(_fenced()) from None
+            raise DiagnosticsError(fenced_off()) from None
+        self._remove(spent[1:])
         return replace(part, version=version)
 
     def _write(self, lines: bytes) -> None:
-        assert self._tail is not None
         tail = self._tail.successor()
         tail = replace(tail, lines=tail.lines + lines.decode())
         try:
+            if tail.number == 0:
+                self._head = self._tail = replace(tail, version=self._first.put(tail.content, tail.version))
+                return
             self._tail = replace(tail, version=self._objects.put(tail.name, tail.content, tail.version))
+            if tail.parts > self._head.parts:  # one more counts once the first one tells of it, which is ours or not
+                head = replace(self._head, parts=tail.parts)
+                self._head = replace(head, version=self._first.put(head.content, head.version))
         except ConflictError:
-            raise DiagnosticsError(_fenced()) from None
+            raise DiagnosticsError(fenced_off()) from None
 
     def _fence(self) -> None:
-        while parts := self._parts():
-            tail = replace(parts[-1].successor(), fence=uuid.uuid4().hex)
-            try:
-                self._objects.put(tail.name, tail.content, tail.version)
-            except ConflictError:
-                continue  # the other one was faster by one entry: that is to be read as well
-            return
+        self._first.fence(self._changed)
+        while (tail := self._last()) is not None and tail.number > 0:
+            with suppress(ConflictError):  # the other one was faster by one entry: that is to be read as well
+                self._objects.put(tail.name, replace(tail, fence=new_fence()).content, tail.version)
+                return
 
-    def _clear(self) -> None:
-        # From its end, so that what a crash leaves is a journal, and not parts that nobody would find.
-        self._objects.remove([part.name for part in reversed(self._parts())])
-
-    def _set_aside(self) -> str | None:
-        first = self._objects.get(JOURNAL)
-        if first is None:
-            return None
-        name = f"{JOURNAL}-aside-{uuid.uuid4().hex[:12]}"
+    def _last(self) -> _Part | None:
         try:
             parts = self._parts()
-            content, names = "".join(part.lines for part in parts).encode(), [part.name for part in reversed(parts)]
+        except DiagnosticsError as problem:
+            if not is_unreadable(problem):
+                raise
+            return None
+        return parts[-1] if parts else None
+
+    def _changed(self, first: bytes, fence: str) -> bytes:
+        return replace(self._decoded(Stored(first, ""), JOURNAL), fence=fence).content
+
+    def _clear(self) -> None:
+        if parts := self._parts():
+            self._empty(parts[0].version, parts[1:])
+
+    def _empty(self, version: str | None, rest: list[_Part]) -> None:
+        """Leave nothing of it, unless it is another one's by now."""
+        if self._first.is_ours(version):
+            with suppress(ConflictError):
+                self._first.empty(version)
+                self._remove(rest)
+
+    def _remove(self, parts: list[_Part]) -> None:
+        self._objects.remove([part.name for part in reversed(parts)])
+
+    def _set_aside(self) -> str | None:
+        try:
+            first = self._first.get()
+        except DiagnosticsError as problem:
+            if not is_unreadable(problem):
+                raise
+            self._empty(self._objects.version(JOURNAL), [])  # what can't even be opened can't be kept either
+            return None
+        if first is None or not first.content:
+            return None
+        try:
+            parts = self._parts()
+            content, rest = "".join(part.lines for part in parts), parts[1:]
         except DiagnosticsError:
-            content, names = first.content, [JOURNAL]
-        self._objects.put(name, json.dumps({"lines": content.decode(errors="replace")}).encode(), None)
-        self._objects.remove(names)
+            content, rest = first.content.decode(errors="replace"), []
+        name = f"{JOURNAL}-aside-{uuid.uuid4().hex[:12]}"
+        self._objects.put(name, json.dumps({"lines": content}).encode(), None)
+        self._empty(first.version, rest)
         return f"{self._objects.place}/{name}"
 
-    def _decoded(self, found: Stored, name: str) -> _Part:
+    def _decoded(self, found: Stored | None, name: str) -> _Part:
+        if found is None:
+            raise damaged(f"{self._objects.place}/{name}", "this part of the journal is not there", _HINT)
         try:
             match json.loads(found.content):
-                case {"run": str(run), "part": int(number), "fence": str(fence), "lines": str(lines)}:
-                    return _Part(run=run, number=number, fence=fence, lines=lines, version=found.version)
+                case {
+                    "run": str(run),
+                    "part": int(number),
+                    "parts": int(parts),
+                    "fence": str(fence),
+                    "lines": str(lines),
+                }:
+                    version = found.version
+                    return _Part(run=run, number=number, parts=parts, fence=fence, lines=lines, version=version)
         except ValueError:
             pass
         raise damaged(f"{self._objects.place}/{name}", "it is not a part of a journal", _HINT)
@@ -166,12 +211,3 @@ class RemoteJournal:
         appender, self._appender = self._appender, None
         if appender is not None:
             await appender.close()
-
-
-def _fenced() -> Diagnostic:
-    return error(
-        "lock-lost",
-        "The lock was lost",
-        detail="Another run has taken over the journal. Nothing new was begun from then on.",
-        hint="run the command again: what was done is in the journal, or is found by the marks on what was made",
-    )

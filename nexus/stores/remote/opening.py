@@ -51,7 +51,8 @@ def remote_backend(
     """
     objects, book = _opened(place, environment, process, patience)
     lock = LeaseLock(book, place.lease or LEASE, prepare)
-    return _assembled(_sealed(objects, _keys(place, root, process)), lock, local_backend(root, environment))
+    documents, local = _sealed(objects, _keys(place, root, process)), local_backend(root, environment)
+    return _assembled(place, documents, lock, local)
 
 
 def open_document(
@@ -77,12 +78,13 @@ def resealed(
     objects, book = _opened(after, environment, process, PATIENCE)
     lock, local = LeaseLock(book, after.lease or LEASE), local_backend(root, environment)
     first, second = (_sealed(objects, _keys(place, root, process)) for place in (before, after))
-    return _assembled(first, lock, local), _assembled(second, lock, local)
+    return _assembled(before, first, lock, local), _assembled(after, second, lock, local)
 
 
-def _assembled(documents: Objects, lock: LeaseLock, local: Backend) -> Backend:
+def _assembled(place: StatePlace, documents: Objects, lock: LeaseLock, local: Backend) -> Backend:
     return Backend(
-        RemoteStateStore(documents),
+        # Terraform's protocol knows of locks: who does not name the one that is held may not write the state.
+        RemoteStateStore(documents, is_guarded=place.backend == "http"),
         RemoteJournal(documents),
         lock,
         local.durations,

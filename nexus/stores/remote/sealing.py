@@ -1,7 +1,8 @@
 """Documents that only leave this machine encrypted: by Fernet of the cryptography package (AES-128-CBC, HMAC-SHA256).
 
 The first key seals; all of them open, so that a key can be changed: what was sealed with the one before is read, and
-what is written is sealed with the new one. The lock stays readable: it names its holder, and nothing else.
+what is written is sealed with the new one. The lock stays readable: it names its holder, and nothing else; and so does
+what only says that nothing is there.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
+from nexus.stores.remote.fencing import is_placeholder
 from nexus.stores.remote.objects import Objects, Stored
 
 _MARK: Final = "nexus_sealed"
@@ -45,8 +47,8 @@ class SealedObjects:
 
     def get(self, name: str) -> Stored | None:
         found = self._objects.get(name)
-        if found is None:
-            return None
+        if found is None or is_placeholder(found.content):
+            return found
         token = _token(found.content)
         if token is None:
             raise DiagnosticsError(_is_open(f"{self.place}/{name}"))
@@ -62,6 +64,8 @@ class SealedObjects:
         return self._objects.version(name)
 
     def put(self, name: str, content: bytes, expected: str | None) -> str:
+        if is_placeholder(content):
+            return self._objects.put(name, content, expected)
         token = self._keys.encrypt(name.encode() + b"\0" + content).decode()
         return self._objects.put(name, json.dumps({_MARK: 1, "token": token}).encode(), expected)
 

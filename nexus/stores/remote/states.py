@@ -1,4 +1,4 @@
-"""The state as one document, replaced only if it is still as it was read. Those before it are kept beside it."""
+"""The state as one document, replaced only if it is still as it is known. Those before it are kept beside it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import quote, unquote
 
-from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
+from nexus.model.diagnostics import DiagnosticsError
 from nexus.model.state import State
 from nexus.stores.base import StateVersion
 from nexus.stores.checks import Version, check_write
+from nexus.stores.remote.fencing import Fenced, fenced_off
 from nexus.stores.remote.objects import ConflictError, Objects, Stored
-from nexus.stores.statefile import decode, encode, read_version
+from nexus.stores.statefile import decode, encode, fenced, read_version
 
 STATE: Final = "state"
 VERSIONS: Final = "versions/"
@@ -24,47 +25,63 @@ _CLEARING: Final = 10
 
 
 class RemoteStateStore:
-    """See :class:`nexus.stores.base.StateStore`."""
+    """See :class:`nexus.stores.base.StateStore`.
 
-    def __init__(self, objects: Objects) -> None:
+    ``is_guarded``: the server itself refuses a state from who does not hold its lock, and need not be helped.
+    """
+
+    def __init__(self, objects: Objects, *, is_guarded: bool = False) -> None:
         self._objects = objects
+        self._document = Fenced(objects, STATE)
+        self._is_guarded = is_guarded
 
     async def read(self) -> State | None:
-        found = await asyncio.to_thread(self._objects.get, STATE)
-        return None if found is None else decode(found.content, self._objects.place)
+        found = await asyncio.to_thread(self._document.get)
+        return decode(found.content, self._objects.place) if found is not None and found.content else None
 
     async def write(self, state: State, expected_serial: int | None) -> None:
         await asyncio.to_thread(self._write, state, expected_serial)
+
+    async def fence(self) -> None:
+        if not self._is_guarded:
+            await asyncio.to_thread(self._document.fence, fenced)
 
     def _write(self, state: State, expected_serial: int | None) -> None:
         content = encode(state)
         if expected_serial is None:
             self._replace_anything(content)
             return
-        there, wanted = self._objects.get(STATE), Version(state.lineage, expected_serial)
+        there, wanted = self._document.get(), Version(state.lineage, expected_serial)
         check_write(self._version(there), wanted)
         if there is not None:
             self._keep(there)
         try:
-            self._objects.put(STATE, content, None if there is None else there.version)
+            self._document.put(content, None if there is None else there.version)
         except ConflictError:
-            check_write(self._version(self._objects.get(STATE)), wanted)
-            raise DiagnosticsError(_changed()) from None
+            check_write(self._version(self._document.get()), wanted)
+            raise DiagnosticsError(fenced_off()) from None
 
     def _replace_anything(self, content: bytes) -> None:
         while True:
             with suppress(DiagnosticsError):  # what can't even be opened can't be kept either
-                if (there := self._objects.get(STATE)) is not None:
+                if (there := self._document.get()) is not None:
                     self._keep(there)
+            version = self._objects.version(STATE)
+            if not self._document.is_ours(version):
+                raise DiagnosticsError(fenced_off())
             with suppress(ConflictError):
-                self._objects.put(STATE, content, self._objects.version(STATE))
+                self._document.put(content, version)
                 return
 
     def _version(self, there: Stored | None) -> Version:
-        return Version() if there is None else read_version(there.content, self._objects.place)
+        if there is None or not there.content:
+            return Version()
+        return read_version(there.content, self._objects.place)
 
     def _keep(self, there: Stored) -> None:
         """A copy of what is about to be replaced. What can't be read is kept, too: it may be all that there is."""
+        if not there.content:
+            return
         try:
             version = read_version(there.content)
         except DiagnosticsError:
@@ -102,12 +119,3 @@ def _name(version: Version) -> str:
 def _parse(name: str) -> StateVersion | None:
     serial, _, lineage = name.removeprefix(VERSIONS).partition("-")
     return StateVersion(int(serial), unquote(lineage)) if serial.isdigit() and int(serial) else None
-
-
-def _changed() -> Diagnostic:
-    return error(
-        "state-changed",
-        "The state has changed meanwhile",
-        detail="It was written by another run at this very moment.",
-        hint="run the command again: what it did is in the journal and will be taken in",
-    )
