@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from nexus.cli.engine import engine_home
+from nexus.cli.engine import engine_home, explained
 from nexus.cli.failures import guarded
 from nexus.cli.manual import examples
 from nexus.cli.options import json_option, target_options
@@ -57,6 +57,7 @@ def command(settings: Settings, every: bool, local: bool, as_json: bool) -> int:
     return tell(settings, findings, where.target, as_json=as_json)
 
 
+@explained
 def engine_findings(home: Path, *, every: bool) -> list[Finding]:
     """How well this machine isolates sandboxes: tried for real, beside an engine that runs."""
     from nexus.local.isolation import tiers

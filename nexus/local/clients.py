@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import shutil
 import socket
 from collections.abc import Mapping
@@ -36,5 +37,5 @@ def resolves_sandbox_names() -> bool:
 def remedy_for_names() -> str:
     """What makes names under ``localhost`` resolve."""
     if shutil.which("apt-get"):
-        return "sudo apt-get install -y libnss-myhostname"
+        return f"{'' if os.geteuid() == 0 else 'sudo '}apt-get install -y libnss-myhostname"
     return "put «myhostname» (of systemd) before «dns» in the line «hosts:» of /etc/nsswitch.conf"

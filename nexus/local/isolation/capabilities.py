@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from nexus.local.isolation import syscalls
@@ -61,6 +62,9 @@ FOR_CHROOT: Final = {
 }
 """What the engine itself needs to make such machines, by the names that ``docker run --cap-add`` takes."""
 
+FOR_NETWORK: Final = {"NET_ADMIN": NET_ADMIN, "SYS_ADMIN": SYS_ADMIN, "SYS_PTRACE": SYS_PTRACE}
+"""What the engine needs, as root, to give machines networks of their own."""
+
 NAMESPACE_ROOT: Final = HOST_ROOT | {NET_ADMIN, SYS_PTRACE, SYS_NICE}
 """For a machine with a user namespace: these reach no further than the machine's own processes and network."""
 
@@ -78,6 +82,11 @@ def limit_to(kept: frozenset[int]) -> None:
     syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
     permitted = syscalls.permitted_capabilities()
     syscalls.set_capabilities(permitted & sum(1 << capability for capability in kept))
+
+
+def missing(wanted: Mapping[str, int]) -> list[str]:
+    """The names of those that this process does not hold."""
+    return [name for name, number in wanted.items() if not has_permitted(number)]
 
 
 def has_permitted(capability: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from typing import Final
@@ -11,11 +12,11 @@ from nexus.local.isolation.findings import Finding
 # Where machines look, less what only the host's people have.
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MANAGERS: Final = (
-    ("apt-get", "sudo apt-get install"),
-    ("dnf", "sudo dnf install"),
-    ("zypper", "sudo zypper install"),
-    ("pacman", "sudo pacman -S"),
-    ("apk", "sudo apk add"),
+    ("apt-get", "install"),
+    ("dnf", "install"),
+    ("zypper", "install"),
+    ("pacman", "-S"),
+    ("apk", "add"),
 )
 
 
@@ -50,9 +51,10 @@ def has_shell() -> bool:
 
 def install_command(package: str) -> str:
     """What installs a package here."""
-    for manager, command in _MANAGERS:
+    for manager, verb in _MANAGERS:
         if shutil.which(manager):
-            return f"{command} {package}"
+            sudo = "" if os.geteuid() == 0 else "sudo "
+            return f"{sudo}{manager} {verb} {package}"
     return f"install {package}"
 
 

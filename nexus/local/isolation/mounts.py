@@ -123,6 +123,11 @@ def enter(root: Path) -> None:
     os.chdir("/")
 
 
+def map_ids(path: Path, mapping: MappedNamespace) -> None:
+    """Try whether what is mounted at ``path`` can be shown with mapped ids. Raises OSError where it can't."""
+    os.close(_mapped_tree(path, mapping))
+
+
 def overlay_options(plan: RootPlan, tree: str) -> str:
     """The mount options of one tree's overlay, relative to the layers folder."""
     lowers = [f"{key}/{tree}" for key in reversed(plan.layers) if Path(key, tree).is_dir()]
@@ -141,12 +146,22 @@ def _attach(source: Path, target: Path, mapping: MappedNamespace | None) -> None
         # Without MS_REC the kernel refuses, in a user namespace, to uncover what other mounts lie on.
         syscalls.mount(str(source), str(target), None, MS_BIND | MS_REC)
         return
-    tree = syscalls.open_tree(str(source))
+    tree = _mapped_tree(source, mapping)
     try:
-        syscalls.set_mount_attributes(tree, syscalls.MOUNT_ATTR_IDMAP, userns_fd=mapping.fd)
         syscalls.move_mount(tree, str(target))
     finally:
         os.close(tree)
+
+
+def _mapped_tree(source: Path, mapping: MappedNamespace) -> int:
+    """A detached copy of the mount at ``source`` that shows ids inside of ``mapping``; the caller closes it."""
+    tree = syscalls.open_tree(str(source))
+    try:
+        syscalls.set_mount_attributes(tree, syscalls.MOUNT_ATTR_IDMAP, userns_fd=mapping.fd)
+    except OSError:
+        os.close(tree)
+        raise
+    return tree
 
 
 def _mount_overlay(plan: RootPlan, tree: str) -> None:
@@ -204,9 +219,8 @@ def _mount_volume(plan: RootPlan, inside: str, source: Path) -> None:
     if plan.mapping is None:
         syscalls.mount(str(source), str(target), None, MS_BIND | MS_REC)
         return
-    tree = syscalls.open_tree(str(source))
+    tree = _mapped_tree(source, plan.mapping)
     try:
-        syscalls.set_mount_attributes(tree, syscalls.MOUNT_ATTR_IDMAP, userns_fd=plan.mapping.fd)
         syscalls.move_mount(tree, str(target))
     finally:
         os.close(tree)

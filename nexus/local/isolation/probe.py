@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import platform
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from nexus.local.isolation import capabilities, cgroups, remedies, tiers
+from nexus.local.isolation import capabilities, cgroups, mounts, remedies, tiers, user_namespaces
 from nexus.local.isolation.findings import Finding
 from nexus.local.isolation.lent_programs import has_shell, install_command, program_findings
 from nexus.local.isolation.namespaces import NamespaceIsolation
@@ -19,7 +19,8 @@ from nexus.local.isolation.tiers import Tier
 from nexus.local.isolation.zygote_process import ZygoteError
 from nexus.local.network import SupervisorError
 from nexus.local.settings import TIER_VARIABLE
-from nexus.local.storage.file_systems import unfit_folder
+from nexus.local.storage import host
+from nexus.local.storage.file_systems import file_system_of, unfit_folder
 
 _FAILURES: Final = (OSError, StartError, ZygoteError, SupervisorError, ValueError)
 
@@ -153,9 +154,31 @@ def _obstacle(tier: Tier, store: Path) -> str | None:
     if not tier.single_uid and os.geteuid() != 0:
         return "needs root"
     if tier.namespaces:
-        return unfit_folder(store)
-    missing = [name for name, number in capabilities.FOR_CHROOT.items() if not capabilities.has_permitted(number)]
+        return unfit_folder(store) or (_unmappable(store) if tier.mapped else None)
+    missing = capabilities.missing(capabilities.FOR_CHROOT)
     return f"root has not the capabilities {', '.join(missing)} here" if missing else None
+
+
+def _unmappable(store: Path) -> str | None:
+    """Which file system cannot map ids, such as the overlay that is the root of a container.
+
+    Machines would find out too, but only after everything was made for them, which takes seconds of each start.
+    """
+    home = next(folder for folder in (store, *store.parents) if folder.is_dir())
+    lent = [Path("/") / name for name in host.shared_folders()]
+    try:
+        with contextlib.closing(user_namespaces.create_mapped()) as mapping:
+            for folder in (home, *lent):
+                try:
+                    mounts.map_ids(folder, mapping)
+                except OSError as error:
+                    if error.errno != errno.EINVAL:
+                        raise
+                    what = f"{folder}, whose programs sandboxes use," if folder in lent else str(folder)
+                    return f"{what} is on a file system of type {file_system_of(folder)}, which cannot map ids"
+    except OSError as error:
+        return str(error)
+    return None
 
 
 async def _try(tier: Tier, store: Path, runtime: Path, *, egress: bool) -> str | None:
@@ -189,7 +212,7 @@ def _no_egress(failure: str) -> Finding:
         title="outbound network with rules",
         ok=False,
         detail=f"sandboxes share the host's network, and rules are refused: {failure}",
-        remedy=f"run a kernel of version 5.14 or later (this is {platform.release()})",
+        remedy=remedies.for_network(),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -12,10 +14,10 @@ from nexus.local.isolation.tiers import Tier
 
 FOR_LIMITS: Final = "run nexus as root on a host whose /sys/fs/cgroup is writable"
 
-_AS_ROOT: Final = "sudo -E nexus local start"
 IN_CONTAINER: Final = (
     "start the container with: docker run --privileged -v nexus:/var/lib/nexus -e NEXUS_HOME=/var/lib/nexus …"
 )
+_AS_ROOT_OF_CONTAINER: Final = "run nexus as root of the container: docker run --user 0 …"
 _SYSCTLS: Final = (
     ("kernel/unprivileged_userns_clone", "0", "sudo sysctl -w kernel.unprivileged_userns_clone=1"),
     (
@@ -25,6 +27,7 @@ _SYSCTLS: Final = (
     ),
     ("user/max_user_namespaces", "0", "sudo sysctl -w user.max_user_namespaces=15000"),
 )
+_MARKS_OF_CONTAINERS: Final = ("/.dockerenv", "/run/.containerenv")
 
 
 def for_tier(tier: Tier, failure: str) -> str | None:
@@ -36,11 +39,14 @@ def for_tier(tier: Tier, failure: str) -> str | None:
     if tier.single_uid:
         return _for_user_namespaces(failure)
     if os.geteuid() != 0:
-        return _AS_ROOT
+        return _as_root()
+    if "whose programs sandboxes use" in failure:
+        # What a container stands on is not its own to choose, and the next tier keeps the same things apart.
+        return None
+    if "cannot map ids" in failure:
+        return "set NEXUS_HOME to a folder on ext4, xfs or btrfs"
     if "mount_setattr" in failure:
-        if _kernel() < (5, 19):
-            return f"run a kernel of version 5.19 or later (this is {platform.release()})"
-        return "set NEXUS_HOME to a folder on ext4, xfs or btrfs: this file system cannot map ids"
+        return _newer_kernel(5, 19)
     if "mount overlay" in failure:
         return "set NEXUS_HOME to a folder that is not on an overlay, for example on a volume of the container"
     if "Operation not permitted" in failure:
@@ -48,13 +54,20 @@ def for_tier(tier: Tier, failure: str) -> str | None:
     return None
 
 
+def for_network() -> str | None:
+    """What to do where machines work, but get no network of their own."""
+    if os.geteuid() == 0 and capabilities.missing(capabilities.FOR_NETWORK):
+        return _with(capabilities.FOR_NETWORK)
+    return _newer_kernel(5, 14)
+
+
 def _for_chroot(failure: str) -> str | None:
     if os.geteuid() != 0:
-        return "run nexus as root of the container: docker run --user 0 …"
+        return _AS_ROOT_OF_CONTAINER
     if "too much to copy" in failure:
         return IN_CONTAINER
     if "capabilities" in failure or "Operation not permitted" in failure:
-        return "docker run " + " ".join(f"--cap-add {name}" for name in capabilities.FOR_CHROOT) + " …"
+        return _with(capabilities.FOR_CHROOT)
     if "Permission denied" in failure:
         return "set NEXUS_HOME to a folder on a file system that is mounted without nodev"
     return None
@@ -63,14 +76,31 @@ def _for_chroot(failure: str) -> str | None:
 def _for_user_namespaces(failure: str) -> str | None:
     for name, closed, command in _SYSCTLS:
         if _sysctl(name) == closed:
-            return f"{command}  (or, safer: {_AS_ROOT})"
-    if _kernel() < (5, 11):
-        return f"run a kernel of version 5.11 or later (this is {platform.release()})"
+            return f"{command}  (or, safer: {_as_root()})"
+    if newer := _newer_kernel(5, 11):
+        return newer
     if "mount proc" in failure or "Operation not permitted" in failure:
         return IN_CONTAINER
     if "mount overlay" in failure:
         return "set NEXUS_HOME to a folder on ext4, xfs, btrfs or tmpfs"
     return None
+
+
+def _as_root() -> str:
+    """Images have no sudo; machines that were made of one may still have the mark of a container."""
+    in_container = any(Path(mark).exists() for mark in _MARKS_OF_CONTAINERS)
+    return _AS_ROOT_OF_CONTAINER if in_container and shutil.which("sudo") is None else "sudo -E nexus local start"
+
+
+def _with(wanted: Iterable[str]) -> str:
+    return "docker run " + " ".join(f"--cap-add {name}" for name in wanted) + " …"
+
+
+def _newer_kernel(*wanted: int) -> str | None:
+    """None where the kernel is new enough."""
+    if _kernel() >= wanted:
+        return None
+    return f"run a kernel of version {'.'.join(map(str, wanted))} or later (this is {platform.release()})"
 
 
 def _sysctl(name: str) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 import time
@@ -97,7 +99,7 @@ async def test_a_host_without_a_shell_is_told_what_to_install(tmp_path: Path, mo
 @pytest.mark.parametrize(
     ("tier_name", "failure", "word"),
     [
-        ("idmap", "[Errno 22] mount_setattr: Invalid argument", "NEXUS_HOME"),
+        ("idmap", "/x is on a file system of type nfs, which cannot map ids", "NEXUS_HOME"),
         ("root", "[Errno 22] mount overlay on /x: Invalid argument", "overlay"),
     ],
 )
@@ -113,7 +115,47 @@ async def test_a_known_cause_has_a_remedy(
 
 async def test_whoever_is_not_root_is_told_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    assert remedies.for_tier(tiers.IDMAP, "[Errno 1] Operation not permitted") == "sudo -E nexus local start"
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    assert remedies.for_tier(tiers.IDMAP, "needs root") == "sudo -E nexus local start"
+
+
+async def test_in_a_container_without_sudo_another_user_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mark").touch()
+    monkeypatch.setattr("nexus.local.isolation.remedies._MARKS_OF_CONTAINERS", (str(tmp_path / "mark"),))
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    remedy = remedies.for_tier(tiers.IDMAP, "needs root")
+    assert remedy == "run nexus as root of the container: docker run --user 0 …"
+
+
+async def test_programs_on_a_file_system_that_cannot_map_ids_are_told_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in every container, whose root is an overlay."""
+
+    def refuse(path: Path, _: object) -> None:
+        if path == Path("/usr"):
+            raise OSError(errno.EINVAL, "mount_setattr: Invalid argument")
+
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("nexus.local.isolation.mounts.map_ids", refuse)
+    monkeypatch.setattr("nexus.local.isolation.user_namespaces.create_mapped", lambda: contextlib.nullcontext())
+    monkeypatch.setattr("contextlib.closing", lambda made: made)
+    with pytest.raises(NoIsolationError) as refusal:
+        await select_isolation(tmp_path / "store", tmp_path / "rt", wanted="idmap")
+    assert "idmap: /usr, whose programs sandboxes use, is on a file system of type" in str(refusal.value)
+    assert "to mend it" not in str(refusal.value)
+    assert not (tmp_path / "store").exists()
+
+
+async def test_root_whose_sandboxes_get_no_network_is_told_which_flags_give_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("nexus.local.isolation.capabilities.has_permitted", lambda number: number != 12)
+    remedy = remedies.for_network()
+    assert remedy is not None
+    assert "--cap-add NET_ADMIN" in remedy
 
 
 async def test_root_without_its_powers_is_told_which_flags_give_them(
