@@ -304,7 +304,7 @@ class _Walk:
         for extra in ending.diagnostics[len(why) :]:
             self.emit(DiagnosticRaised(diagnostic=extra))
         ended = "was cancelled" if ending.outcome is Outcome.CANCELLED else "failed"
-        self._skip(skipped, f"{operation.verb} {operation.address} {ended}")
+        self._skip(skipped, f"{operation.address} {ended}")
         self._wake.set()
 
     def _note(self, operation: Operation, ending: Ending) -> None:
@@ -341,7 +341,7 @@ class _Walk:
         diagnostic = next(iter(ending.diagnostics), None)
         self.emit(OperationFinished(operation=operation, outcome=ending.outcome, diagnostic=diagnostic))
         _, *dependants = self._schedule.drop(operation)
-        self._skip(dependants, f"{operation.verb} {operation.address} failed")
+        self._skip(dependants, f"{operation.address} failed")
 
     def _skip(self, operations: Sequence[Operation], reason: str) -> None:
         for operation in operations:

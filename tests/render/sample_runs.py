@@ -49,7 +49,7 @@ OPERATIONS = (
         log_lines=1,
         tail=("\x1b[31mwhy\x00 & so",),
     ),
-    step("after", Outcome.SKIPPED, reason="run-step step.etl.bad failed"),
+    step("after", Outcome.SKIPPED, reason="step.etl.bad failed"),
     step("cut", None),
 )
 END = RunEnd(ended_at="2026-01-02T03:04:10.000Z", seconds=5.0, outcomes={Outcome.FAILED: 2, Outcome.SKIPPED: 1})

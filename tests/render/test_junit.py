@@ -62,7 +62,7 @@ def test_steps_are_test_cases_that_tell_how_they_ended() -> None:
     assert failure.attrib == {"message": 'It "failed" <4>', "type": "execution-error"}
     assert failure.text == "[31mwhy & so"
     (skipped,) = etl.iter("skipped")
-    assert skipped.get("message") == "run-step step.etl.bad failed"
+    assert skipped.get("message") == "step.etl.bad failed"
     assert [child.get("message") for child in other.iter("skipped")] == ["runs only when it is asked for"]
     assert etl.findtext("system-err") == "create sandbox.a: No room"
 

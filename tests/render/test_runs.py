@@ -39,7 +39,7 @@ def test_a_run_is_shown_with_what_each_step_used_and_left(screen: Screen) -> Non
     assert "20260102T030405-ab12cd: run etl, failed after 5.0s" in text
     assert "in sandbox.a, exit code 4, 3 attempts, 0.25s of CPU, 2.9 MiB at most" in text
     assert "rows: /rows, 2.0 KiB, sha256 ab" in text
-    assert "step.etl.after  skipped, run-step step.etl.bad failed" in text
+    assert "step.etl.after  skipped, step.etl.bad failed" in text
     assert "step.etl.cut  did not end" in text
     assert "step.etl.old  up to date" in text
     assert "sandbox.a: create  failed" in text
