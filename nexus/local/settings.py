@@ -218,16 +218,22 @@ def with_new_ports(settings: Settings) -> Settings:
 def free_ports(count: int) -> list[int]:
     """Different ports that nothing on this host listens on right now.
 
-    Drawn from the system: a program that seeds Python's own generator, as test runners do, would always draw the same.
+    They are neighbours, so that two engines have all of them in common or none, which makes it rare that one takes what
+    another has left for a moment. Drawn from the system: a program that seeds Python's own generator, as test runners
+    do, would always draw the same.
     """
-    found: list[int] = []
-    for port in random.SystemRandom().sample(_PORT_RANGE, 200):
-        with socket.socket() as probe:
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-        found.append(port)
-        if len(found) == count:
+    blocks = range(_PORT_RANGE.start, _PORT_RANGE.stop - count, count)
+    for first in random.SystemRandom().sample(blocks, 100):
+        found = list(range(first, first + count))
+        if all(map(_is_free, found)):
             return found
     raise SettingsError(f"no free ports between {_PORT_RANGE.start} and {_PORT_RANGE.stop}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
