@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -35,11 +36,17 @@ ACCESS_KEY, SECRET_KEY = "AKIDOFTESTS", "secret-of-tests"
 BUCKET = "states"
 
 
+# Below what the kernel gives to outgoing connections, and what local engines choose from.
+_PORTS = range(10_000, 20_000)
+
+
 def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port
+    """A port that nobody listens on, and that nobody gets by chance before the server does."""
+    while True:
+        port = random.SystemRandom().choice(_PORTS)
+        with socket.socket() as listening, suppress(OSError):
+            listening.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass(frozen=True, slots=True)
