@@ -19,7 +19,15 @@ from nexus.cli.failures import print_events, report, show_diagnostics, source_re
 from nexus.cli.options import RunOptions
 from nexus.cli.piped import discard
 from nexus.cli.reports import write_junit
-from nexus.cli.running import load_planned, load_project, on_interrupt, seconds, watched_at_target
+from nexus.cli.running import (
+    environment_options,
+    load_planned,
+    load_project,
+    on_interrupt,
+    seconds,
+    typed,
+    watched_at_target,
+)
 from nexus.cli.settings import Settings
 from nexus.cli.waiting import Stop
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
@@ -27,6 +35,7 @@ from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
 if TYPE_CHECKING:
     from nexus import Applied, AsyncProject, Event, Plan, PlanOptions, Run
     from nexus.model.events import Sink
+    from nexus.render.summary import Typed
 
 PARTLY_APPLIED = 3
 INTERRUPTED = 130
@@ -59,8 +68,12 @@ def run_apply(
     elif not run.auto_approve:
         require_a_person(as_json=run.as_json, instead=f"{planned_by} --out FILE, then nexus apply FILE")
 
+    around = typed(settings, run.var_texts, run.var_files, local=run.local)
+    if revision is not None:
+        around = replace(around, command=("rollback", revision, *environment_options(run.environment)))
+
     async def work(project: AsyncProject, begin: Stop) -> Applied:
-        with _listening(settings, project.folder, begin, as_json=run.as_json, verbose=run.verbose) as sink:
+        with _listening(settings, around, project.folder, begin, as_json=run.as_json, verbose=run.verbose) as sink:
             try:
                 return await project.apply(
                     plan,
@@ -143,7 +156,9 @@ def _ask(plan: Plan) -> bool:
 
 
 @contextmanager
-def _listening(settings: Settings, folder: Path, begin: Stop, *, as_json: bool, verbose: bool) -> Iterator[Sink]:
+def _listening(
+    settings: Settings, around: Typed, folder: Path, begin: Stop, *, as_json: bool, verbose: bool
+) -> Iterator[Sink]:
     """Who listens: events go to stdout as JSON, or to stderr for people, who get nothing but the outputs on stdout.
 
     ``begin`` is called before anything is shown.
@@ -159,6 +174,7 @@ def _listening(settings: Settings, folder: Path, begin: Stop, *, as_json: bool, 
         source_reader(folder),
         live=settings.is_live(),
         verbose=verbose,
+        typed=around,
     )
     tail = Tail(progress)
 

@@ -20,11 +20,12 @@ from nexus.cli.options import (
     verbose_option,
 )
 from nexus.cli.reports import failures_as_sarif, write_sarif
-from nexus.cli.running import MAKING_THE_PLAN, at_target, load_project
+from nexus.cli.running import MAKING_THE_PLAN, at_target, load_project, typed
 from nexus.cli.settings import Settings
 
 if TYPE_CHECKING:
     from nexus import AsyncProject, Plan, PlanOptions
+    from nexus.render.summary import Typed
 
 FORMATS = ("text", "json", "markdown", "html")
 
@@ -111,18 +112,18 @@ def _command(
     if saved is not None and form == "text":
         click.echo(f"Saved to {saved}. To do exactly this: nexus apply {saved}")
     elif form == "text":
-        _offer(settings, plan, has_values=bool(var_texts or var_files))
+        _offer(settings, plan, typed(settings, var_texts, var_files, local=local))
     if plan.is_denied:
         return 1
     return 2 if detailed_exitcode and not plan.is_empty else 0
 
 
-def _offer(settings: Settings, plan: Plan, *, has_values: bool) -> None:
+def _offer(settings: Settings, plan: Plan, around: Typed) -> None:
     """Tell people, and no programs, what to type next."""
     from nexus.render.summary import offer_text
 
     console = settings.console()
-    if console.is_terminal and (text := offer_text(plan, has_values=has_values)):
+    if console.is_terminal and (text := offer_text(plan, around)):
         console.print(text)
 
 

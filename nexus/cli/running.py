@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from nexus.model.diagnostics import DiagnosticsError, error
 
 if TYPE_CHECKING:
     from nexus import AsyncProject, Plan
+    from nexus.render.summary import Typed
 
 T = TypeVar("T")
 
@@ -92,6 +94,24 @@ def _settings() -> Settings:
     settings = click.get_current_context().find_object(Settings)
     assert settings is not None
     return settings
+
+
+def typed(settings: Settings, var_texts: tuple[str, ...], var_files: tuple[Path, ...], *, local: bool) -> Typed:
+    """What was typed around the command, for the one that is to be typed next."""
+    from nexus.render.summary import Typed
+
+    is_elsewhere = settings.folder != Path.cwd()
+    files = tuple(word for path in var_files for word in ("--var-file", str(path)))
+    return Typed(
+        before=("-C", os.path.relpath(settings.folder)) if is_elsewhere else (),
+        place=("--local",) if local else (),
+        values=(*files, *(word for text in var_texts for word in ("--var", text))),
+    )
+
+
+def environment_options(environment: str) -> tuple[str, ...]:
+    """What chooses an environment; nothing for the one that is chosen anyhow."""
+    return () if environment == "default" else ("-e", environment)
 
 
 def on_interrupt(interrupt: Callable[[], None] | None) -> None:

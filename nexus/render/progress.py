@@ -32,7 +32,7 @@ from nexus.render.console import is_plain, wrapping_width
 from nexus.render.diagnostics import ReadSource, diagnostic_text
 from nexus.render.ledger import Account, Clock, Ledger
 from nexus.render.plan import print_plan
-from nexus.render.summary import summary_text
+from nexus.render.summary import Typed, summary_text
 from nexus.render.values import duration
 from nexus.render.words import DOING, DONE, QUIET_VERBS, doing, done
 
@@ -71,6 +71,7 @@ class Progress:
     clock: Clock = time.monotonic
     live: bool = False
     verbose: bool = False
+    typed: Typed = field(default_factory=Typed)
     board: Board | None = field(init=False)
     _ledger: Ledger = field(init=False)
     _plan: Plan | None = None
@@ -103,7 +104,7 @@ class Progress:
                 self.console.print(Text(_interrupted(count), style="warning"))
             case ApplyFinished():
                 self.console.print()
-                self.console.print(summary_text(event, self._plan, self._ended_badly))
+                self.console.print(summary_text(event, self._plan, self._ended_badly, self.typed))
             case OperationProgress():
                 pass
             case _:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from rich.text import Text
 
 from nexus.model.addresses import Address
-from nexus.model.changes import Action, Plan, PlanOptions
+from nexus.model.changes import Action, Plan
 from nexus.model.events import ApplyFinished, OperationFinished, Outcome
 from nexus.render.bundles import alike, title
 from nexus.render.values import duration
@@ -20,42 +21,76 @@ _WELL: Final = (Outcome.SUCCEEDED, Outcome.UNCHANGED)
 _COMES_TO_LIFE: Final = (Action.CREATE, Action.REPLACE, Action.RESUME, Action.ADOPT)
 
 
-def summary_text(event: ApplyFinished, plan: Plan | None, ended_badly: Sequence[OperationFinished]) -> Text:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typed:
+    """What was typed around a command, so that what is to be typed next is whole: the words before it, and options.
+
+    ``place`` says where sandboxes are, and goes with every command; ``values`` of variables only with those that plan.
+    ``command`` is what makes the same plan again, where the plan itself does not tell.
+    """
+
+    before: tuple[str, ...] = ()
+    place: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+
+    def line(self, *words: str, values: bool = False) -> str:
+        """A command as one types it into a shell."""
+        return shlex.join(("nexus", *self.before, *words, *self.place, *(self.values if values else ())))
+
+
+def summary_text(
+    event: ApplyFinished, plan: Plan | None, ended_badly: Sequence[OperationFinished], typed: Typed
+) -> Text:
     """``plan`` is what was to be done; ``ended_badly`` the operations that failed or did not come about."""
     whole = not event.interrupted and all(outcome in _WELL for outcome in event.changes.values())
-    command = "apply" if plan is None else command_of(plan)
-    word = command.partition(" ")[0].capitalize()
+    command = typed.command or (("apply",) if plan is None else command_of(plan))
+    word = command[0].capitalize()
     ending = "complete" if whole else "interrupted" if event.interrupted else "incomplete"
     text = Text.assemble((f"{word} {ending} in {duration(event.seconds)}: ", "ok" if whole else "error"))
     text.append(_counts(event, plan) or "nothing was done").append(".")
     if whole:
-        return text.append_text(_next(event, plan))
+        return text.append_text(_next(event, plan, typed))
     for line in _what_went_wrong(ended_badly):
         text.append("\n").append_text(line)
     first = "" if event.interrupted else "Mend what failed, then run"
-    text.append(f"\n{first or 'Run'} «nexus {command}» again to continue: what was done is recorded.", style="hint")
+    again = typed.line(*command, values=True)
+    text.append(f"\n{first or 'Run'} «{again}» again to continue: what was done is recorded.", style="hint")
     return text
 
 
-def offer_text(plan: Plan, *, has_values: bool = False) -> Text:
-    """What one types to do what a plan shows; empty where there is nothing to do, or it may not be done.
-
-    ``has_values`` says that variables were given on the command line.
-    """
+def offer_text(plan: Plan, typed: Typed) -> Text:
+    """What one types to do what a plan shows; empty where there is nothing to do, or it may not be done."""
     if plan.is_empty or plan.is_denied:
         return Text()
-    has_options = has_values or plan.options != PlanOptions(destroy=plan.options.destroy)
-    options = ", with the same options" if has_options else ""
-    return Text(f"To do this: nexus {command_of(plan)}{options}", style="hint")
+    return Text(f"To do this: {typed.line(*command_of(plan), values=True)}", style="hint")
 
 
-def command_of(plan: Plan) -> str:
-    """The command that makes such a plan, such as ``destroy -e prod``."""
-    environment = [] if plan.environment == "default" else ["-e", plan.environment]
-    if plan.options.run:
-        pipelines = dict.fromkeys(step.name.partition(".")[0] for step in plan.options.run)
-        return " ".join(["run", *pipelines, *environment])
-    return " ".join(["destroy" if plan.options.destroy else "apply", *environment])
+def command_of(plan: Plan) -> tuple[str, ...]:
+    """The command that makes such a plan, such as ``destroy -e prod``, word by word."""
+    options = plan.options
+    environment = _environment(plan)
+    if options.run:
+        pipelines = dict.fromkeys(step.name.partition(".")[0] for step in options.run)
+        return ("run", *pipelines, *environment)
+    selected = (("--target", options.targets), ("--exclude", options.excludes), ("--replace", options.replace))
+    flags = {
+        "--no-refresh": not options.refresh,
+        "--deep": options.deep,
+        "--refresh-only": options.refresh_only,
+        "--allow-missing": options.allow_missing,
+        "--locked": options.locked,
+    }
+    return (
+        "destroy" if options.destroy else "apply",
+        *environment,
+        *(word for option, addresses in selected for address in addresses for word in (option, str(address))),
+        *(flag for flag, is_set in flags.items() if is_set),
+    )
+
+
+def _environment(plan: Plan) -> tuple[str, ...]:
+    return () if plan.environment == "default" else ("-e", plan.environment)
 
 
 def _counts(event: ApplyFinished, plan: Plan | None) -> str:
@@ -69,7 +104,7 @@ def _counts(event: ApplyFinished, plan: Plan | None) -> str:
     return ", ".join(parts)
 
 
-def _next(event: ApplyFinished, plan: Plan | None) -> Text:
+def _next(event: ApplyFinished, plan: Plan | None, typed: Typed) -> Text:
     """What one does with a sandbox that has just come to life; nothing where none has."""
     alive = [
         change.address
@@ -80,11 +115,12 @@ def _next(event: ApplyFinished, plan: Plan | None) -> Text:
     ]
     if plan is None or not alive:
         return Text()
-    environment = "" if plan.environment == "default" else f" -e {plan.environment}"
+    environment = _environment(plan)
     first = min(alive, key=lambda address: (address.key is not None, alive.index(address)))
-    name = first.name if first.key is None else shlex.quote(f"{first.name}[{first.key}]")
-    commands = [f"nexus {verb} {name}{environment}" for verb in ("shell", "logs")]
-    return Text(f"\nNext: {', '.join(commands)}; nexus destroy{environment} when you are done", style="hint")
+    name = first.name if first.key is None else f"{first.name}[{first.key}]"
+    commands = [typed.line(verb, name, *environment) for verb in ("shell", "logs")]
+    destroy = typed.line("destroy", *environment, values=True)
+    return Text(f"\nNext: {', '.join(commands)}; {destroy} when you are done", style="hint")
 
 
 def _what_went_wrong(ended_badly: Sequence[OperationFinished]) -> Iterator[Text]:

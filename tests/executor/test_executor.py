@@ -73,7 +73,7 @@ async def test_failed_create_skips_its_dependants_and_lets_the_rest_finish(clock
     result = await bench.apply(CHAIN, only("1", failing(Certainty.PERMANENT)))
     assert result.outcomes == {"1": Outcome.FAILED, "2": Outcome.SKIPPED, "3": Outcome.SUCCEEDED}
     skipped = next(event for event in bench.sink.of(OperationFinished) if event.operation.id == "2")
-    assert skipped.reason == "create sandbox.a failed"
+    assert skipped.reason == "sandbox.a failed"
     assert [item.code for item in result.diagnostics] == ["call-failed"]
     assert result.diagnostics[0].address == "sandbox.a"
     finished = bench.sink.of(ApplyFinished)[0]
@@ -425,7 +425,7 @@ async def test_second_interrupt_cancels_what_is_in_flight_and_its_intent_stays_o
     assert result.outcomes == {"1": Outcome.CANCELLED, "2": Outcome.SKIPPED}
     assert [intent.address for intent in result.state.pending] == [A]
     skipped = bench.sink.of(OperationFinished)[-1]
-    assert skipped.reason == "create sandbox.a was cancelled"
+    assert skipped.reason == "sandbox.a was cancelled"
 
 
 class BreakingJournal:

@@ -31,7 +31,7 @@ pipelines: {p: {steps: {s: {sandbox: bad, run: touch /home/user/ran}}}}
     assert "7" in failed.text
     for skipped in ("sandbox.needs-bad: skipped", "step.p.s: skipped"):
         assert f"{skipped}" in failed.stderr
-    assert "run-command sandbox.bad failed" in failed.stderr
+    assert "sandbox.bad failed" in failed.stderr
     scenario.expect_live("sandbox.bad", "sandbox.other")
     assert scenario.inside("sandbox.other", "cat /made") == "fine"
     first = scenario.id_of("sandbox.bad")

@@ -61,7 +61,7 @@ EVENTS: list[Event] = [
     OperationProgress(operation=OPERATION, message="creating"),
     LogLine(operation=OPERATION, stream="stdout", text="ü\n"),
     OperationFinished(operation=OPERATION, outcome=Outcome.FAILED, seconds=1.23456, diagnostic=PROBLEM),
-    OperationFinished(operation=OPERATION, outcome=Outcome.SKIPPED, reason="create sandbox.a failed"),
+    OperationFinished(operation=OPERATION, outcome=Outcome.SKIPPED, reason="sandbox.a failed"),
     DiagnosticRaised(diagnostic=PROBLEM),
     InterruptReceived(count=2),
     ApplyFinished(seconds=2.0, outcomes={Outcome.FAILED: 1}, changes={WEB: Outcome.FAILED}, interrupted=True),

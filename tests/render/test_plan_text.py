@@ -14,7 +14,7 @@ from nexus.model.state import Target
 from nexus.model.values import UNKNOWN, Fingerprint, Value
 from nexus.render.bundles import bundles
 from nexus.render.plan import print_plan
-from nexus.render.summary import offer_text
+from nexus.render.summary import Typed, offer_text
 from tests.render.conftest import Compare, Screen
 
 
@@ -26,6 +26,7 @@ def field(path: str, before: Value, after: Value, effect: Effect = Effect.SETUP,
     return FieldDiff(path=path, before=before, after=after, effect=effect, note=note)
 
 
+OFFER = "To do this: nexus apply"
 CREATE = Change(
     address=Address("sandbox", "web"),
     action=Action.CREATE,
@@ -179,16 +180,22 @@ def test_no_field_of_a_plan_is_wider_than_a_terminal(screen: Screen) -> None:
     [
         (PlanOptions(), "default", "To do this: nexus apply"),
         (PlanOptions(destroy=True), "prod", "To do this: nexus destroy -e prod"),
-        (PlanOptions(targets=(CREATE.address,)), "default", "To do this: nexus apply, with the same options"),
+        (PlanOptions(targets=(CREATE.address,), locked=True), "default", f"{OFFER} --target sandbox.web --locked"),
     ],
 )
 def test_after_a_plan_stands_what_does_it(options: PlanOptions, environment: str, says: str) -> None:
     operations = (Operation(id="1", verb=Verb.CREATE, address=CREATE.address),)
     plan = replace(PLAN, options=options, environment=environment, operations=operations)
-    assert offer_text(plan).plain == says
-    assert offer_text(plan, has_values=True).plain == f"{says.partition(',')[0]}, with the same options"
-    assert not offer_text(replace(plan, operations=()))
-    assert not offer_text(replace(plan, diagnostics=(error("policy-denied", "No"),)))
+    assert offer_text(plan, Typed()).plain == says
+    assert not offer_text(replace(plan, operations=()), Typed())
+    assert not offer_text(replace(plan, diagnostics=(error("policy-denied", "No"),)), Typed())
+
+
+def test_what_was_typed_around_a_plan_is_a_part_of_what_does_it() -> None:
+    operations = (Operation(id="1", verb=Verb.CREATE, address=CREATE.address),)
+    around = Typed(before=("-C", "../my shop"), place=("--local",), values=("--var", "days=4 or 5"))
+    offered = offer_text(replace(PLAN, operations=operations), around).plain
+    assert offered == "To do this: nexus -C '../my shop' apply --local --var 'days=4 or 5'"
 
 
 def test_a_name_as_wide_as_the_terminal_leaves_its_cause_below(screen: Screen) -> None:

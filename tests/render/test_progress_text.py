@@ -94,7 +94,7 @@ FAILING: Sequence[Event] = (
     LogLine(operation=CREATE_OLD, stream="stdout", text="hello"),
     finished(CREATE_OLD),
     DiagnosticRaised(diagnostic=error("some-error", "Something else")),
-    replace(finished(RUN, Outcome.SKIPPED), reason="install sandbox.bad failed"),
+    replace(finished(RUN, Outcome.SKIPPED), reason="sandbox.bad failed"),
     ApplyFinished(
         seconds=78,
         changes={
