@@ -125,7 +125,7 @@ def test_a_paused_sandbox_says_what_to_do_and_starts_again(applied: nexus.Projec
     finally:
         moved = web.start(lifetime=600)
     assert moved.after.status == "running"
-    assert web.extend(900).after.expires_at > moved.after.expires_at
+    assert web.extend(7200).after.expires_at > moved.after.expires_at
 
 
 def test_sandboxes_that_no_plan_knows_of(applied: nexus.Project) -> None:
