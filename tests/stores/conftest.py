@@ -8,6 +8,7 @@ from nexus.model.addresses import Address
 from nexus.model.state import Commit, FileEntry, HistoryEntry, Intent, OutputRecord, State, Target
 from nexus.model.values import Fingerprint
 from nexus.stores import Header
+from tests import gcs as google
 from tests import servers
 from tests.fakes.records import WEB, WORKER, make_record
 
@@ -76,6 +77,14 @@ def postgres() -> Iterator[servers.PostgresServer]:
 @pytest.fixture(scope="session")
 def s3() -> Iterator[servers.S3Server]:
     with servers.s3() as server:
+        yield server
+
+
+@pytest.fixture
+def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[google.GcsServer]:
+    with google.gcs() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
         yield server
 
 

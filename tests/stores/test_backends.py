@@ -12,6 +12,7 @@ from nexus.schema.state_place import StatePlace
 from nexus.stores import Backend, Memory, local_backend
 from nexus.stores.remote.opening import remote_backend
 from tests import npm, servers
+from tests.gcs import GcsServer
 from tests.servers import PostgresServer, S3Server, TerraformServer
 from tests.stores.conformance import BackendConformance, RefusingLateWrites, RemoteConformance
 
@@ -47,6 +48,18 @@ class TestS3(RemoteConformance):
         for name, value in s3.environment.items():
             monkeypatch.setenv(name, value)
         return StatePlace(backend="s3", fields=s3.fields(prefix=uuid.uuid4().hex))
+
+    @pytest.fixture
+    def reopen(self, place: StatePlace, tmp_path: Path) -> Callable[[], Backend]:
+        return lambda: remote_backend(place, tmp_path, "prod", KEY)
+
+
+class TestGcs(RemoteConformance):
+    """On a server of our own, which is written from Google's documentation."""
+
+    @pytest.fixture
+    def place(self, gcs: GcsServer) -> StatePlace:
+        return StatePlace(backend="gcs", fields=gcs.fields(prefix=uuid.uuid4().hex))
 
     @pytest.fixture
     def reopen(self, place: StatePlace, tmp_path: Path) -> Callable[[], Backend]:
