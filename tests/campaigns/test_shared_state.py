@@ -1,6 +1,6 @@
-"""A team on one state: applies of two people at once, on machines of their own, killed at random moments.
+"""A team on one state: two people who apply and a controller, on machines of their own, killed at random moments.
 
-However they end, there is one lineage, nothing is made twice or forgotten, and either of them can go on.
+However they end, there is one lineage, nothing is made twice or forgotten, and any of them can go on.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ import asyncio
 import json
 import os
 import random
+import signal
+import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -26,7 +29,7 @@ from tests import servers
 from tests.lifecycle import proxy
 from tests.lifecycle.proxy import Requests
 from tests.lifecycle.scenario import Scenario
-from tests.processes import Outcome
+from tests.processes import Outcome, Run
 
 ROUNDS = int(os.environ.get("NEXUS_CAMPAIGN_TEAM_ROUNDS", "1"))
 MANY_ROUNDS = max(ROUNDS, 25)
@@ -50,19 +53,40 @@ def s3() -> Iterator[servers.S3Server]:
         yield server
 
 
+class Suspension(Requests):
+    """Suspends the run at one of its requests, for longer than its lease, instead of killing it."""
+
+    def is_time(self, moment: proxy.Moment) -> bool:
+        if moment is self._moment and self._pid:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGSTOP)
+                threading.Timer(LEASE + 2, self._go_on).start()
+        return False
+
+    def _go_on(self) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGCONT)
+
+
 class Team:
-    """One project in the folders of several people, with one state. Draws everything from ``chance``."""
+    """One project in the folders of several people and of a controller, with one state."""
 
     def __init__(
         self, root: Path, engine: Endpoint, backend: str, fields: Mapping[str, str], credentials: Mapping[str, str]
     ) -> None:
         target = {"E2B_API_KEY": engine.api_key, "E2B_API_URL": engine.api_url, "E2B_SANDBOX_URL": engine.sandbox_url}
         settings = {"NEXUS_TARGET": "e2b", **target, **credentials}
-        self.people = [Scenario(root / name, engine, settings) for name in ("ann", "bob")]
-        self.people[1].project = self.people[0].project
+        *self.people, self.robot = (Scenario(root / name, engine, settings) for name in ("ann", "bob", "robot"))
+        for other in (self.people[1], self.robot):
+            other.project = self.people[0].project
         self.fields = {**fields, "prefix": uuid.uuid4().hex}
         self.backend = backend
         self.said: list[str] = []
+
+    @property
+    def last_request(self) -> int:
+        """Of an apply, about: those to PostgreSQL are not counted."""
+        return 14 if self.backend == "postgres" else 45
 
     def says(self, person: Scenario, counts: Mapping[str, int]) -> None:
         """The manifest of one of them."""
@@ -78,45 +102,64 @@ class Team:
     def state(self) -> State:
         return asyncio.run(load(self.stores(self.people[0].folder), State(lineage=""))).state
 
-    def disturbed(self, person: Scenario, requests: Requests) -> Outcome:
-        """An apply that may be killed at one of its requests: to the engine, or to an object store."""
-        engine, through = person.engine, {"E2B_API_URL": "", "E2B_SANDBOX_URL": "", "AWS_ENDPOINT_URL": ""}
+    @contextmanager
+    def through(self, person: Scenario, requests: Requests) -> Iterator[dict[str, str]]:
+        """The environment of a run whose requests, to the engine and to an object store, are counted."""
+        engine, ways = person.engine, {"E2B_API_URL": "", "E2B_SANDBOX_URL": "", "AWS_ENDPOINT_URL": ""}
         servers = (engine.api_url, engine.sandbox_url, person.environment.get("AWS_ENDPOINT_URL", ""))
         with ExitStack() as stack:
-            for name, server in zip(through, servers, strict=True):
-                through[name] = stack.enter_context(proxy.proxy(server, requests)) if server else ""
-            run = person.start("apply", "-y", "--lock-timeout", "60s", **through)
-            requests.aim(run.pid)
-            return person.heard(run.wait(200))
+            for name, server in zip(ways, servers, strict=True):
+                ways[name] = stack.enter_context(proxy.proxy(server, requests)) if server else ""
+            yield ways
 
-    def round(self, chance: random.Random) -> None:
-        """Both apply what each of them thinks is right."""
-        for person in self.people:
+    def disturbed(self, person: Scenario, requests: Requests) -> Outcome:
+        """An apply that may be killed, or suspended, at one of its requests."""
+        with self.through(person, requests) as ways:
+            run = person.start("apply", "-y", "--lock-timeout", "60s", **ways)
+            requests.aim(run.pid)
+            return self.sound(person.heard(run.wait(200)))
+
+    def sound(self, outcome: Outcome) -> Outcome:
+        self.said.append(f"{outcome.code}")
+        assert outcome.code in _ENDINGS, outcome.text
+        assert "Traceback" not in outcome.text, outcome.text
+        assert "This is a bug in nexus" not in outcome.text, outcome.text
+        return outcome
+
+    def round(self, chance: random.Random, *, suspended: bool) -> None:
+        """All of them do what each thinks is right."""
+        for person in (*self.people, self.robot):
             self.says(person, {name: chance.randint(0, 2) for name in ("web", "worker")})
-        last = 14 if self.backend == "postgres" else 40  # requests to PostgreSQL are not counted
-        fates = [Requests(chance.randint(1, last), chance.choice(list(proxy.Moment))) for _ in self.people]
+        kinds = [Suspension if suspended and chance.random() < 0.25 else Requests for _ in self.people]
+        moments = list(proxy.Moment)
+        fates = [kind(chance.randint(1, self.last_request), chance.choice(moments)) for kind in kinds]
         with ThreadPoolExecutor(2) as hands:
-            outcomes = list(hands.map(self.disturbed, self.people, fates))
-        self.said.append(f"{[outcome.code for outcome in outcomes]}")
-        for outcome in outcomes:
-            assert outcome.code in _ENDINGS, outcome.text
-            assert "Traceback" not in outcome.text, outcome.text
-            assert "This is a bug in nexus" not in outcome.text, outcome.text
+            list(hands.map(self.disturbed, self.people, fates))
 
     def converge(self) -> None:
-        """Left alone, either of them brings it to what the manifest says, and the other one sees that."""
+        """Left alone, the controller brings it to what the manifest says; everybody sees that, it itself as well."""
         counts = {"web": 2, "worker": 1}
-        for person in self.people:
+        for person in (*self.people, self.robot):
             self.says(person, counts)
-        self.people[0].apply("--lock-timeout", "60s").expect(0)
+        with Controller(self):
+            deadline = time.monotonic() + 120
+            while self.people[0].run("plan", "--detailed-exitcode").expect(0, 1, 2).code:
+                assert time.monotonic() < deadline, self.people[0].said[-1]
+        looked = self.robot.run("reconcile", "--once", "--no-web", "--log", "json").expect(0)
+        assert '"event": "applied"' not in looked.stderr, looked.stderr
         for person in self.people:
             person.expect_no_changes()
+        self._expect_as_remembered(['sandbox.web["0"]', 'sandbox.web["1"]', 'sandbox.worker["0"]'])
+
+    def _expect_as_remembered(self, addresses: list[str]) -> None:
+        """What lives is what the state knows, one for each address."""
         state = self.state()
-        wanted = {str(address): item.id for address, item in state.resources.items() if address.kind == "sandbox"}
-        assert sorted(wanted) == ['sandbox.web["0"]', 'sandbox.web["1"]', 'sandbox.worker["0"]']
-        live = {info.sandbox_id: info for found in self.people[0].live().values() for info in found}
-        assert set(wanted.values()) <= live.keys()
-        for sandbox_id in live.keys() - set(wanted.values()):  # what was made and never recorded ends by itself
+        known = {str(address): item.id for address, item in state.resources.items() if address.kind == "sandbox"}
+        assert sorted(known) == addresses
+        assert not state.pending
+        live = {info.sandbox_id: info for found in self.robot.live().values() for info in found}
+        assert set(known.values()) <= live.keys()
+        for sandbox_id in live.keys() - set(known.values()):  # what was made and never recorded ends by itself
             assert (live[sandbox_id].end_at - live[sandbox_id].started_at).total_seconds() <= 121
 
     def take_down(self) -> None:
@@ -125,19 +168,82 @@ class Team:
         assert (dict(state.resources), state.deposed) == ({}, ())
 
 
-def play(team: Team, rounds: int, seed: int) -> None:
-    chance, lineages, serials = random.Random(seed), set[str](), [0]
+class Controller:
+    """``nexus reconcile`` in the folder of the robot. With a ``chance`` it is killed now and then, and begun anew."""
+
+    def __init__(self, team: Team, chance: random.Random | None = None) -> None:
+        self._team = team
+        self._chance = chance
+        self._stopping = threading.Event()
+        self._run: Run | None = None
+        self._hands = ThreadPoolExecutor(1)
+
+    def __enter__(self) -> Controller:
+        self._kept = self._hands.submit(self._keep)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        while not self._kept.done():
+            if self._run is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(self._run.pid, signal.SIGTERM)
+            time.sleep(0.2)
+        self._hands.shutdown()
+        self._kept.result()
+
+    def _keep(self) -> None:
+        while not self._stopping.is_set():
+            fate = Requests()
+            if self._chance is not None:
+                last = 3 * self._team.last_request
+                fate = Requests(self._chance.randint(1, last), self._chance.choice(list(proxy.Moment)))
+            robot = self._team.robot
+            with self._team.through(robot, fate) as ways:
+                self._run = robot.start("reconcile", "--interval", "1s", "--no-web", "--log", "json", **ways)
+                fate.aim(self._run.pid)
+                outcome = self._team.sound(robot.heard(self._run.wait(1200)))
+            self.said = outcome.text
+
+
+class Witness:
+    """Looks at the state all the time: its lineage, and whether its serial ever goes back."""
+
+    def __init__(self, team: Team) -> None:
+        self._states = team.stores(team.people[0].folder).states
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._look()))
+        self.lineages = set[str]()
+        self.serials = list[int]()
+
+    def __enter__(self) -> Witness:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    async def _look(self) -> None:
+        while not self._ended.wait(0.1):
+            state = await self._states.read()
+            if state is not None:
+                self.lineages.add(state.lineage)
+                self.serials.append(state.serial)
+
+
+def play(team: Team, rounds: int, seed: int, *, suspended: bool = False) -> None:
+    chance = random.Random(seed)
     try:
-        for _ in range(rounds):
-            team.round(chance)
-            state = team.state()
-            if state.serial or state.resources or state.pending:
-                lineages.add(state.lineage)
-            serials.append(state.serial)
-        team.converge()
-        assert len(lineages | {team.state().lineage}) == 1
-        assert serials == sorted(serials)
-        team.take_down()
+        with Witness(team) as witness:
+            team.says(team.robot, {"web": 1})
+            with Controller(team, random.Random(seed)):
+                for _ in range(rounds):
+                    team.round(chance, suspended=suspended)
+            team.converge()
+            team.take_down()
+        assert len(witness.lineages) == 1
+        assert witness.serials == sorted(witness.serials)
     except AssertionError as failure:
         raise AssertionError(f"{failure}\n{team.said}") from None
 
@@ -158,18 +264,18 @@ def team(
         fields = {name: text for name, text in server.fields().items() if name != "endpoint"}
         made = Team(tmp_path, own_engine, "s3", fields, ways)
     yield made
-    for person in made.people:
+    for person in (*made.people, made.robot):
         person.clean_up()
 
 
-def test_two_appliers_on_one_state_lose_nothing(team: Team) -> None:
+def test_two_appliers_and_a_controller_on_one_state_lose_nothing(team: Team) -> None:
     play(team, ROUNDS, seed=1)
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("seed", [2, 3])
-def test_two_appliers_on_one_state_lose_nothing_however_often_they_are_killed(team: Team, seed: int) -> None:
-    play(team, MANY_ROUNDS, seed)
+def test_they_lose_nothing_however_often_they_are_killed_or_suspended(team: Team, seed: int) -> None:
+    play(team, MANY_ROUNDS, seed, suspended=True)
 
 
 @pytest.mark.parametrize("team", ["postgres"], indirect=True)
