@@ -247,4 +247,7 @@ def _show(settings: Settings, waiting: Waiting) -> None:
     from nexus.render.plan import print_plan
 
     click.echo(f"{waiting.key}, plan {waiting.short}:", err=True)
-    print_plan(settings.console(), waiting.plan)
+    console = settings.console()
+    print_plan(console, waiting.plan)
+    for line in waiting.consequences:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

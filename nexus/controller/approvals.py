@@ -8,7 +8,7 @@ takes the yes with it. The controller applies exactly that plan, which the apply
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,7 @@ from nexus.controller.settings import Key
 from nexus.model.changes import Plan
 from nexus.model.diagnostics import DiagnosticsError, error
 from nexus.planning import SavedPlan, difference, format_saved, parse_saved
+from nexus.render.consequences import consequences
 from nexus.stores import LockInfo, SharedDocument
 
 WAITING: Final = "waiting"
@@ -40,11 +41,15 @@ class Approval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A plan that waits. ``digest`` is that of its whole text, ``version`` that of the document it was read from."""
+    """A plan that waits. ``digest`` is that of its whole text, ``version`` that of the document it was read from.
+
+    ``consequences`` are lines for people: what it opens and costs, which a plan that was read knows nothing of.
+    """
 
     key: Key
     plan: Plan
     digest: str
+    consequences: tuple[str, ...] = ()
     approval: Approval | None = None
     version: str = ""
 
@@ -69,7 +74,8 @@ class Approvals:
             before = None if there is None else _decode(self._key, there.content, there.version)
             if before is not None and says_the_same(before.plan, plan):
                 return before
-            if await self._document.replace(_encode(self._key, plan), None if there is None else there.version):
+            content = _encode(self._key, plan, [line.plain for line in consequences(plan)])
+            if await self._document.replace(content, None if there is None else there.version):
                 after = await self.get()
                 if after is not None:
                     return after
@@ -82,7 +88,8 @@ class Approvals:
     async def approve(self, waiting: Waiting, approver: LockInfo) -> None:
         """Say yes to this plan and no other. Raises DiagnosticsError when it does not wait any more."""
         yes = Approval(approver.holder, approver.since)
-        if not await self._document.replace(_encode(self._key, waiting.plan, yes), waiting.version):
+        content = _encode(self._key, waiting.plan, waiting.consequences, yes)
+        if not await self._document.replace(content, waiting.version):
             raise DiagnosticsError(
                 error(
                     "nothing-to-approve",
@@ -98,11 +105,12 @@ class Approvals:
             await self._document.remove()
 
 
-def _encode(key: Key, plan: Plan, approval: Approval | None = None) -> bytes:
+def _encode(key: Key, plan: Plan, said: Sequence[str], approval: Approval | None = None) -> bytes:
     document = {
         "format_version": _FORMAT,
         "project": key.project,
         "plan": json.loads(format_saved(plan)),
+        "consequences": list(said),
         "approval": None if approval is None else {"by": approval.by, "at": approval.at},
     }
     return json.dumps(document, ensure_ascii=False).encode()
@@ -118,6 +126,7 @@ def _decode(key: Key, content: bytes, version: str) -> Waiting | None:
             key=Key(str(document["project"]), key.environment),
             plan=plan,
             digest=str(document["plan"]["digest"]),
+            consequences=tuple(map(str, document["consequences"])),
             approval=approval,
             version=version,
         )

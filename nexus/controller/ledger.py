@@ -90,7 +90,7 @@ class Ledger:
     def waits(self, plan: Plan, digest: str) -> None:
         """For an approval of the plan with this digest."""
         is_news = self._is_news(Phase.WAITING, digest)
-        self._goes_well(Phase.WAITING, plan=plan, digest=digest)
+        self._goes_well(Phase.WAITING, digest=digest)
         if is_news:
             self._tell(NoticeKind.WAITING, summary=plan.summary, digest=digest)
 

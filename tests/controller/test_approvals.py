@@ -15,7 +15,7 @@ from nexus.cli.main import run
 from nexus.controller.approvals import Approval, Approvals
 from nexus.controller.places import Places, find_waiting
 from nexus.controller.settings import Key
-from nexus.model.changes import Effect, FieldDiff, Plan
+from nexus.model.changes import Effect, FieldDiff, Opening, Opens, Plan
 from nexus.model.diagnostics import DiagnosticsError
 from nexus.model.values import Fingerprint
 from nexus.stores import FileDocument
@@ -120,7 +120,8 @@ async def test_where_the_state_is_shared_any_machine_with_the_project_approves(
     with servers.terraform() as server:
         one, two = (Machine(tmp_path / name, server.address) for name in ("one", "two"))
         keeping = one.approvals(Key("kept-shop", "prod"))
-        waiting = await keeping.put(make_plan(WEB))
+        opened = Opening(address=WEB, opens=Opens.INTERNET, detail="all of it")
+        waiting = await keeping.put(replace(make_plan(WEB), openings=(opened,)))
         found = await find_waiting(Places(two.process), two.folder, "kept-shop", "prod", None)
         assert found[1] == waiting
         with pytest.raises(DiagnosticsError, match="No plan like that"):
@@ -129,7 +130,9 @@ async def test_where_the_state_is_shared_any_machine_with_the_project_approves(
         for name, value in two.process.items():
             monkeypatch.setenv(name, value)
         await asyncio.to_thread(run, ["-C", str(two.folder), "reconcile", "approve", "--digest", waiting.short])
-        assert "Approved: kept-shop/prod" in capsys.readouterr().err
+        told = capsys.readouterr()
+        assert "internet  sandbox.web: all of it" in told.out
+        assert "Approved: kept-shop/prod" in told.err
         seen = await keeping.get()
         assert seen is not None
         assert seen.approval is not None

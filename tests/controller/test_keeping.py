@@ -129,8 +129,7 @@ async def test_an_approved_plan_that_is_out_of_date_waits_anew(world: World) -> 
     async with running(controller):
         await eventually(lambda: controller.board[KEY].phase is Phase.WAITING)
         await world.approve()
-        await eventually(lambda: project.asked)
-        await eventually(lambda: controller.board[KEY].phase is Phase.WAITING and project.plans > 2)
+        await eventually(lambda: project.asked and controller.board[KEY].digest)
         assert project.applied == []
         waiting = await world.waiting()
         assert waiting is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,8 @@ from nexus.controller.controller import Controller
 from nexus.controller.settings import Key, Policy
 from nexus.controller.status import Board, Phase
 from nexus.controller.web import Serving, Window, make_app
+from nexus.controller.web.environment import environment
+from nexus.controller.web.overview import overview
 from nexus.model.addresses import Address
 from nexus.model.changes import Action, Change
 from nexus.model.diagnostics import DiagnosticsError, error
@@ -26,6 +29,7 @@ from nexus.planning import Drift, DriftCause, DriftReport
 from nexus.render import pictures
 from nexus.render.pictures import draw
 from nexus.workflows.runs import Listed
+from tests.controller.boards import board
 from tests.controller.fakes import KEY, WEB, FakeProject, World, make_plan
 from tests.fakes.runs import run_head
 from tests.render.browser import Browser, find_chromium
@@ -100,6 +104,44 @@ async def test_each_environment_is_shown_with_what_matters_and_nothing_is_markup
         assert "graph.svg" not in lab
     assert not any("<img src=x" in text for text in (index, dev, prod, lab))
     assert not any("<script" in text for text in (index, dev, prod, lab))
+
+
+def test_what_needs_somebody_is_first_and_what_is_the_same_is_told_once() -> None:
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    text = overview(board(100, now).all, now)
+    assert "<title>nexus: 16 failed, 4 no source, 4 waiting, 4 pending</title>" in text
+    cards = re.findall(r'<section class="case (\w+)">(.*?)</section>', text)
+    assert [tone for tone, _ in cards] == ["failed", "failed", "failed", "waiting", "pending"]
+    wrong, away, unread, waiting, pending = (re.sub("<[^>]+>", "", card) for _, card in cards)
+    assert "× 4" in wrong
+    assert "There is no field tmplate" in wrong
+    assert "× 12" in away
+    assert away.count("Connection refused") == 1
+    assert "no source" in unread
+    assert "3 to create" in waiting
+    assert "deletes data of 1 object" in waiting
+    assert "deletes data of 2 objects" in pending
+    rows = re.findall("<tr><td.*?</tr>", text)
+    assert len(rows) == 72
+    assert "applying" in rows[0], "what goes on stands before what is done"
+    assert ">12s ago<" in rows[-1]
+    assert ">in 48s<" in rows[-1]
+
+
+def test_one_environment_that_is_as_it_should_be_needs_nobody() -> None:
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    text = overview(board(1, now).all, now)
+    assert "<title>nexus: 1 environment</title>" in text
+    assert "section" not in text
+
+
+def test_a_plan_that_waits_says_what_comes_of_it() -> None:
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    text = environment(board(3, now).all[2], (), now, has_graph=False)
+    shown = re.sub("<[^>]+>", "", text)
+    for said in ("opens secret sandbox.db: secrets.token in env_vars.TOKEN", "Cost: $0.1656 an hour", "long-timeout"):
+        assert said in shown
+    assert shown.index("Waits for approval") < shown.index("Planned") < shown.index("Drift")
 
 
 async def test_nothing_can_be_changed_and_nothing_else_be_loaded(window: Window) -> None:
@@ -202,18 +244,24 @@ def test_a_browser_shows_all_of_it_without_complaints(url: str, tmp_path: Path) 
     try:
         browser.open(url)
         assert browser.complaints() == []
-        rows = browser.run("[...document.querySelectorAll('tbody tr')].map((row) => row.cells[1].innerText)")
-        assert rows == ["synced", "failed", "waiting"]
-        green = browser.run("getComputedStyle(document.querySelector('td .synced')).color")
-        red = browser.run("getComputedStyle(document.querySelector('td .failed')).color")
+        shown = browser.run("[...document.querySelectorAll('.badge')].map((badge) => badge.innerText)")
+        assert shown == ["failed", "waiting", "synced"]
+        green = browser.run("getComputedStyle(document.querySelector('.badge.synced')).color")
+        red = browser.run("getComputedStyle(document.querySelector('.badge.failed')).color")
         assert green != red, "the stylesheet is in use"
 
         browser.open(f"{url}/environments/shop/dev")
         assert browser.complaints() == []
-        assert browser.run("document.title") == "nexus: shop/dev", "nothing that others wrote ran as a script"
+        assert browser.run("document.title") == "nexus: shop/dev, synced", "nothing that others wrote ran as a script"
         assert browser.run("[...document.images].every((image) => image.complete && image.naturalWidth > 100)")
         assert all(request.startswith(url) for request in browser.requests())
         assert browser.run("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+        browser.call("Emulation.setDeviceMetricsOverride", width=400, height=800, deviceScaleFactor=1, mobile=True)
+        for path in ("/", "/environments/shop/dev", "/environments/shop/prod", "/environments/shop/lab"):
+            browser.open(f"{url}{path}")
+            assert browser.run("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
+        browser.call("Emulation.clearDeviceMetricsOverride")
 
         browser.open(f"{url}/environments/shop/dev/graph")
         assert browser.complaints() == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from starlette.applications import Starlette
@@ -22,7 +23,9 @@ from nexus.controller.documents import board_to_json
 from nexus.controller.projects import Managed
 from nexus.controller.settings import Key
 from nexus.controller.status import Board, Standing
-from nexus.controller.web import pages
+from nexus.controller.web import elements
+from nexus.controller.web.environment import environment
+from nexus.controller.web.overview import overview
 from nexus.model.changes import Plan
 from nexus.model.diagnostics import DiagnosticsError
 
@@ -94,10 +97,10 @@ class _Views:
         self._window = window
 
     async def index(self, request: Request) -> Response:  # noqa: ARG002
-        return _page(pages.index(self._window.board.all))
+        return _page(overview(self._window.board.all, datetime.now(UTC)))
 
     async def style(self, request: Request) -> Response:  # noqa: ARG002
-        return Response(pages.stylesheet(), media_type="text/css", headers=_HEADERS)
+        return Response(elements.stylesheet(), media_type="text/css", headers=_HEADERS)
 
     async def health(self, request: Request) -> Response:  # noqa: ARG002
         alive = self._window.is_alive()
@@ -118,9 +121,10 @@ class _Views:
     async def environment(self, request: Request) -> Response:
         standing = self._standing(request.path_params)
         if standing is None:
-            return _page(pages.not_found(), 404)
+            return _page(elements.not_found(), 404)
         project = self._window.project(standing.key)
-        return _page(pages.environment(standing, await _runs(project), has_graph=project is not None))
+        runs, now = await _runs(project), datetime.now(UTC)
+        return _page(environment(standing, runs, now, has_graph=project is not None))
 
     async def picture(self, request: Request) -> Response:
         async def show(standing: Standing, project: Managed) -> Response:
@@ -139,11 +143,11 @@ class _Views:
         standing = self._standing(names)
         project = None if standing is None else self._window.project(standing.key)
         if standing is None or project is None:
-            return _page(pages.not_found(), 404)
+            return _page(elements.not_found(), 404)
         try:
             return await show(standing, project)
         except DiagnosticsError as problem:
-            return _page(pages.failure(problem.diagnostics), 503)
+            return _page(elements.failure(problem.diagnostics), 503)
 
     def _standing(self, names: Mapping[str, str]) -> Standing | None:
         return self._window.board.get(Key(names["project"], names["environment"]))
