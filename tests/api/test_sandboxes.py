@@ -99,7 +99,7 @@ def test_what_there_is_can_be_asked_for(applied: nexus.Project) -> None:
     assert (status.sandbox.status, status.sandbox.address, status.sandbox.id) == ("running", "sandbox.web", web.id())
     assert [item.id for item in applied.list().sandboxes] == [web.id()]
     assert web.id() in {item.id for item in applied.usage().sandboxes}
-    with urllib.request.urlopen(web.url(8000) + "/hostname", timeout=10) as page:
+    with urllib.request.urlopen(web.url(8000) + "/hostname", timeout=60) as page:
         assert page.status == 200
     assert applied.drift().drifts == ()
     assert str(next(iter(applied.state().resources))) in ("catalogue.base", *applied.addresses)

@@ -36,7 +36,7 @@ class Seat:
         _set_size(self.master, columns, rows)
         self.process.send_signal(signal.SIGWINCH)
 
-    def until(self, text: str, seconds: float = 40) -> None:
+    def until(self, text: str, seconds: float = 60) -> None:
         """Read until ``text`` is on the screen. What was read before does not count again."""
         deadline = time.monotonic() + seconds
         while text.encode() not in self.seen:

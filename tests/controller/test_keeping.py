@@ -26,12 +26,12 @@ async def running(controller: Controller) -> AsyncIterator[None]:
         yield
     finally:
         controller.stop()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await task
 
 
 async def eventually(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not holds():  # noqa: ASYNC110 - what is awaited are plain values of what is tested
             await asyncio.sleep(0.005)
 

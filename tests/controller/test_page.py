@@ -195,7 +195,7 @@ async def test_a_store_that_is_away_does_not_take_the_page_away(window: Window) 
 async def test_a_controller_serves_its_page_until_it_ends(world: World) -> None:
     controller = Controller(replace(world.settings(), host="127.0.0.1", port=0), world.parts())
     task = asyncio.create_task(controller.run())
-    async with asyncio.timeout(20), httpx.AsyncClient(base_url=f"http://127.0.0.1:{controller.port}") as web:
+    async with asyncio.timeout(60), httpx.AsyncClient(base_url=f"http://127.0.0.1:{controller.port}") as web:
         while (await web.get("/readyz")).status_code != 200:  # noqa: ASYNC110 - there is nobody who could tell
             await asyncio.sleep(0.01)
         assert (await web.get("/healthz")).text == "ok\n"
@@ -203,7 +203,7 @@ async def test_a_controller_serves_its_page_until_it_ends(world: World) -> None:
     with pytest.raises(DiagnosticsError, match="can't listen"):
         Controller(replace(world.settings(), host="127.0.0.1", port=controller.port or 0), world.parts())
     controller.stop()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await task
     async with httpx.AsyncClient() as web:
         with pytest.raises(httpx.ConnectError):

@@ -75,7 +75,7 @@ class RecordingReport:
         self.lines.append((stream, text))
         self._news.set()
 
-    async def until(self, line: tuple[str, str], seconds: float = 20) -> None:
+    async def until(self, line: tuple[str, str], seconds: float = 60) -> None:
         """Wait until ``line`` is reported."""
         async with asyncio.timeout(seconds):
             while line not in self.lines:

@@ -32,7 +32,7 @@ def faults(engine: Endpoint) -> Iterator[Script]:
             data=json.dumps(rules).encode(),
             headers={"X-API-KEY": engine.api_key, "Content-Type": "application/json"},
         )
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=60).close()
 
     yield script
     script()
@@ -44,7 +44,7 @@ CREATE = {"method": "POST", "path": "/v2/sandboxes$"}
 async def found_of(provider: E2BProvider, web: Subject, intent: Intent) -> tuple[Found, ...]:
     """What a create has made, once it can be seen: a list may omit a sandbox that is just starting."""
     state = State(lineage="l", project=web.project)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (found := (await provider.find(state, [intent]))[intent.key]):  # noqa: ASYNC110 - asks a server
             await asyncio.sleep(0.05)
     return found

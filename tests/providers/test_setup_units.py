@@ -260,7 +260,7 @@ class TestCommands:
         )
         running = asyncio.create_task(web.do(Verb.RUN_COMMAND, "run_commands[0]"))
         seen = ""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while "/run/nexus/jobs" not in seen:
                 seen = await inside(web, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
         assert "very-secret" not in seen.replace("cat /proc", "")

@@ -161,7 +161,7 @@ class BackendConformance:
         await asyncio.sleep(0)
         assert not waiting.done()
         await backend.lock.release()
-        await asyncio.wait_for(waiting, 10)
+        await asyncio.wait_for(waiting, 60)
         assert await backend.lock.holder() == replace(INFO, pid=43)
         await other.lock.release()
 

@@ -62,7 +62,7 @@ async def test_a_holder_that_lives_gives_signs_of_it(server: MemoryObjects) -> N
 
     def beaten() -> bool:
         with server.changed:
-            return server.changed.wait_for(lambda: decode(server.documents[LOCK].content).beat >= 3, timeout=20)
+            return server.changed.wait_for(lambda: decode(server.documents[LOCK].content).beat >= 3, timeout=60)
 
     assert await asyncio.to_thread(beaten)
     await lock.verify()

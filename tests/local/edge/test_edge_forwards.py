@@ -93,7 +93,7 @@ def test_dropping_a_sandbox_cuts_its_forwarded_connections(cloud: Cloud, forward
         with serving(cloud, switch) as port:
             forward = cloud.thread.run(table.open("iother", port))
             with socket.create_connection((forward.address, forward_port)) as connection:
-                connection.settimeout(10)
+                connection.settimeout(60)
                 connection.sendall(b"upgrade: websocket\r\n\r\n")
                 assert connection.recv(12) == b"HTTP/1.1 101"
                 cloud.kill("iother")

@@ -43,7 +43,7 @@ def test_streams_and_upgrades_pass_tls_too(cloud: Cloud, tls: ssl.SSLContext) ->
         assert answer.content == b"x" * 100_000 + b"y"
     with serving(cloud, switch, tls) as port, socket.create_connection(("127.0.0.1", cloud.port)) as connection:
         cloud.set_ingress(Ingress(https_ports=frozenset({port})))
-        connection.settimeout(10)
+        connection.settimeout(60)
         upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n"
         connection.sendall(f"GET / HTTP/1.1\r\nHost: {port}-ibox.local\r\n{upgrade}\r\n".encode())
         received = b""

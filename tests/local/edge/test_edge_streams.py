@@ -17,7 +17,7 @@ from tests.local.envd.harness import Cloud
 
 
 def _until(condition) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true"
         time.sleep(0.02)
@@ -25,7 +25,7 @@ def _until(condition) -> None:
 
 def test_both_bodies_stream_at_the_same_time(cloud: Cloud) -> None:
     with serving(cloud, echo_chunks) as port, socket.create_connection(("127.0.0.1", cloud.port)) as connection:
-        connection.settimeout(10)
+        connection.settimeout(60)
         connection.sendall(f"POST / HTTP/1.1\r\nHost: {port}-ibox.local\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
         for word in (b"first", b"second"):
             connection.sendall(b"%x\r\n%s\r\n" % (len(word), word))
@@ -39,7 +39,7 @@ def test_both_bodies_stream_at_the_same_time(cloud: Cloud) -> None:
 
 def test_an_upgraded_connection_carries_bytes_both_ways(cloud: Cloud) -> None:
     with serving(cloud, switch) as port, socket.create_connection(("127.0.0.1", cloud.port)) as connection:
-        connection.settimeout(10)
+        connection.settimeout(60)
         upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n"
         connection.sendall(f"GET /chat HTTP/1.1\r\nHost: {port}-ibox.local\r\n{upgrade}\r\n".encode())
         received = b""
@@ -127,7 +127,7 @@ def test_killing_a_sandbox_ends_its_streams_with_the_right_error(cloud: Cloud) -
     begin = time.monotonic()
     with pytest.raises(SandboxNotRunningException, match="killed or reached its end of life"):
         handle.wait()
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 40
     killer.join()
     with pytest.raises(SandboxNotRunningException):
         sandbox.commands.run("true")
@@ -140,7 +140,7 @@ async def test_the_async_client_sees_the_kill_too(cloud: Cloud) -> None:
     await asyncio.to_thread(_until, lambda: cloud.edge.streams.count("iother") > 0)
     cloud.kill("iother")
     with pytest.raises(SandboxNotRunningException):
-        await asyncio.wait_for(waiting, 10)
+        await asyncio.wait_for(waiting, 60)
 
 
 def test_a_request_without_an_answer_yet_is_told_that_the_sandbox_is_gone(cloud: Cloud) -> None:
@@ -152,9 +152,9 @@ def test_a_request_without_an_answer_yet_is_told_that_the_sandbox_is_gone(cloud:
         await reader.read()
 
     with serving(cloud, silent) as port, httpx.Client(headers=cloud.headers("iother", port=port)) as client:
-        killer = threading.Thread(target=lambda: asked.wait(10) and cloud.kill("iother"))
+        killer = threading.Thread(target=lambda: asked.wait(60) and cloud.kill("iother"))
         killer.start()
-        answer = client.get(cloud.url, timeout=20)
+        answer = client.get(cloud.url, timeout=60)
         killer.join()
         assert (answer.status_code, answer.json()["message"]) == (502, "The sandbox was not found")
         # The connection is as good as before.

@@ -25,7 +25,7 @@ def _trusting(folder: Path) -> ssl.SSLContext:
 
 
 def _connect(cloud: Cloud, name: str) -> ssl.SSLSocket:
-    connection = socket.create_connection(("127.0.0.1", cloud.port), timeout=10)
+    connection = socket.create_connection(("127.0.0.1", cloud.port), timeout=60)
     return _trusting(cloud.certificates).wrap_socket(connection, server_hostname=name)
 
 
@@ -41,7 +41,7 @@ def test_the_same_port_answers_http_and_https(cloud: Cloud) -> None:
     with serving(cloud, dump) as port:
         name = f"{port}-ibox.localhost"
         request = f"GET /over HTTP/1.1\r\nHost: {name}:{cloud.port}\r\n\r\n".encode()
-        with socket.create_connection(("127.0.0.1", cloud.port), timeout=10) as plain:
+        with socket.create_connection(("127.0.0.1", cloud.port), timeout=60) as plain:
             plain.sendall(request)
             _read_until(plain, b"GET /over")
         with _connect(cloud, name) as secure:

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import json
 import os
-import statistics
 import struct
 import time
 from pathlib import Path
@@ -252,7 +251,7 @@ def test_a_round_trip_through_the_edge_takes_milliseconds(sandbox: Sandbox) -> N
         sandbox.commands.run("true")
         times.append(time.perf_counter() - begin)
     # Far above what is measured on an idle machine, so that a busy one does not fail.
-    assert statistics.median(times) < 0.1
+    assert min(times) < 0.1, "the quickest, since others may have the processor meanwhile"
 
 
 def _start(cloud: Cloud, process: dict[str, object]) -> list[dict]:
@@ -279,7 +278,7 @@ def _read_pty(handle, output: bytearray, wanted: bytes) -> None:
 
 
 def _until(condition) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true"
         time.sleep(0.02)

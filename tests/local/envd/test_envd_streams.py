@@ -25,7 +25,7 @@ def test_a_stalled_listener_holds_the_process_and_no_memory_grows(cloud: Cloud, 
         assert not done.exists()
         # Another listener shares the fate of the slow one, and both stop mattering once it is gone.
         assert pid in [process.pid for process in sandbox.commands.list()]
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not done.exists():
         assert time.monotonic() < deadline, "the process is still held"
         time.sleep(0.02)
@@ -150,7 +150,7 @@ def _written(pid: int) -> int:
 
 def _until_stable(value) -> None:
     """Wait until something has been written and nothing more is for half a second."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     last, since = -1, time.monotonic()
     while last < 1_000_000 or time.monotonic() - since < 0.5:
         assert time.monotonic() < deadline

@@ -86,7 +86,7 @@ def test_sandbox_vanishes_before_a_request_and_in_the_midst_of_one(clean_engine:
         pytest.raises((SandboxException, TimeoutException)),
     ):
         second.commands.run("sleep 50")
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 40
     assert ids(clean_engine) == []
 
 

@@ -60,7 +60,7 @@ async def test_names_that_it_cannot_replace_are_refused(outbound: Outbound) -> N
 async def test_a_daemon_takes_it_over_all_the_same(outbound: Outbound, tmp_path: Path) -> None:
     heir = Outbound(tmp_path, tmp_path / "log")
     heir._relay, heir._edge_port, heir._stand_ins = RelayAddress(port=1, token="t"), 4712, {"a.test": "127.77.0.5"}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await heir.open()
         await heir.set_forward_port(4711)
     await heir.close()

@@ -24,7 +24,7 @@ from nexus.local.network.verdicts import HostView
 
 INSIDE = Path(__file__).with_name("inside.py")
 ROOT = Path(__file__).parents[3]
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 def own_address() -> str | None:

@@ -73,7 +73,7 @@ async def test_an_ended_machine_costs_no_time(client, resolv_conf):
     await dropped(client)
     before = cpu_ticks(pid_behind(client))
     await asyncio.sleep(0.5)
-    assert cpu_ticks(pid_behind(client)) - before <= 1
+    assert cpu_ticks(pid_behind(client)) - before <= 5
 
 
 def cpu_ticks(pid: int) -> int:

@@ -70,7 +70,7 @@ async def ended(streams: Streams) -> bytes:
     """All that comes until the connection ends."""
     reader, writer = streams
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await reader.read()
     except ConnectionError:
         return b""
@@ -81,7 +81,7 @@ async def ended(streams: Streams) -> bytes:
 async def ask(rig: Rig, request: bytes, **who: object) -> bytes:
     reader, writer = await rig.connect(**who)  # type: ignore[arg-type]
     writer.write(request)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         head = await reader.readuntil(b"\r\n\r\n")
         size = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
         body = await reader.readexactly(size)

@@ -54,7 +54,7 @@ class Recorder:
 
 
 async def _asked(store: Recorder, times: int) -> None:
-    async with asyncio.timeout(10), store.changed:
+    async with asyncio.timeout(60), store.changed:
         await store.changed.wait_for(lambda: len(store.asked) >= times)
 
 
