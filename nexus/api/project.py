@@ -17,6 +17,7 @@ from nexus.api.live import BindInterrupt, Ground, Grounds, Target, Whereabouts
 from nexus.api.loading import findings, load_request
 from nexus.api.pictures import PictureFormat
 from nexus.api.plans import plan_options
+from nexus.api.pools import AsyncPools
 from nexus.api.remembered import AsyncRemembered
 from nexus.api.sandboxes import LanguageName
 from nexus.kinds.step_fields import Language
@@ -44,7 +45,7 @@ _MADE_BESIDE = ("catalogue", "setup")
 """Kinds of objects that no block is about."""
 
 
-class AsyncProject(AsyncChanging, AsyncLive, AsyncRemembered):
+class AsyncProject(AsyncPools):
     """A project whose manifest is right, for programs with an event loop. Made by :meth:`load`.
 
     Each method looks at the target anew. All raise NexusError when something is in the way. Cancelling a plan changes

@@ -193,6 +193,9 @@ class Project(_Live, _Remembered):
     lock = waiting(AsyncProject.lock)
     exec = waiting(AsyncProject.exec)
 
+    take = waiting(AsyncProject.take)
+    pools = waiting(AsyncProject.pools)
+    end_taken = waiting(AsyncProject.end_taken)
 
 class Folder(_Live, _Remembered):
     """The folder of a project, or any other, for what needs no valid manifest; as :class:`AsyncFolder`."""

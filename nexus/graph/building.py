@@ -55,6 +55,7 @@ def build(inputs: Inputs) -> DesiredGraph:
             for address, family in families.items()
             if family.expanded
         },
+        pools={address: family.pool for address, family in families.items() if family.pool is not None},
         outputs=outputs,
         dag=dag,
         imports=read_imports(inputs, declared, diagnostics),
@@ -84,7 +85,7 @@ def _families(blocks: Mapping[Address, Block], inputs: Inputs, diagnostics: Diag
 
 
 def _family(block: Block, attributes: Mapping[str, Raw], found: Instances) -> Family:
-    family = Family(block, attributes, expanded=found.expanded, enabled=found.enabled)
+    family = Family(block, attributes, expanded=found.expanded, enabled=found.enabled, pool=found.pool)
     family.items = {item.key: item for item in found.items if item is not None}
     if found.expanded:
         family.addresses = tuple(family.instance(key) for key in family.items)
@@ -124,6 +125,7 @@ def _resources(
             lifecycle=lifecycle,
             timeouts=timeouts,
             alerts=alerts,
+            pool=family.pool,
             source=block.source,
             field_sources=block.field_sources,
         )

@@ -11,7 +11,7 @@ from nexus.kinds.base import Kind, SourceFiles
 from nexus.model.addresses import Address
 from nexus.model.diagnostics import Diagnostic, Severity, SourceRange
 from nexus.model.expressions import Raw
-from nexus.model.resources import Each, ResourceSpec
+from nexus.model.resources import Each, Pool, ResourceSpec
 from nexus.model.values import Value
 
 Kinds = Mapping[str, Kind[object]]
@@ -75,11 +75,13 @@ class Removed:
 class DesiredGraph:
     """``resources`` in the order of the manifest; ``dag`` says who needs whom.
 
-    ``instances`` maps every block that has instances (even none) to their addresses by key.
+    ``instances`` maps every block that has instances (even none) to their addresses by key. ``pools`` are those blocks
+    whose instances stand ready to be taken.
     """
 
     resources: Mapping[Address, ResourceSpec] = field(default_factory=dict)
     instances: Mapping[Address, Mapping[str, Address]] = field(default_factory=dict)
+    pools: Mapping[Address, Pool] = field(default_factory=dict)
     outputs: Mapping[str, OutputSpec] = field(default_factory=dict)
     dag: Dag[Address] = field(default_factory=lambda: Dag({}))
     imports: Mapping[Address, Import] = field(default_factory=dict)

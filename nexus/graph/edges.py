@@ -16,7 +16,7 @@ from nexus.kinds.catalogue import catalogue_address
 from nexus.model.addresses import Address, AddressError
 from nexus.model.diagnostics import Diagnostic, Diagnostics, DiagnosticsError, SourceRange, error
 from nexus.model.expressions import ANY_KEY, Expression, Raw, Reference
-from nexus.model.resources import Condition, Each, Stage
+from nexus.model.resources import Condition, Each, Pool, Stage
 from nexus.model.suggestions import did_you_mean
 from nexus.model.values import UNKNOWN
 
@@ -35,6 +35,7 @@ class Family:
     fans_over: Address | None = None
     implicit: tuple[Address, ...] = ()  # templates of the catalogue that it names
     addresses: tuple[Address, ...] = ()
+    pool: Pool | None = None
 
     def instance(self, key: str) -> Address:
         return Address(self.block.address.kind, self.block.address.name, key)

@@ -1,4 +1,4 @@
-"""From one block to its instances: ``count``, ``for_each``, ``matrix`` and ``when``."""
+"""From one block to its instances: ``count``, ``for_each``, ``matrix``, ``pool`` and ``when``."""
 
 from __future__ import annotations
 
@@ -10,22 +10,28 @@ from typing import Final
 from nexus.graph.blocks import Block
 from nexus.graph.desired import Inputs
 from nexus.graph.static import static_value, uses_each
+from nexus.kinds.pool import pool_from
+from nexus.kinds.reading import InvalidValue, label
 from nexus.model.diagnostics import Diagnostics, error
 from nexus.model.expressions import Raw
-from nexus.model.resources import Each
+from nexus.model.resources import Each, Pool
 from nexus.model.values import UNKNOWN, Value
 
-EXPANDING: Final = ("count", "for_each", "matrix")
+EXPANDING: Final = ("count", "for_each", "matrix", "pool")
 MAX_INSTANCES: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Instances:
-    """``items`` by key; a block that is no family has the one item None. ``enabled`` is False for ``when: false``."""
+    """``items`` by key; a block that is no family has the one item None. ``enabled`` is False for ``when: false``.
+
+    ``pool`` is the one that they are members of.
+    """
 
     items: Sequence[Each | None]
     expanded: bool
     enabled: bool = True
+    pool: Pool | None = None
 
 
 def expand(block: Block, inputs: Inputs, diagnostics: Diagnostics, fan_out: Iterable[str] | None = None) -> Instances:
@@ -34,24 +40,32 @@ def expand(block: Block, inputs: Inputs, diagnostics: Diagnostics, fan_out: Iter
     if len(written) > 1 or (written and fan_out is not None):
         _report(block, written[-1], _conflict(written, fan_out is not None), diagnostics)
         return Instances((), expanded=True)
+    pool = None
     if fan_out is not None:
         items: list[Each] = [Each(key, key) for key in fan_out]
+    elif written == ["pool"]:
+        pool = _pool(block, inputs, diagnostics)
+        items = _numbered(pool.size)
     elif written:
         items = _items(block, written[0], inputs, diagnostics)
     else:
         enabled = _is_wanted(block, None, inputs, diagnostics)
         return Instances((None,) if enabled else (), expanded=False, enabled=enabled)
-    return _filtered(block, items, inputs, diagnostics)
+    return _filtered(block, items, pool, inputs, diagnostics)
 
 
-def _filtered(block: Block, items: list[Each], inputs: Inputs, diagnostics: Diagnostics) -> Instances:
+def _filtered(
+    block: Block, items: list[Each], pool: Pool | None, inputs: Inputs, diagnostics: Diagnostics
+) -> Instances:
+    """A pool that is not wanted is none, which one of the size 0 still is."""
     when = block.meta.get("when")
     if when is None:
-        return Instances(items, expanded=True)
+        return Instances(items, expanded=True, pool=pool)
     if not uses_each(when):
         wanted = _is_wanted(block, None, inputs, diagnostics)
-        return Instances(items if wanted else (), expanded=True)
-    return Instances([item for item in items if _is_wanted(block, item, inputs, diagnostics)], expanded=True)
+        return Instances(items, expanded=True, pool=pool) if wanted else Instances((), expanded=True)
+    items = [item for item in items if _is_wanted(block, item, inputs, diagnostics)]
+    return Instances(items, expanded=True, pool=pool)
 
 
 def _is_wanted(block: Block, each: Each | None, inputs: Inputs, diagnostics: Diagnostics) -> bool:
@@ -81,7 +95,23 @@ def _counted(block: Block, value: Value, diagnostics: Diagnostics) -> list[Each]
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_INSTANCES:
         _report(block, "count", f"count must be a whole number from 0 to {MAX_INSTANCES}", diagnostics)
         return []
-    return [Each(str(index), index) for index in range(value)]
+    return _numbered(value)
+
+
+def _numbered(count: int) -> list[Each]:
+    return [Each(str(index), index) for index in range(count)]
+
+
+def _pool(block: Block, inputs: Inputs, diagnostics: Diagnostics) -> Pool:
+    """What has the wrong shape is reported here, because a variable may bring it."""
+    value = static_value(block.meta["pool"], None, inputs, block, "pool", diagnostics)
+    if value is UNKNOWN:
+        return Pool(0)
+    try:
+        return pool_from(value)
+    except InvalidValue as problem:
+        _report(block, "pool", f"{label(('pool', *problem.path))} must be {problem}", diagnostics)
+        return Pool(0)
 
 
 def _listed(block: Block, value: Value, diagnostics: Diagnostics) -> list[Each]:

@@ -159,6 +159,22 @@ def _check_lifetime(found: Attributes, block: Block) -> None:
             detail=f"{format_duration(timeout)} is more than the 24 hours of E2B's largest plan.",
             hint="use at most 24h, and on_timeout: pause to keep what is in the sandbox",
         )
+    _check_age(found, block)
+
+
+def _check_age(found: Attributes, block: Block) -> None:
+    """A member of a pool that gets too old only once it has ended is never replaced before."""
+    pool, timeout = block.context.spec.pool, found["timeout"]
+    if pool is None or pool.max_age is None or not isinstance(timeout, int) or found["on_timeout"] != "kill":
+        return
+    if pool.max_age >= timeout:
+        block.fail(
+            "pool",
+            "conflicting-fields",
+            "pool.max_age has to be less than timeout",
+            detail=f"Sandboxes of this pool end after {format_duration(timeout)}, before they are replaced.",
+            hint="make max_age shorter by a few of the intervals at which applies are made, or timeout longer",
+        )
 
 
 def _texts(value: Value) -> dict[str, str]:

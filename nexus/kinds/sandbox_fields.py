@@ -10,6 +10,7 @@ from nexus.kinds.durations import DURATION_SCHEMA, parse_duration
 from nexus.kinds.identity import ADDRESS, instance_of, kind_of
 from nexus.kinds.meta import SETUP, with_meta
 from nexus.kinds.network import NETWORK_SCHEMA, open_network, read_network
+from nexus.kinds.pool import POOL
 from nexus.kinds.readiness import PORT_SCHEMA
 from nexus.kinds.reading import (
     InvalidValue,
@@ -184,5 +185,6 @@ FIELDS = table(
         limits=("create", "setup", "update", "delete"),
         sandbox=True,
     ),
+    POOL,
     SETUP,
 )

@@ -53,6 +53,14 @@ class Lifecycle:
 
 
 @dataclass(frozen=True, slots=True)
+class Pool:
+    """A block whose instances stand ready to be taken: how many, and after how many seconds one is replaced."""
+
+    size: int
+    max_age: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Each:
     """What ``each.key`` and ``each.value`` mean in one instance."""
 
@@ -65,10 +73,12 @@ class ResourceSpec:
     """One instance that should exist.
 
     ``attributes`` holds the block's fields as written, expressions as leaves, without the fields that are about the
-    block itself (``count``, ``for_each``, ``depends_on``, ``lifecycle``, ``matrix``, ``when``). Instances of one block
-    share it. ``depends_on`` holds all addresses this one waits for: written ones and those its expressions refer to.
+    block itself (``count``, ``for_each``, ``depends_on``, ``lifecycle``, ``matrix``, ``pool``, ``when``). Instances of
+    one block share it. ``depends_on`` holds all addresses this one waits for: written ones, and those its expressions
+    refer to.
     ``timeouts`` are the seconds that operations may take, by class of operation; ``alerts`` percentages by what is
-    measured. ``source`` is where the block stands; ``field_sources`` where its fields do.
+    measured. ``pool`` is the one that it is a member of. ``source`` is where the block stands; ``field_sources`` where
+    its fields do.
     """
 
     address: Address
@@ -78,5 +88,6 @@ class ResourceSpec:
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     timeouts: Mapping[str, int] = field(default_factory=dict)
     alerts: Mapping[str, int] = field(default_factory=dict)
+    pool: Pool | None = None
     source: SourceRange | None = None
     field_sources: Mapping[str, SourceRange] = field(default_factory=dict)

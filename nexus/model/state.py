@@ -56,6 +56,19 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """That a sandbox was taken from a pool. ``place`` is the key that it had there, ``by`` user@host.
+
+    ``at`` is RFC 3339 in UTC, ``purpose`` what was said of it. All but the place are "" where nobody remembers it.
+    """
+
+    place: str
+    by: str = ""
+    at: str = ""
+    purpose: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceRecord:
     """What is remembered of one live object.
 
@@ -63,7 +76,7 @@ class ResourceRecord:
     is the normalised, concealed form of what was applied so far; ``outputs`` what expressions may ask for.
     ``setup`` maps each finished unit of work inside a sandbox to the digest of what was done. ``depends_on`` is needed
     to destroy in the right order once the manifest is gone; ``protected`` and ``on_destroy`` so that they hold then,
-    too. Times are RFC 3339 in UTC.
+    too. ``taken`` is what was taken from a pool: it has an address of its own from then on. Times are RFC 3339 in UTC.
     """
 
     address: Address
@@ -77,6 +90,7 @@ class ResourceRecord:
     on_destroy: OnDestroy = OnDestroy.KILL
     created_at: str = ""
     expires_at: str | None = None
+    taken: Taken | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ from nexus.planning.drift import Alert, Drift, DriftCause, DriftReport, drift_of
 from nexus.planning.evaluate import Evaluated, Evaluation
 from nexus.planning.moves import moved
 from nexus.planning.planner import Planned, make_plan, plan
+from nexus.planning.pools import as_taken, is_whole, taken_address, without_ended, without_taken
+from nexus.planning.promoting import origins_named, references, refuse_elsewhere
 from nexus.planning.quota import AccountLimits, over_quota
 from nexus.planning.request import PlanRequest
 from nexus.planning.saved import (
@@ -36,6 +38,7 @@ __all__ = [
     "Planned",
     "SavedPlan",
     "compare",
+    "as_taken",
     "demands",
     "diagnostic_to_json",
     "difference",
@@ -43,6 +46,7 @@ __all__ = [
     "drift_of",
     "format_saved",
     "make_plan",
+    "is_whole",
     "moved",
     "operation_to_json",
     "over_quota",
@@ -54,3 +58,7 @@ __all__ = [
     "refreshed",
     "uploads_of",
 ]
+    "refuse_elsewhere",
+    "taken_address",
+    "without_ended",
+    "without_taken",

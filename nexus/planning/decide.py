@@ -21,6 +21,7 @@ from nexus.planning.drift import lost_fields
 from nexus.planning.evaluate import Evaluated, Evaluation
 from nexus.planning.lowering import LOWERINGS
 from nexus.planning.lowering.step import UNIT, is_due
+from nexus.planning.pools import too_old, vacancy
 from nexus.planning.removal import destroyed_as
 from nexus.planning.request import PlanRequest
 from nexus.planning.situation import Situation, believed, presence_unknown, situation_of
@@ -91,7 +92,7 @@ class Deciding:
             wanted = self.request.graph.imports.get(address)
             if wanted is not None:
                 return self._adopt(decision, evaluated, wanted)
-            return self._create(decision, evaluated, "not in state")
+            return self._create(decision, evaluated, vacancy(self.request, address) or "not in state")
         situation = decision.situation = situation_of(record, self.request.observation)
         if situation.presence is Presence.UNKNOWN:
             self.diagnostics.add(presence_unknown(situation).at(decision.source))
@@ -109,7 +110,7 @@ class Deciding:
         if ignored and situation.lost:
             situation = decision.situation = believed(situation, ignored, wanted.units)
         fields = self._fields(wanted, situation)
-        reason = self._reason_to_replace(wanted, fields)
+        reason = self._reason_to_replace(wanted, fields, situation.record)
         if reason is not None:
             decision.removed = situation.record
             decision.on_destroy = destroyed_as(self.request, situation.record)
@@ -131,14 +132,16 @@ class Deciding:
         fields = () if before == after else field_diffs(kind, before, after, self.trees)
         return (*fields, *_block_diffs(evaluated.spec, situation.record))
 
-    def _reason_to_replace(self, evaluated: Evaluated, fields: tuple[FieldDiff, ...]) -> str | None:
+    def _reason_to_replace(
+        self, evaluated: Evaluated, fields: tuple[FieldDiff, ...], record: ResourceRecord
+    ) -> str | None:
         address, lifecycle = evaluated.spec.address, evaluated.spec.lifecycle
         if any(asked.covers(address) for asked in self.request.options.replace):
             return "asked for by --replace"
         forcing = [diff for diff in fields if diff.effect is Effect.REPLACE or _asked_for(diff, lifecycle.replace_on)]
         if forcing:
             return _changed(forcing)
-        return self._new_volume(evaluated)
+        return self._new_volume(evaluated) or too_old(evaluated.spec.pool, record, self.request.now)
 
     def _new_volume(self, evaluated: Evaluated) -> str | None:
         """A volume that is made anew has the old one's name: no field tells that it must be mounted again."""

@@ -16,6 +16,7 @@ from nexus.model.diagnostics import Diagnostic
 from nexus.model.observation import Observation, Presence
 from nexus.model.state import ResourceRecord, State
 from nexus.planning.diff import field_diffs
+from nexus.planning.pools import without_taken
 from nexus.planning.situation import Situation, situation_of
 
 AS_APPLIED: Final = "as applied"
@@ -76,9 +77,13 @@ class DriftReport:
 def drift_of(
     state: State, observation: Observation, *, graph: DesiredGraph, kinds: Kinds, now: datetime
 ) -> tuple[Drift, ...]:
-    """All drift of what the state knows, by address: the order of the state is that in which an apply was done."""
+    """All drift of what the state knows, by address: the order of the state is that in which an apply was done.
+
+    What was taken from a pool can't drift: it is not the project's any more.
+    """
     found = _Finding(state, observation, graph, kinds, now)
-    records = sorted(state.resources.values(), key=lambda record: (record.address.group, record.address.key or ""))
+    known = without_taken(state).resources
+    records = sorted(known.values(), key=lambda record: (record.address.group, record.address.key or ""))
     return tuple(drift for record in records for drift in found.of(record))
 
 

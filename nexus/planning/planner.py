@@ -15,6 +15,8 @@ from nexus.planning.evaluate import Evaluation
 from nexus.planning.limits import bounded
 from nexus.planning.lowering import LOWERINGS
 from nexus.planning.ordering import Assembly
+from nexus.planning.pools import count_replaced
+from nexus.planning.promoting import Promotions, promotable
 from nexus.planning.removal import check_protected, leftovers, removals
 from nexus.planning.request import PlanRequest
 from nexus.planning.select import recorded_needs, selected

@@ -13,6 +13,7 @@ from nexus.model.diagnostics import Diagnostics, SourceRange, error
 from nexus.model.resources import OnDestroy
 from nexus.model.state import ResourceRecord
 from nexus.planning.foundations import keep_for_the_left, without_used_setups
+from nexus.planning.pools import is_kept, whose
 from nexus.planning.request import PlanRequest
 from nexus.planning.situation import situation_of
 from nexus.planning.work import Decision
@@ -37,7 +38,9 @@ def removals(
     going = [
         _removal(request, record, cause)
         for address, record in request.state.resources.items()
-        if (destroy or address not in request.graph.resources) and (chosen is None or address in chosen)
+        if (destroy or address not in request.graph.resources)
+        and (chosen is None or address in chosen)
+        and not is_kept(request, record)
     ]
     keep_for_the_left(request, going)
     if not any(decision.address.kind == KIND for decision in going):
@@ -78,7 +81,7 @@ def _removal(request: PlanRequest, record: ResourceRecord, cause: str, *, lives_
     return Decision(
         address=record.address,
         action=Action.FORGET if forget else Action.RELEASE if on_destroy is OnDestroy.PAUSE else Action.DELETE,
-        cause="; ".join(filter(None, (cause, situation.missing, _KEPT[on_destroy]))),
+        cause="; ".join(filter(None, (cause, whose(record), situation.missing, _KEPT[on_destroy]))),
         data_loss=record.address.kind == "volume" and not forget,
         situation=situation,
         removed=record,

@@ -270,6 +270,12 @@ class Operator(Protocol):
     async def set_timeout(self, sandbox_id: str, lifetime: int) -> None:
         """Give it ``lifetime`` seconds from now."""
 
+    async def claim(self, sandbox_id: str, lifetime: int, *, again: bool = False) -> LiveSandbox | None:
+        """Mark it as somebody's own, for everybody who looks at it; it runs from then on, for ``lifetime`` seconds.
+
+        None, and nothing is done, where it bears that mark already, unless it is claimed ``again``.
+        """
+
     def read(self, sandbox_id: str, path: str, *, user: str = "user") -> AsyncIterator[bytes]:
         """The content of a file, as a stream."""
 

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from nexus.model.addresses import Address
 from nexus.model.resources import OnDestroy
-from nexus.model.state import Commit, FileEntry, HistoryEntry, Intent, OutputRecord, ResourceRecord, Target, Tree
+from nexus.model.state import Commit, FileEntry, HistoryEntry, Intent, OutputRecord, ResourceRecord, Taken, Target, Tree
 from nexus.model.values import Attributes, Fingerprint, Sensitive, Unknown, Value, from_json, to_json
 
 Json = dict[str, object]
@@ -118,6 +118,7 @@ def record_to_json(record: ResourceRecord) -> Json:
         **({} if record.on_destroy is OnDestroy.KILL else {"on_destroy": record.on_destroy.value}),
         "created_at": record.created_at,
         "expires_at": record.expires_at,
+        **({} if record.taken is None else {"taken": _taken_to_json(record.taken)}),
     }
 
 
@@ -138,7 +139,20 @@ def record_from_json(data: object) -> ResourceRecord:
         on_destroy=_on_destroy(text(found, "on_destroy", OnDestroy.KILL)),
         created_at=text(found, "created_at", ""),
         expires_at=None if found.get("expires_at") is None else text(found, "expires_at"),
+        taken=_taken_from_json(found.get("taken")),
     )
+
+
+def _taken_to_json(taken: Taken) -> Json:
+    return {"place": taken.place, "by": taken.by, "at": taken.at, "purpose": taken.purpose}
+
+
+def _taken_from_json(data: object) -> Taken | None:
+    if data is None:
+        return None
+    found = mapping(data, "taken")
+    purpose = text(found, "purpose", "")
+    return Taken(place=text(found, "place"), by=text(found, "by", ""), at=text(found, "at", ""), purpose=purpose)
 
 
 def _on_destroy(word: str) -> OnDestroy:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from nexus.model.addresses import Address, address_now
 from nexus.model.diagnostics import Diagnostic, warning
 from nexus.model.state import ResourceRecord, State
+from nexus.planning import taken_address
 from nexus.providers.base import Live
 
 
@@ -61,8 +62,13 @@ class _Known:
         return None
 
     def address_of(self, item: Live, moves: Mapping[Address, Address], wanted: Collection[Address]) -> Address:
-        """That of its marks, unless the state has it under another one that the manifest knows."""
+        """That of its marks, unless the state has it under another one that the manifest knows.
+
+        What was taken from a pool is no member of it any more, whatever else is remembered.
+        """
         record = self._records.get(item.id)
+        if item.is_taken:
+            return taken_address(address_now(item.address if record is None else record.address, moves).group, item.id)
         remembered = None if record is None else address_now(record.address, moves)
         if remembered is not None and remembered in wanted:
             return remembered

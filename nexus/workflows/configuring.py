@@ -25,7 +25,7 @@ from nexus.providers.configuring import Configuration, Reached
 from nexus.providers.failures import SANDBOX_NOT_RUNNING
 from nexus.providers.operating import Configured, LiveSandbox, NetworkRules, Operator
 from nexus.providers.reporting import Report
-from nexus.workflows.operating import Place, Sandbox, about
+from nexus.workflows.operating import Place, Sandbox, about, seen_now
 
 KEY_OF_ANTHROPIC = "ANTHROPIC_API_KEY"
 
@@ -76,7 +76,7 @@ async def configure(place: Place, operator: Operator, sandbox: Sandbox, changes:
     with about(sandbox):
         wanted = await _configuration(place, operator, sandbox, changes)
         reached = await operator.configure(sandbox.id, wanted, report)
-        live = await operator.look(sandbox.id)
+        live = await seen_now(operator, sandbox)
     return told(live, changes, reached, resumed=resumed, seconds=time.monotonic() - started)
 
 

@@ -9,7 +9,7 @@ from nexus.model.addresses import Address
 from nexus.model.changes import PlanOptions
 from nexus.model.observation import Presence
 from nexus.model.state import State
-from nexus.planning import Alert, DriftReport, drift_of
+from nexus.planning import Alert, DriftReport, drift_of, without_taken
 from nexus.providers.operating import Usage
 from nexus.workflows.loading import Project
 from nexus.workflows.session import Session
@@ -25,7 +25,7 @@ async def find_drift(project: Project, session: Session, *, deep: bool, allow_mi
     found = await survey(project, session, options, lineage=session.ids(), for_apply=False)
     drifts = drift_of(found.state, found.observation, graph=project.desired, kinds=KINDS, now=session.clock.now())
     return DriftReport(
-        looked_at=sum(address.kind != "step" for address in found.state.resources),
+        looked_at=sum(address.kind != "step" for address in without_taken(found.state).resources),
         drifts=drifts,
         alerts=await _alerts(project, session, found),
         diagnostics=(*project.diagnostics, *found.diagnostics, *found.observation.diagnostics),

@@ -14,7 +14,7 @@ from typing import Final
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError
 from nexus.providers.base import ProviderError
 from nexus.providers.operating import Contents, Executions, LiveSandbox, Operator
-from nexus.workflows.operating import Place, Sandbox, about
+from nexus.workflows.operating import Place, Sandbox, about, as_known, seen_now
 
 _AT_ONCE: Final = 10
 
@@ -55,7 +55,7 @@ class Deletion:
 async def stop(operator: Operator, sandbox: Sandbox) -> Stopped:
     """Pause it, with its memory and disk kept. One that is paused stays so."""
     with about(sandbox):
-        before = await operator.look(sandbox.id)
+        before = await seen_now(operator, sandbox)
         if before.status != "running":
             return Stopped(before=before, executions=None)
         executions = await operator.executions(sandbox.id)
@@ -66,26 +66,26 @@ async def stop(operator: Operator, sandbox: Sandbox) -> Stopped:
 async def start(operator: Operator, sandbox: Sandbox, lifetime: int | None) -> Moved:
     """Make a paused one run again for ``lifetime`` seconds, None for its own timeout. One that runs is left alone."""
     with about(sandbox):
-        before = await operator.look(sandbox.id)
+        before = await seen_now(operator, sandbox)
         if before.status == "running":
             return Moved(before=before, after=before)
         await operator.resume(sandbox.id, lifetime or sandbox.timeout)
-        return Moved(before=before, after=await operator.look(sandbox.id))
+        return Moved(before=before, after=await seen_now(operator, sandbox))
 
 
 async def extend(operator: Operator, sandbox: Sandbox, lifetime: int) -> Moved:
     """Let it live for ``lifetime`` seconds from now, whether that is longer or shorter than it had."""
     with about(sandbox):
-        before = await operator.look(sandbox.id)
+        before = await seen_now(operator, sandbox)
         await operator.set_timeout(sandbox.id, lifetime)
-        return Moved(before=before, after=await operator.look(sandbox.id))
+        return Moved(before=before, after=await seen_now(operator, sandbox))
 
 
 async def find_all(place: Place, operator: Operator) -> Sequence[LiveSandbox]:
     """Every live sandbox of the project's environment; outside of a project, of the account."""
     labels = {"nexus.project": place.project, "nexus.environment": place.environment} if place.project else {}
     with about(None):
-        return await operator.list(labels)
+        return as_known(place, await operator.list(labels))
 
 
 async def find_each(operator: Operator, sandboxes: Sequence[Sandbox]) -> Sequence[LiveSandbox]:
@@ -93,7 +93,7 @@ async def find_each(operator: Operator, sandboxes: Sequence[Sandbox]) -> Sequenc
     found: dict[str, LiveSandbox] = {}
     for sandbox in sandboxes:
         with about(sandbox):
-            found[sandbox.id] = await operator.look(sandbox.id)
+            found[sandbox.id] = await seen_now(operator, sandbox)
     return list(found.values())
 
 

@@ -11,7 +11,7 @@ from typing import Final, assert_never
 
 from nexus.providers.base import Gone, ProviderError
 from nexus.providers.operating import LiveSandbox, Operator, Usage
-from nexus.workflows.operating import Place, about
+from nexus.workflows.operating import Place, about, as_known
 
 _AT_ONCE: Final = 10
 _PATIENCE: Final = 5.0
@@ -60,7 +60,7 @@ async def list_sandboxes(
     if place.project and not everything:
         labels = {"nexus.project": place.project, "nexus.environment": place.environment}
     with about(None):
-        found = await operator.list(labels)
+        found = as_known(place, await operator.list(labels))
         chosen = sorted(
             (item for item in found if _matches(item, selection)),
             key=lambda item: (_rank(item, selection.sort_by), item.id),

@@ -5,7 +5,7 @@ is needed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from nexus.providers.failures import (
     shortage,
     shortage_hint,
 )
-from nexus.providers.operating import Executed, Execution, Operator
+from nexus.providers.operating import Executed, Execution, LiveSandbox, Operator
 from nexus.workflows.outputs import backend_of, read_state, sandbox_named
 
 DEFAULT_TIMEOUT: Final = 3600
@@ -121,6 +121,28 @@ async def find_sandbox(place: Place, operator: Operator, text: str) -> Sandbox:
             raise DiagnosticsError(problem.diagnostic) from problem
         return Sandbox(id=live.id, address=live.address)
     raise DiagnosticsError(_not_found(place, text))
+
+
+def as_known(place: Place, found: Iterable[LiveSandbox]) -> list[LiveSandbox]:
+    """Live sandboxes as the state has them.
+
+    By their addresses there, as marks can't be changed, and may be old; and with the templates that were asked for,
+    where they were made from the shared setup of a block.
+    """
+    known = {item.id: item for item in (place.state.resources.values() if place.state else ())}
+    return [_as_recorded(item, known[item.id]) if item.id in known else item for item in found]
+
+
+def _as_recorded(item: LiveSandbox, record: ResourceRecord) -> LiveSandbox:
+    template = record.attributes.get("template")
+    asked = template.rpartition("/")[2].partition(":")[0] if isinstance(template, str) else item.template
+    return replace(item, address=str(record.address), template=asked)
+
+
+async def seen_now(operator: Operator, sandbox: Sandbox) -> LiveSandbox:
+    """The sandbox as it is now, under the address that it is known by."""
+    live = await operator.look(sandbox.id)
+    return replace(live, address=sandbox.address or live.address)
 
 
 def _declared(record: ResourceRecord) -> Sandbox:

@@ -19,9 +19,9 @@ from nexus.model.addresses import Address
 from nexus.model.changes import Verb
 from nexus.model.diagnostics import Diagnostic, Diagnostics, DiagnosticsError, Severity
 from nexus.model.observation import Observation, Observed, Presence
-from nexus.model.state import Intent, OutputRecord, ResourceRecord, State, Target, Tree
+from nexus.model.state import Intent, OutputRecord, ResourceRecord, State, Taken, Target, Tree
 from nexus.model.values import fingerprinter
-from nexus.planning import Evaluated, Evaluation, PlanRequest, differences
+from nexus.planning import Evaluated, Evaluation, PlanRequest, as_taken, differences
 from nexus.planning.restoring import Remains, agreement, restored
 from nexus.providers.base import Inventory, Live, ProviderError
 from nexus.stores import Backend, commit, fingerprint_key, load
@@ -141,7 +141,9 @@ class _Rebuilding:
         for address in project.desired.dag.order():
             await self._one(address, evaluation, catalogue)
         for address, live in self._live.items():
-            if address not in project.desired.resources:
+            if live[0].is_taken:
+                self._taken(address, live[0])
+            elif address not in project.desired.resources:
                 self._unwanted(address, live)
         self.diagnostics.extend(copies_left_alone(self._copies))
         if self._unclaimed:
@@ -277,6 +279,16 @@ class _Rebuilding:
                     self.diagnostics.add(messages.not_in_manifest(record))
             else:
                 self._deposed.append(record)
+
+    def _taken(self, address: Address, live: Live) -> None:
+        """What was taken from a pool. Whose it is, nothing out there tells."""
+        known = [] if self._prior is None else list(self._prior.resources.values())
+        record = next((item for item in known if item.id == live.id), None)
+        if record is None or record.taken is None:
+            record = as_taken(record or _bare(live.address, live, self._uid(live)), Taken(place=live.address.key or ""))
+        self._records[address] = replace(record, address=address)
+        if address.group not in self._project.desired.pools:
+            self.diagnostics.add(messages.not_in_manifest(self._records[address]))
 
     def _still_open(self) -> Iterator[Intent]:
         """Creates of an interrupted run that nothing was seen of yet: the next apply finds out."""

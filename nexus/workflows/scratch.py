@@ -19,7 +19,7 @@ _ENOUGH: Final = "15m"
 """How long its sandboxes live, should nobody be left to remove them."""
 
 _KEPT: Final = ("apiVersion", "project", "provider", "variables", "environments", "secrets", "templates")
-_LOOPS: Final = ("count", "for_each", "when")
+_LOOPS: Final = ("count", "for_each", "pool", "when")
 _BASES: Final = ("base_template", "image", "dockerfile")
 
 

@@ -13,7 +13,7 @@ from nexus.model.environments import Environment
 from nexus.model.values import Fingerprint, Sensitive
 from nexus.providers.operating import LiveSandbox, NetworkRules, Operator, Surroundings, Usage
 from nexus.workflows.loading import LoadRequest, load
-from nexus.workflows.operating import Place, Sandbox, about
+from nexus.workflows.operating import Place, Sandbox, about, as_known, seen_now
 
 SENSITIVE = "(sensitive)"
 
@@ -33,7 +33,7 @@ class Status:
 async def look_at(place: Place, operator: Operator, sandbox: Sandbox, alerts: Mapping[str, int]) -> Status:
     """All that can be told of one sandbox. Changes nothing; a paused one is not woken."""
     with about(sandbox):
-        live, network = await asyncio.gather(operator.look(sandbox.id), operator.network(sandbox.id))
+        live, network = await asyncio.gather(seen_now(operator, sandbox), operator.network(sandbox.id))
         usage, surroundings = None, None
         if live.status == "running":
             measured, surroundings = await asyncio.gather(
@@ -85,7 +85,7 @@ async def load_of(place: Place, operator: Operator, *, everything: bool) -> Load
     scoped = place.project and not everything
     labels = {"nexus.project": place.project, "nexus.environment": place.environment} if scoped else {}
     with about(None):
-        found = await operator.list(labels)
+        found = as_known(place, await operator.list(labels))
         usage = await operator.measure([item.id for item in found if item.status == "running"])
 
     def rank(item: LiveSandbox) -> tuple[bool, float, str]:

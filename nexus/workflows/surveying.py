@@ -18,7 +18,7 @@ from nexus.model.expressions import Expression, Raw
 from nexus.model.observation import Observation, Observed, Presence
 from nexus.model.state import ResourceRecord, State, Target
 from nexus.model.values import Value
-from nexus.planning import moved
+from nexus.planning import moved, without_ended, without_taken
 from nexus.providers.base import ProviderError
 from nexus.stores import Loaded, LockInfo, commit, load
 from nexus.workflows.limits import account_limits
@@ -33,8 +33,9 @@ class Survey:
     """One frozen picture of the outside. Never printed: ``secrets`` are in it.
 
     ``unwritten`` says that ``state`` is not the stored one: what is ``moved`` in the manifest lies at its new address
-    already, or another key was used. An apply writes it once it is approved; until then, a saved plan still is for the
-    state that it was made for. ``builds`` are those that the lock file's names of templates mean now.
+    already, another key was used, or what was taken from a pool has ended. An apply writes it once it is approved;
+    until then, a saved plan still is for the state that it was made for. ``builds`` are those that the lock file's
+    names of templates mean now.
     """
 
     state: State
@@ -72,7 +73,9 @@ async def survey(project: Project, session: Session, options: PlanOptions, *, li
         observation = await _look(session, state, wanted, options, count_all=is_bounded)
         observation = replace(observation, imports=await _examined(project, session, state, options))
         builds = await _builds(project, session, target, options)
-    suspicions = _check_account(known, target, observation, options)
+    if not has_new_key and not options.destroy:  # in another account, everything would seem to have ended
+        state = without_ended(state, observation)
+    suspicions = _check_account(without_taken(known), target, observation, options)
     secrets, missing = _secrets(project, destroy=options.destroy, demanded=for_apply)
     session.keep_secret(secrets.values())
     return Survey(
@@ -81,7 +84,7 @@ async def survey(project: Project, session: Session, options: PlanOptions, *, li
         observation=observation,
         secrets=secrets,
         diagnostics=(*notes, *suspicions, *missing),
-        unwritten=is_moved or has_new_key,
+        unwritten=is_moved or has_new_key or len(state.resources) < len(known.resources),
         builds=builds,
     )
 
@@ -92,7 +95,7 @@ async def _look(
     if not options.refresh:
         return Observation(complete=False)
     seen = await session.provider.observe(state, catalogue, count_all=count_all)
-    return await session.provider.look_inside(state, seen) if options.deep else seen
+    return await session.provider.look_inside(without_taken(state), seen) if options.deep else seen
 
 
 async def _examined(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from e2b import SandboxInfo, SandboxState
+from e2b.exceptions import SandboxNotFoundException
 
 from nexus.kinds.shared_setup import KIND as SETUP
 from nexus.kinds.shared_setup import setup_of_name
@@ -17,6 +18,7 @@ from nexus.model.observation import Presence
 from nexus.model.state import ResourceRecord
 from nexus.model.values import Attributes, Value
 from nexus.providers.base import Inventory, Live, ProviderError
+from nexus.providers.e2b import marking
 from nexus.providers.e2b.accounts import list_sandboxes, list_templates
 from nexus.providers.e2b.adoption import examine
 from nexus.providers.e2b.metadata import (
@@ -31,7 +33,7 @@ from nexus.providers.e2b.metadata import (
     users_own,
 )
 from nexus.providers.e2b.receipts import Receipt
-from nexus.providers.e2b.sandbox.endings import was_released
+from nexus.providers.e2b.sandbox.endings import is_released
 from nexus.providers.e2b.template import DEFAULT_TAG
 from nexus.providers.e2b.urls import urls_of
 from nexus.providers.e2b.world import World, timestamp
@@ -99,7 +101,8 @@ async def _look(world: World, info: SandboxInfo) -> Live | None:
         address = Address.parse(marks.get(ADDRESS, ""))
     except AddressError:
         return None
-    if await was_released(world, info.sandbox_id):
+    is_taken = await _is_taken(world, info.sandbox_id)
+    if is_taken is None:
         return None
     uid, setup, receipt = marks.get(UID, ""), {ENV_UNIT: marks[ENV]} if ENV in marks else {}, None
     running = info.state is SandboxState.RUNNING
@@ -119,6 +122,7 @@ async def _look(world: World, info: SandboxInfo) -> Live | None:
         lineage=marks.get(LINEAGE, ""),
         spec="" if is_copy else marks.get(SPEC, ""),
         is_copy=is_copy,
+        is_taken=is_taken,
         setup=setup,
         looked_inside=receipt is not None,
         running=running,
@@ -127,6 +131,15 @@ async def _look(world: World, info: SandboxInfo) -> Live | None:
         lifetime=int((info.end_at - info.started_at).total_seconds()),
         facts=_facts(info),
     )
+
+
+async def _is_taken(world: World, sandbox_id: str) -> bool | None:
+    """Whether it was taken from a pool; None for what was let go, although its metadata still names us, or is gone."""
+    try:
+        info = await world.connection.client.AsyncSandbox.get_info(sandbox_id)
+    except SandboxNotFoundException:
+        return None
+    return None if is_released(info) else marking.bears(info, marking.TAKEN)
 
 
 async def _adopted(world: World, wanted: Mapping[Address, str]) -> list[Live]:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from datetime import datetime
 from typing import Any, TypeVar
 
-from e2b import PtySize, SandboxInfo
+from e2b import PtySize, SandboxInfo, SandboxState
 from e2b.api.client.api.sandboxes import get_v_2_sandboxes_sandbox_id_logs
 from e2b.api.client.models import LogLevel, LogsDirection, SandboxLogsV2Response
 from e2b.api.client.types import UNSET
@@ -21,7 +21,7 @@ from nexus.model.values import Value, has_sensitive, reveal
 from nexus.providers.base import ProviderError
 from nexus.providers.carrying import Carried, Incoming, OnBytes, RemoteFile, RemotePlace, RemoteTree, Shipment
 from nexus.providers.configuring import Configuration, Reached
-from nexus.providers.e2b import carrying, configuring, errors, inspection, looking, metadata
+from nexus.providers.e2b import carrying, configuring, errors, inspection, looking, marking, metadata
 from nexus.providers.e2b.accounts import list_sandboxes
 from nexus.providers.e2b.inside import ROOT, Inside
 from nexus.providers.e2b.jobs import Job, collect, run_job
@@ -211,6 +211,20 @@ class E2BOperator:
             raise errors.not_running(sandbox_id) from None
         except Exception as problem:
             raise errors.translate(problem, sandbox_id) from problem
+
+    async def claim(self, sandbox_id: str, lifetime: int, *, again: bool = False) -> LiveSandbox | None:
+        info = await _told(self._class.get_info(sandbox_id), sandbox_id)
+        if marking.bears(info, marking.TAKEN) and not again:
+            return None
+        if info.state is SandboxState.RUNNING:
+            await self.set_timeout(sandbox_id, lifetime)
+        else:
+            await self.resume(sandbox_id, lifetime)
+        if not marking.bears(info, marking.TAKEN):
+            rules = network_of(info)
+            update = marking.marked(_texts(rules["allow"]), _texts(rules["deny"]), marking.TAKEN)
+            await _told(self._class.update_network(sandbox_id, update), sandbox_id)
+        return await self.look(sandbox_id)
 
     async def read(self, sandbox_id: str, path: str, *, user: str = "user") -> AsyncIterator[bytes]:
         inside = await self._open(sandbox_id)

@@ -1,8 +1,7 @@
 """How a sandbox ends: killed, killed once a snapshot of it exists, or left in the account, paused.
 
-A sandbox that is left keeps the metadata that nexus gave it, for E2B can't change metadata. So that nobody takes it for
-one of the project's later, it gets a mark of the one kind that can be set on a living sandbox and is seen from outside:
-a rule of its network that denies an address which nobody has.
+A sandbox that is left keeps the metadata that nexus gave it. So that nobody takes it for one of the project's later, it
+gets a mark (``marking.py``).
 """
 
 from __future__ import annotations
@@ -19,10 +18,8 @@ from nexus.model.resources import OnDestroy
 from nexus.model.state import ResourceRecord
 from nexus.model.values import Value
 from nexus.providers.base import Call, Result
+from nexus.providers.e2b import marking
 from nexus.providers.e2b.world import World, record_of
-
-RELEASED_MARK: Final = "192.0.2.119"
-"""An address of the network that is reserved for documentation: no packet ever goes there."""
 
 _LONG_ENOUGH: Final = 120
 """Seconds that a paused sandbox is woken for, where something has to be done to it before it ends."""
@@ -42,18 +39,9 @@ async def delete(world: World, call: Call) -> Result:
     return Result(None, unchanged=not killed and not note, note=note)
 
 
-async def was_released(world: World, sandbox_id: str) -> bool:
-    """Whether nexus has let this sandbox go, although its metadata still names a project; or it is gone."""
-    try:
-        return is_released(await world.connection.client.AsyncSandbox.get_info(sandbox_id))
-    except SandboxNotFoundException:
-        return True
-
-
 def is_released(info: SandboxInfo) -> bool:
     """The same of one that was looked at by itself: lists don't tell of networks."""
-    rules = info.network or {}
-    return RELEASED_MARK in [str(rule).partition("/")[0] for rule in rules.get("deny_out") or ()]
+    return marking.bears(info, marking.RELEASED)
 
 
 async def _release(world: World, call: Call, found: ResourceRecord) -> Result:
@@ -108,7 +96,7 @@ def _marked(found: ResourceRecord) -> SandboxNetworkUpdate:
     network = found.attributes.get("network")
     rules = network if isinstance(network, dict) else {}
     allow, deny = (_texts(rules.get(name)) for name in ("allow", "deny"))
-    return SandboxNetworkUpdate(allow_out=allow, deny_out=[*deny, RELEASED_MARK])
+    return marking.marked(allow, deny, marking.RELEASED)
 
 
 def _texts(value: Value) -> list[str]:
