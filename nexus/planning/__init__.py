@@ -8,7 +8,6 @@ from nexus.planning.evaluate import Evaluated, Evaluation
 from nexus.planning.moves import moved
 from nexus.planning.planner import Planned, make_plan, plan
 from nexus.planning.pools import as_taken, is_whole, taken_address, without_ended, without_taken
-from nexus.planning.promoting import origins_named, references, refuse_elsewhere
 from nexus.planning.quota import AccountLimits, over_quota
 from nexus.planning.request import PlanRequest
 from nexus.planning.saved import (
@@ -58,7 +57,6 @@ __all__ = [
     "refreshed",
     "uploads_of",
 ]
-    "refuse_elsewhere",
     "taken_address",
     "without_ended",
     "without_taken",

@@ -16,7 +16,6 @@ from nexus.planning.limits import bounded
 from nexus.planning.lowering import LOWERINGS
 from nexus.planning.ordering import Assembly
 from nexus.planning.pools import count_replaced
-from nexus.planning.promoting import Promotions, promotable
 from nexus.planning.removal import check_protected, leftovers, removals
 from nexus.planning.request import PlanRequest
 from nexus.planning.select import recorded_needs, selected
@@ -50,6 +49,7 @@ def make_plan(request: PlanRequest) -> Planned:
     decisions = _decisions(request, evaluation, order, chosen, diagnostics)
     for removal in removals(request, chosen, list(decisions.values())):
         decisions[removal.address] = removal
+    count_replaced(request, decisions)
     share(decisions, request.graph.dag)
     stirred = order_replacements(decisions, order, request.graph.dag)
     keep_up(decisions, request.graph.dag, request.now)
