@@ -12,6 +12,7 @@ from nexus.api.ongoing import Ongoing, under_way
 from nexus.api.plans import plan_options
 from nexus.model.addresses import Address
 from nexus.model.changes import Plan, PlanOptions
+from nexus.model.environments import Environment
 from nexus.planning import SavedPlan
 from nexus.stores import Backend
 from nexus.wiring import open_session
@@ -23,17 +24,21 @@ from nexus.workflows.session import Session
 
 
 class AsyncChanging:
-    """A part of :class:`AsyncProject`. ``backend`` opens the stores of the project, anew for each use."""
+    """A part of :class:`AsyncProject`. ``backend`` opens the stores of the project, anew for each use, and
+    ``elsewhere`` those of another environment of it.
+    """
 
     def __init__(
         self,
         loaded: LoadedProject,
         backend: Callable[[], Backend],
+        elsewhere: Callable[[Environment], Backend],
         process: Mapping[str, str],
         target: Target | None,
     ) -> None:
         self._loaded = loaded
         self._backend = backend
+        self._elsewhere = elsewhere
         self._process = process
         self._target = target
 
@@ -102,6 +107,24 @@ class AsyncChanging:
         asked = self.run_options(pipeline, step, force=force)
         return await self._apply(_request(None, asked, parallelism, lock_timeout), approve, on_event, bind_interrupt)
 
+    async def promote(
+        self,
+        *templates: str | Address,
+        source: str,
+        approve: Approve | None = None,
+        on_event: OnEvent | None = None,
+        bind_interrupt: BindInterrupt | None = None,
+        parallelism: int | None = None,
+        lock_timeout: float = 0.0,
+    ) -> Applied:
+        """Give this environment the builds that templates have in the environment ``source``; nothing is built anew.
+
+        All templates, or those that are named, with the templates that they build on. Tags move as an apply moves them.
+        Raises NexusError where the files ask for builds that the source does not have. Otherwise like :meth:`apply`.
+        """
+        asked = plan_options(templates, promote_from=source)
+        return await self._apply(_request(None, asked, parallelism, lock_timeout), approve, on_event, bind_interrupt)
+
     def applying(
         self,
         plan: Plan | None = None,
@@ -122,6 +145,18 @@ class AsyncChanging:
         """
         asked = plan_options(targets, excludes, replace, deep=deep, options=options)
         return self._under_way(_request(plan, asked, parallelism, lock_timeout), approve)
+
+    def promoting(
+        self,
+        *templates: str | Address,
+        source: str,
+        approve: Approve | None = None,
+        parallelism: int | None = None,
+        lock_timeout: float = 0.0,
+    ) -> AbstractAsyncContextManager[Ongoing]:
+        """:meth:`promote` with its events to iterate over, like :meth:`applying`."""
+        asked = plan_options(templates, promote_from=source)
+        return self._under_way(_request(None, asked, parallelism, lock_timeout), approve)
 
     def destroying(
         self,
@@ -181,7 +216,13 @@ class AsyncChanging:
         self, loaded: LoadedProject | None = None, *, backend: Backend | None = None
     ) -> AbstractAsyncContextManager[Session]:
         """For the project, or for what an edit would make of it; with its own stores, if nothing else is said."""
-        return open_session(loaded or self._loaded, self._process, backend or self._backend(), target=self._target)
+        return open_session(
+            loaded or self._loaded,
+            self._process,
+            backend or self._backend(),
+            target=self._target,
+            backend_of=self._elsewhere,
+        )
 
 
 def _request(plan: Plan | None, options: PlanOptions, parallelism: int | None, lock_timeout: float) -> ApplyRequest:

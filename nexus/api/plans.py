@@ -33,6 +33,7 @@ def plan_options(
     refresh_only: bool = False,
     allow_missing: bool = False,
     locked: bool = False,
+    promote_from: str = "",
     options: PlanOptions | None = None,
 ) -> PlanOptions:
     """The ``options``, or else what the others come to. Raises ValueError for both, and for what is no address."""
@@ -46,6 +47,7 @@ def plan_options(
         refresh_only=refresh_only,
         allow_missing=allow_missing,
         locked=locked,
+        promote_from=promote_from,
     )
     if options is None:
         return asked

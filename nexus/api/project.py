@@ -21,10 +21,11 @@ from nexus.api.pools import AsyncPools
 from nexus.api.remembered import AsyncRemembered
 from nexus.api.sandboxes import LanguageName
 from nexus.kinds.step_fields import Language
-from nexus.manifest import OWN_FOLDER, files_at
+from nexus.manifest import OWN_FOLDER, files_at, read
 from nexus.model.addresses import Address
 from nexus.model.changes import Plan, PlanOptions
 from nexus.model.diagnostics import Diagnostic, Severity
+from nexus.model.environments import Environment
 from nexus.model.state import Commit
 from nexus.planning import Difference, DriftReport
 from nexus.providers.operating import Configured, Executed
@@ -69,7 +70,7 @@ class AsyncProject(AsyncPools):
         # An instance with a folder of its own is apart from all others: what tests use.
         is_apart = state_folder is not None and bool(request.instance)
         self._state_place = StatePlace() if is_apart else place_of(loaded.manifest, loaded.environment)
-        AsyncChanging.__init__(self, loaded, self._open_backend, request.process, target)
+        AsyncChanging.__init__(self, loaded, self._open_backend, self._open_elsewhere, request.process, target)
         AsyncLive.__init__(self, grounds)
         AsyncRemembered.__init__(self, self._open_backend, loaded.environment)
 
@@ -292,6 +293,14 @@ class AsyncProject(AsyncPools):
     def _open_backend(self) -> Backend:
         """One for each use: a lock is held by one of them."""
         return self._backend_of(self._loaded.environment)
+
+    def _open_elsewhere(self, environment: Environment) -> Backend:
+        """The stores of another environment, whose own file may keep them elsewhere."""
+        manifest = self._loaded.manifest
+        if environment.base != self._request.environment:
+            manifest = read(manifest.root, environment=environment.base)
+        place = place_of(manifest, environment.name)
+        return open_backend(place, self._state_folder, environment.name, self._request.process)
 
     def _backend_of(self, environment: str) -> Backend:
         return open_backend(self._state_place, self._state_folder, environment, self._request.process)

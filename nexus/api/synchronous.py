@@ -187,15 +187,16 @@ class Project(_Live, _Remembered):
     apply = waiting(AsyncProject.apply)
     destroy = waiting(AsyncProject.destroy)
     run = waiting(AsyncProject.run)
+    promote = waiting(AsyncProject.promote)
     import_sandbox = waiting(AsyncProject.import_sandbox)
     block_for = waiting(AsyncProject.block_for)
     rebuild_state = waiting(AsyncProject.rebuild_state)
     lock = waiting(AsyncProject.lock)
     exec = waiting(AsyncProject.exec)
-
     take = waiting(AsyncProject.take)
     pools = waiting(AsyncProject.pools)
     end_taken = waiting(AsyncProject.end_taken)
+
 
 class Folder(_Live, _Remembered):
     """The folder of a project, or any other, for what needs no valid manifest; as :class:`AsyncFolder`."""

@@ -23,6 +23,7 @@ SECTIONS = {
         "lock": ("nexus.cli.lock", "Write down the exact versions of everything, for everybody"),
         "apply": ("nexus.cli.apply", "Make what is out there match the manifest"),
         "reconcile": ("nexus.cli.reconcile", "Keep projects as they are written, in a folder or a Git repository"),
+        "promote": ("nexus.cli.promote", "Give an environment the builds that templates have in another one"),
         "rollback": ("nexus.cli.rollback", "Apply the project's files as they were at an earlier commit"),
         "run": ("nexus.cli.run", "Run the steps of a pipeline, with what they need"),
         "destroy": ("nexus.cli.destroy", "Delete everything the manifest made"),

@@ -208,6 +208,19 @@ def run_options(function: Callable[..., int]) -> Callable[..., int]:
 
     Has to be the innermost decorator; ``function`` takes Settings, the options, and then what is its own.
     """
+    return environment_option(_run_options(function))
+
+
+def promotion_options(function: Callable[..., int]) -> Callable[..., int]:
+    """The same for a command that names two environments: ``source`` besides the one that it plans and applies."""
+    known: Any = {"required": True, "metavar": "NAME", "shell_complete": completes(environments)}
+    target = click.option("--to", "environment", help="Environment that gets the builds.", **known)
+    return click.option("--from", "source", help="Environment that has the builds.", **known)(
+        target(_run_options(function))
+    )
+
+
+def _run_options(function: Callable[..., int]) -> Callable[..., int]:
     names = [field.name for field in fields(RunOptions)]
 
     @functools.wraps(function)
@@ -215,7 +228,7 @@ def run_options(function: Callable[..., int]) -> Callable[..., int]:
         run = RunOptions(**{name: given.pop(name) for name in names})
         return function(settings, run, **given)
 
-    return project_options(target_options(apply_options(json_option("events, one a line,")(gathered))))
+    return variable_options(target_options(apply_options(json_option("events, one a line,")(gathered))))
 
 
 def junit_option(function: F) -> F:

@@ -8,7 +8,7 @@ from nexus.kinds.definitions import BASE_IMAGE, DEFINITIONS, Definition, definit
 from nexus.kinds.packages import no_packages
 from nexus.kinds.readiness import DEFAULT_TIMEOUT
 from nexus.kinds.template import TemplateSpec, template_from
-from nexus.kinds.template_fields import FIELDS
+from nexus.kinds.template_fields import FIELDS, PROMOTED_FROM
 from nexus.model.addresses import Address
 from nexus.model.diagnostics import error
 from nexus.model.state import ResourceRecord
@@ -29,7 +29,9 @@ class CatalogueKind:
 
     name = "catalogue"
     section = ""
-    fields: tuple[Field, ...] = tuple(field for field in FIELDS.values() if not field.meta and not field.folds_into)
+    fields: tuple[Field, ...] = tuple(
+        field for field in FIELDS.values() if not field.meta and not field.folds_into and field is not PROMOTED_FROM
+    )
 
     def normalise(self, attributes: Attributes, context: Normalising) -> Attributes:  # noqa: ARG002
         """The definition's attributes; those given are not looked at."""

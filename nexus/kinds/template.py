@@ -19,7 +19,7 @@ from nexus.kinds.reading import (
     sequence,
     text,
 )
-from nexus.kinds.template_fields import FIELDS, SPEC_TAG, read_tag
+from nexus.kinds.template_fields import FIELDS, PROMOTED_FROM, SPEC_TAG, read_tag
 from nexus.kinds.uploads import UploadSpec, read_uploads, uploads_from
 from nexus.model.diagnostics import error
 from nexus.model.state import ResourceRecord
@@ -103,6 +103,7 @@ class TemplateKind:
             "memory": block.take("memory"),
             "tags": _sorted(block.each("tags", read_tag)),
             "public": block.take("public"),
+            PROMOTED_FROM.name: block.take(PROMOTED_FROM.name),
         }
         _refuse_secrets(attributes, context)
         found["reference"] = reference(name, found, context)

@@ -59,6 +59,12 @@ LANGUAGE = Field(
     computed=True,
     default="",
 )
+PROMOTED_FROM = Field(
+    name="promoted_from",
+    read=line,
+    schema={"type": "string", "minLength": 1, "examples": ["dev"]},
+    description="The environment whose build it takes over: it is never built in another one than that.",
+)
 FIELDS = table(
     ADDRESS,
     NAME,
@@ -153,6 +159,7 @@ FIELDS = table(
             effect=Effect.IN_PLACE,
             default=False,
         ),
+        PROMOTED_FROM,
         limits=("create", "update", "delete"),
     ),
 )

@@ -82,6 +82,20 @@ async def run(call: Call, arguments: RunArguments) -> Answer:
     return await _change(call, project, options, auto_approve=arguments.auto_approve)
 
 
+class PromoteArguments(ProjectArguments):
+    source: Annotated[str, Field(min_length=1, description="The environment whose builds are to be taken.")]
+    templates: Annotated[Addresses, Field(description="Only these, such as template.x, and what they build on.")] = (
+        Field(default_factory=list)
+    )
+    auto_approve: AutoApprove = False
+
+
+async def promote(call: Call, arguments: PromoteArguments) -> Answer:
+    project = call.seat.load(arguments.environment, arguments.variables)
+    options = plan_options(arguments.templates, promote_from=arguments.source)
+    return await _change(call, project, options, auto_approve=arguments.auto_approve)
+
+
 # ---- approval
 
 
@@ -208,6 +222,18 @@ TOOLS: Final = (
         answers="applied",
         effect=Effect.REPLACES,
         run=apply,
+    ),
+    Tool(
+        name="promote",
+        title="Give an environment the builds of another one",
+        description="Give the environment the builds that its templates have in the environment source, such as dev: "
+        "nothing is built again, and what was tried is what runs. Where nexus.yaml asks for other builds than source "
+        "has, it says what differs, and nothing is done. What is made from the templates follows with the next apply. "
+        "Approved like apply.",
+        arguments=PromoteArguments,
+        answers="applied",
+        effect=Effect.REPLACES,
+        run=promote,
     ),
     Tool(
         name="destroy",

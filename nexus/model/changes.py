@@ -158,6 +158,7 @@ class PlanOptions:
     ``run`` names steps that are asked for: those with ``on: manual`` run only then. ``deep`` looks into sandboxes too.
     ``refresh_only`` takes what is out there into the state, and changes nothing else. ``allow_missing`` believes that
     everything is gone, even where it looks like another account. ``locked`` refuses what the lock file does not have.
+    ``promote_from`` names another environment: templates, and nothing else, get the builds that are there.
     """
 
     targets: tuple[Address, ...] = ()
@@ -170,6 +171,7 @@ class PlanOptions:
     refresh_only: bool = False
     allow_missing: bool = False
     locked: bool = False
+    promote_from: str = ""
 
     def __post_init__(self) -> None:
         """Raises ValueError for what makes no sense together."""
@@ -179,6 +181,8 @@ class PlanOptions:
             )
         if self.refresh_only and (self.destroy or self.replace):
             raise ValueError("Refresh-only changes nothing, so it does not go with destroy and replace.")
+        if self.promote_from and (self.destroy or self.refresh_only or self.run):
+            raise ValueError("A promotion brings templates, and does nothing else besides.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,9 @@ from nexus.planning.evaluate import Evaluated, Evaluation
 from nexus.planning.moves import moved
 from nexus.planning.planner import Planned, make_plan, plan
 from nexus.planning.pools import as_taken, is_whole, taken_address, without_ended, without_taken
+from nexus.planning.promoting import origins_named, references, refuse_elsewhere
 from nexus.planning.quota import AccountLimits, over_quota
-from nexus.planning.request import PlanRequest
+from nexus.planning.request import Origin, PlanRequest
 from nexus.planning.saved import (
     SavedPlan,
     diagnostic_to_json,
@@ -33,6 +34,7 @@ __all__ = [
     "DriftReport",
     "Evaluated",
     "Evaluation",
+    "Origin",
     "PlanRequest",
     "Planned",
     "SavedPlan",
@@ -48,13 +50,16 @@ __all__ = [
     "make_plan",
     "moved",
     "operation_to_json",
+    "origins_named",
     "over_quota",
     "parse_saved",
     "plan",
     "plan_from_json",
     "plan_to_json",
     "public_plan",
+    "references",
     "refreshed",
+    "refuse_elsewhere",
     "taken_address",
     "uploads_of",
     "without_ended",

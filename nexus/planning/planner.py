@@ -16,6 +16,7 @@ from nexus.planning.limits import bounded
 from nexus.planning.lowering import LOWERINGS
 from nexus.planning.ordering import Assembly
 from nexus.planning.pools import count_replaced
+from nexus.planning.promoting import Promotions, promotable
 from nexus.planning.removal import check_protected, leftovers, removals
 from nexus.planning.request import PlanRequest
 from nexus.planning.select import recorded_needs, selected
@@ -41,6 +42,8 @@ def make_plan(request: PlanRequest) -> Planned:
     diagnostics = Diagnostics(list(request.observation.diagnostics))
     evaluation = Evaluation(request)
     chosen = selected(request, diagnostics)
+    if request.options.promote_from:
+        chosen = promotable(request, chosen, diagnostics)
     if request.options.refresh_only:
         found = drift_of(request.state, request.observation, graph=request.graph, kinds=request.kinds, now=request.now)
         changes, operations = taken_in(tuple(item for item in found if chosen is None or item.address in chosen))
@@ -87,6 +90,7 @@ def _decisions(
     diagnostics: Diagnostics,
 ) -> dict[Address, Decision]:
     deciding = Deciding(request, evaluation, diagnostics, trees=dict(request.state.trees))
+    promotions = Promotions(request)
     for address in order:
         try:
             evaluated = evaluation.evaluate(address)
@@ -94,7 +98,7 @@ def _decisions(
             diagnostics.extend(problem.diagnostics)
             continue
         if chosen is None or address in chosen:
-            deciding.decide(address, evaluated)
+            promotions.carry(deciding.decide(address, evaluated), diagnostics)
         else:
             evaluation.publish(address, request.state.resources.get(address))
     if not request.observation.complete:

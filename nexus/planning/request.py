@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,12 +16,27 @@ from nexus.model.values import Fingerprint, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Another environment of the project, whose builds of templates are taken over.
+
+    ``name`` is what people call it, ``environment`` what its objects are called by. ``builds`` are those that are in
+    the account, by reference: of what the origin calls a template, and of what the environment that is planned does.
+    """
+
+    name: str
+    environment: str
+    state: State
+    builds: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRequest:
     """``graph`` must be free of errors. ``secrets`` are Sensitive; one without a value plans as unknown.
 
     ``fingerprint`` is the state's own, see :func:`nexus.model.values.fingerprinter`. ``now`` has a time zone.
     ``process_environment`` is what ``env.*`` means in expressions. ``lock`` is the project's lock file, if it has one.
-    ``longest_life`` bounds how long sandboxes live, in seconds.
+    ``longest_life`` bounds how long sandboxes live, in seconds. ``origins`` are the environments that templates are
+    promoted from, by the names that the options, and the blocks, have for them.
     """
 
     graph: DesiredGraph
@@ -40,3 +55,4 @@ class PlanRequest:
     options: PlanOptions = field(default_factory=PlanOptions)
     lock: Pinning | None = None
     longest_life: int | None = None
+    origins: Mapping[str, Origin] = field(default_factory=dict)

@@ -147,6 +147,7 @@ def _options(options: PlanOptions) -> Json:
         "refresh_only": options.refresh_only,
         "allow_missing": options.allow_missing,
         "locked": options.locked,
+        "promote_from": options.promote_from,
     }
 
 
@@ -255,6 +256,7 @@ def _read_options(data: Mapping[str, object]) -> PlanOptions:
         refresh_only=data.get("refresh_only") is True,
         allow_missing=data.get("allow_missing") is True,
         locked=data.get("locked") is True,
+        promote_from=_text(data.get("promote_from", "")),
     )
 
 

@@ -49,7 +49,7 @@ _NOTHING_TO_UNDO: Final = ("run_commands", "startup_script", "ready")
 
 def shared_setup(call: Call) -> ResourceRecord | None:
     """The shared setup that a create makes its sandbox from, where the operation names one."""
-    if call.operation.verb is not Verb.CREATE or not call.operation.unit:
+    if call.operation.verb is not Verb.CREATE or call.address.kind != "sandbox" or not call.operation.unit:
         return None
     return call.upstream(Address.parse(call.operation.unit))
 

@@ -52,6 +52,8 @@ def done(operation: Operation, action: Action | None = None) -> str:
 def _words(operation: Operation, action: Action | None) -> tuple[str, str]:
     unit = operation.unit
     match operation.verb:
+        case Verb.CREATE | Verb.BUILD if operation.address.kind == "template" and unit:
+            return f"taking over {unit}", f"took over {unit}"
         case Verb.CREATE if operation.address.kind in ("catalogue", "template"):
             return "building", "built"
         case Verb.CREATE | Verb.BUILD if operation.address.kind == "setup":

@@ -53,7 +53,7 @@ async def import_sandbox(
         found = await survey(wanting, session, options, lineage=session.ids(), for_apply=True)
         if address in found.state.resources:
             raise DiagnosticsError(_known_already(address, found.state.resources[address].id))
-        draft = draw_up(wanting, session, found, options)
+        draft = await draw_up(wanting, session, found, options)
         change = next(item for item in draft.plan.changes if item.address == address)
         await session.backend.lock.verify()
         applied = await _adopt(session, wanting, replace(draft, plan=_only_adopting(draft.plan, address)))

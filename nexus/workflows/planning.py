@@ -19,6 +19,7 @@ from nexus.stores import fingerprint_key
 from nexus.workflows.limits import account_limits
 from nexus.workflows.loading import Project
 from nexus.workflows.locked import lock_notes
+from nexus.workflows.promoting import with_origins
 from nexus.workflows.session import Session
 from nexus.workflows.surveying import Survey, survey
 
@@ -45,12 +46,12 @@ async def plan(project: Project, session: Session, options: PlanOptions) -> Draf
     One that policies deny is there to be looked at: its errors are in its diagnostics, and no apply takes it.
     """
     found = await survey(project, session, options, lineage=session.ids(), for_apply=False)
-    return drafted(project, session, found, options)
+    return await drafted(project, session, found, options)
 
 
-def draw_up(project: Project, session: Session, found: Survey, options: PlanOptions) -> Draft:
+async def draw_up(project: Project, session: Session, found: Survey, options: PlanOptions) -> Draft:
     """The plan for one survey, to be applied. Raises DiagnosticsError when none can be made, or policies deny it."""
-    draft = drafted(project, session, found, options)
+    draft = await drafted(project, session, found, options)
     refuse_denied(draft.plan)
     return draft
 
@@ -61,30 +62,10 @@ def refuse_denied(plan: Plan) -> None:
         raise DiagnosticsError(plan.diagnostics)
 
 
-def drafted(project: Project, session: Session, found: Survey, options: PlanOptions) -> Draft:
+async def drafted(project: Project, session: Session, found: Survey, options: PlanOptions) -> Draft:
     """The plan for one survey with what policies say of it. Raises DiagnosticsError when none can be made."""
-    key = fingerprint_key(found.state.lineage)
-    files = project.files.with_key(key)
-    planned = planning.make_plan(
-        PlanRequest(
-            graph=project.desired,
-            kinds=KINDS,
-            state=found.state,
-            observation=found.observation,
-            files=files,
-            fingerprint=fingerprinter(key),
-            now=session.clock.now(),
-            project=project.name,
-            environment=project.environment,
-            target=found.target,
-            variables=project.variables,
-            secrets=found.secrets,
-            process_environment=project.process,
-            lock=project.lock,
-            longest_life=project.ttl,
-            options=options,
-        )
-    )
+    request = _request(project, session, found, options)
+    planned = planning.make_plan(await with_origins(project, session, request))
     limits = account_limits(project)
     quota = planning.over_quota(planned.plan, planned.evaluation, found.state, found.observation, limits)
     notes = Diagnostics([*project.diagnostics, *found.diagnostics, *planned.plan.diagnostics, *quota])
@@ -98,8 +79,30 @@ def drafted(project: Project, session: Session, found: Survey, options: PlanOpti
         plan=replace(plan, diagnostics=notes.sorted()),
         survey=found,
         evaluation=planned.evaluation,
-        files=files,
+        files=request.files,
         guard=guard,
+    )
+
+
+def _request(project: Project, session: Session, found: Survey, options: PlanOptions) -> PlanRequest:
+    key = fingerprint_key(found.state.lineage)
+    return PlanRequest(
+        graph=project.desired,
+        kinds=KINDS,
+        state=found.state,
+        observation=found.observation,
+        files=project.files.with_key(key),
+        fingerprint=fingerprinter(key),
+        now=session.clock.now(),
+        project=project.name,
+        environment=project.environment,
+        target=found.target,
+        variables=project.variables,
+        secrets=found.secrets,
+        process_environment=project.process,
+        lock=project.lock,
+        longest_life=project.ttl,
+        options=options,
     )
 
 

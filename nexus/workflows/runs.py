@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from nexus.executor import Clock
-from nexus.model.changes import Operation, Plan, Verb
+from nexus.model.changes import Operation, Plan, PlanOptions, Verb
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, Severity, error
 from nexus.model.events import (
     ApplyFinished,
@@ -166,12 +166,24 @@ def not_recorded(problem: DiagnosticsError) -> Diagnostic:
     )
 
 
+def command_of(options: PlanOptions) -> str:
+    """What a person types to have this done."""
+    return next(
+        (
+            word
+            for word, asked in (("run", options.run), ("destroy", options.destroy), ("promote", options.promote_from))
+            if asked
+        ),
+        "apply",
+    )
+
+
 def head_of(project: Project, plan: Plan, holder: LockInfo, state: State, now: datetime, suffix: str) -> RunHead:
     """How a run begins: who, what, when, and the steps that were asked for and have nothing to do."""
     options = plan.options
     return RunHead(
         id=f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{suffix[:6]}",
-        command="run" if options.run else "destroy" if options.destroy else "apply",
+        command=command_of(options),
         project=plan.project,
         environment=plan.environment,
         target=str(plan.target),

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from nexus.executor import Clock
+from nexus.model.environments import Environment
 from nexus.model.values import Value
 from nexus.providers.base import Provider
-from nexus.stores import Backend, LockInfo
+from nexus.stores import Backend, LockInfo, memory_backend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +20,16 @@ class Stores:
     holder: Callable[[str], LockInfo]
 
 
+def nothing_remembered(_: Environment) -> Backend:
+    """The stores of an environment that is nowhere."""
+    return memory_backend()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """One run against one target. ``because`` says in words why that target was chosen.
+
+    ``backend_of`` opens the stores of another environment of the project, to be read.
 
     ``keep_secret`` is told every secret value, so that the provider takes them out of whatever comes back.
     """
@@ -33,3 +41,4 @@ class Session:
     holder: Callable[[str], LockInfo]
     keep_secret: Callable[[Iterable[Value]], None]
     because: str = ""
+    backend_of: Callable[[Environment], Backend] = nothing_remembered

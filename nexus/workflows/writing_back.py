@@ -143,8 +143,8 @@ async def write_back(
         former, _ = available_secrets(project)  # of which the edit may have taken out the last use
         session.keep_secret(former.values())
         whole = replace(found, secrets={**former, **found.secrets})
-        _refuse_unapplied(draw_up(project, session, whole, options).plan.changes, address)
-        draft = draw_up(edit.project, session, found, options)
+        _refuse_unapplied((await draw_up(project, session, whole, options)).plan.changes, address)
+        draft = await draw_up(edit.project, session, found, options)
         _refuse_more(draft, address)
         if not draft.plan.is_empty:
             await session.backend.lock.verify()

@@ -107,7 +107,7 @@ def test_both_faces_offer_the_same() -> None:
     def public(kind: type) -> set[str]:
         return {name for name in dir(kind) if not name.startswith("_")}
 
-    for_event_loops = {"applying", "destroying", "running", "lock_beside", "document_beside"}
+    for_event_loops = {"applying", "destroying", "running", "promoting", "lock_beside", "document_beside"}
     assert public(nexus.AsyncProject) - for_event_loops - {"load"} == public(nexus.Project) - {"asynchronous"}
     handle = public(nexus.AsyncSandboxHandle) - {"sync_e2b", "terminal"}
     assert handle == public(nexus.SandboxHandle) - {"asynchronous"}
@@ -125,6 +125,7 @@ COUNTERPARTS = {
     "runs": "Project.runs",
     "history": "Project.history",
     "rollback": "Project.at",
+    "promote": "Project.promote",
     "destroy": "Project.destroy",
     "lock": "Project.lock",
     "env": "Project.compare",

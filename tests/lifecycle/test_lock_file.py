@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from nexus.local import daemon
 from nexus.local.daemon import Endpoint
 from tests.lifecycle.scenario import Scenario
+from tests.lifecycle.wheels import wheel
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -33,18 +33,6 @@ sandboxes:
   cli: {template: "${{ template.tools }}"}
 """
 EVERYTHING = "pip freeze --all; npm ls --global --all; dpkg -l; cd /srv && find . -type f -exec sha256sum {} + | sort"
-
-
-def wheel(folder: Path, name: str, version: str, *needs: str) -> None:
-    """One more release in the registry that the project brings along."""
-    about = f"{name}-{version}.dist-info"
-    metadata = "".join(f"Requires-Dist: {need}\n" for need in needs)
-    folder.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
-        archive.writestr(f"{name}.py", f"VERSION = {version!r}\n")
-        archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}")
-        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{about}/RECORD", "")
 
 
 @pytest.fixture

@@ -54,7 +54,8 @@ class Inspector:
 def test_the_inspector_lists_and_calls_every_tool(packages: Path, tmp_path: Path, engine: Endpoint) -> None:
     name = f"t{secrets.token_hex(5)}"
     (tmp_path / "nexus.yaml").write_text(
-        f"apiVersion: nexus/v1\nproject: {name}\nsandboxes: {{web: {{template: base, timeout: 10m}}}}\n"
+        f"apiVersion: nexus/v1\nproject: {name}\nenvironments: {{dev: {{}}}}\n"
+        "sandboxes: {web: {template: base, timeout: 10m}}\n"
         "pipelines: {checks: {steps: {hello: {sandbox: web, run: echo hello, on: manual}}}}\n"
     )
     inspect = Inspector(packages, tmp_path, engine)
@@ -77,6 +78,7 @@ def test_the_inspector_lists_and_calls_every_tool(packages: Path, tmp_path: Path
         "validate": {},
         "plan": {},
         "apply": {"auto_approve": True},
+        "promote": {"source": "dev", "auto_approve": True},
         "drift": {},
         "run": {"pipeline": "checks", "auto_approve": True},
         "output": {},

@@ -41,7 +41,7 @@ DOCUMENTED = {
     "sandbox_stop": {"sandbox_id"},
     "sandbox_delete": {"sandbox_id"},
 }
-OWN = {"validate", "plan", "apply", "destroy", "drift", "run", "output", "runs", "runs_show"}
+OWN = {"validate", "plan", "apply", "promote", "destroy", "drift", "run", "output", "runs", "runs_show"}
 INFO = {"name": "test", "version": "1"}
 MANIFEST = """\
 apiVersion: nexus/v1
@@ -95,6 +95,7 @@ DESTRUCTIVE = {
     "sandbox_upload",
     "sandbox_delete",
     "apply",
+    "promote",
     "destroy",
     "run",
 }
@@ -263,7 +264,7 @@ def test_nothing_but_the_protocol_is_written_to_stdout(tmp_path: Path) -> None:
                 answers[answer["id"]] = answer
         server.stdin.close()
         assert server.stdout.read() == ""
-        assert server.wait(timeout=20) == 0
+        assert server.wait(timeout=60) == 0
     assert answers[0]["result"]["serverInfo"]["name"] == "nexus"
     assert "error[yaml-syntax]" in answers[2]["result"]["content"][0]["text"]
     assert "There is no tool nothing" in answers[3]["error"]["message"]

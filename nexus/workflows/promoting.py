@@ -1,0 +1,69 @@
+"""Where promoted templates come from: what another environment of the project remembers, and which builds are there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nexus import planning
+from nexus.manifest import declared_environments
+from nexus.model.diagnostics import DiagnosticsError, error
+from nexus.model.environments import Environment
+from nexus.model.state import State
+from nexus.model.suggestions import did_you_mean
+from nexus.planning import Origin, PlanRequest
+from nexus.workflows.loading import Project
+from nexus.workflows.outputs import read_state
+from nexus.workflows.session import Session
+from nexus.workflows.surveying import explained
+
+
+async def with_origins(project: Project, session: Session, request: PlanRequest) -> PlanRequest:
+    """The same with the environments that templates are promoted from. Asks nothing where none is.
+
+    Raises DiagnosticsError where there is no such environment, or where it lives in another account.
+    """
+    found = {name: await _origin(project, session, name) for name in planning.origins_named(request)}
+    if not found:
+        return request
+    for origin in found.values():
+        planning.refuse_elsewhere(request, origin)
+    request = replace(request, origins=found)
+    if request.options.refresh:
+        async with explained():
+            builds = frozenset(await session.provider.build_ids(planning.references(request)))
+        return replace(request, origins={name: replace(origin, builds=builds) for name, origin in found.items()})
+    builds = frozenset(_believed(request.state))
+    return replace(
+        request,
+        origins={name: replace(origin, builds=builds | {*_believed(origin.state)}) for name, origin in found.items()},
+    )
+
+
+async def _origin(project: Project, session: Session, name: str) -> Origin:
+    environment = Environment.parse(name)
+    if environment.name == project.environment:
+        raise DiagnosticsError(
+            error(
+                "not-promotable",
+                "An environment has its own builds already",
+                detail=f"What is to be promoted to {name} would come from {name}.",
+                hint="name the environment that the builds are in, and the one that is to get them",
+            )
+        )
+    state = await read_state(session.backend_of(environment))
+    declared = declared_environments(project.manifest)
+    if state.is_empty and environment.base not in declared:
+        raise DiagnosticsError(
+            error(
+                "unknown-environment",
+                f"There is no environment «{name}»",
+                hint=did_you_mean(name, declared) or "«nexus env list» shows those that there are",
+            )
+        )
+    return Origin(name=name, environment=environment.name, state=state)
+
+
+def _believed(state: State) -> set[str]:
+    """The builds that a state knows, where nobody is to look."""
+    found = (record.attributes.get("reference") for record in state.resources.values())
+    return {reference for reference in found if isinstance(reference, str)}
