@@ -50,11 +50,13 @@ from nexus.workflows.logs import Logs
 from nexus.workflows.operating import Sandbox as FoundSandbox
 from nexus.workflows.operating import problem_of
 from nexus.workflows.pinning import Locked
+from nexus.workflows.pools import PoolStanding
 from nexus.workflows.rebuilding import Rebuilt
 from nexus.workflows.runs import Listed as ListedRun
 from nexus.workflows.state_editing import Edited
 from nexus.workflows.state_migrating import Migrated
 from nexus.workflows.status import Load, Status
+from nexus.workflows.taking import PoolEmptyError, TakenSandbox
 
 __all__ = [
     "Account",
@@ -125,6 +127,8 @@ __all__ = [
     "PlanCost",
     "PlanOptions",
     "PlanReady",
+    "PoolEmptyError",
+    "PoolStanding",
     "Project",
     "Rates",
     "Rebuilt",
@@ -146,6 +150,7 @@ __all__ = [
     "Status",
     "StepResult",
     "Stopped",
+    "TakenSandbox",
     "Terminal",
     "Usage",
     "Whereabouts",

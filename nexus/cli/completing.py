@@ -58,6 +58,12 @@ def addresses(context: click.Context) -> Iterable[str]:
     return dict.fromkeys([*declared, *steps, *known])
 
 
+def pools(context: click.Context) -> Iterable[str]:
+    """Of the manifest's blocks, by their names."""
+    blocks = _manifest(context).section("sandboxes")
+    return [name for name, block in blocks.items() if isinstance(block, dict) and "pool" in block]
+
+
 def environments(context: click.Context) -> Iterable[str]:
     from nexus.manifest import declared_environments
 

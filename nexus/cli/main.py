@@ -25,6 +25,7 @@ SECTIONS = {
         "reconcile": ("nexus.cli.reconcile", "Keep projects as they are written, in a folder or a Git repository"),
         "promote": ("nexus.cli.promote", "Give an environment the builds that templates have in another one"),
         "rollback": ("nexus.cli.rollback", "Apply the project's files as they were at an earlier commit"),
+        "pool": ("nexus.cli.pool", "Take sandboxes that stand ready, one by one"),
         "run": ("nexus.cli.run", "Run the steps of a pipeline, with what they need"),
         "destroy": ("nexus.cli.destroy", "Delete everything the manifest made"),
     },

@@ -18,7 +18,7 @@ from mcp.types import (
 from pydantic import ValidationError
 
 import nexus
-from nexus.mcp import changing, making, projects, records, sandboxes
+from nexus.mcp import changing, making, pools, projects, records, sandboxes
 from nexus.mcp.asking import Unanswered, asking
 from nexus.mcp.progress import Progress
 from nexus.mcp.results import Answer, failure
@@ -31,6 +31,7 @@ TOOLS: Final[tuple[Tool[Any], ...]] = (
     *sandboxes.TOOLS,
     *projects.TOOLS,
     *changing.TOOLS,
+    *pools.TOOLS,
     *records.TOOLS,
 )
 

@@ -27,7 +27,7 @@ from nexus.model.events import (
     PlanReady,
 )
 from nexus.model.runs import StepResult, step_result
-from nexus.model.state import OutputRecord, ResourceRecord, State
+from nexus.model.state import OutputRecord, ResourceRecord, State, Taken
 from nexus.model.values import Fingerprint, Sensitive, Unknown, Value
 from nexus.planning import diagnostic_to_json
 from nexus.render.costs import cost_to_json
@@ -122,6 +122,17 @@ def record_to_json(record: ResourceRecord) -> Json:
         "protected": record.protected,
         "created_at": record.created_at,
         "expires_at": record.expires_at,
+        **({} if record.taken is None else {"taken": taken_to_json(record.taken)}),
+    }
+
+
+def taken_to_json(taken: Taken) -> Json:
+    """``place`` is the key that it had in its pool; what nobody remembers is null."""
+    return {
+        "place": taken.place,
+        "by": taken.by or None,
+        "at": taken.at or None,
+        "purpose": taken.purpose or None,
     }
 
 

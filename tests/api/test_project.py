@@ -128,6 +128,7 @@ COUNTERPARTS = {
     "promote": "Project.promote",
     "destroy": "Project.destroy",
     "lock": "Project.lock",
+    "pool": "Project.take",
     "env": "Project.compare",
     "output": "Project.outputs",
     "show": "read_plan",
