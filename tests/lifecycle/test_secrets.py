@@ -6,7 +6,6 @@ It may be in the memory of what uses it, and on the disk of a sandbox where its 
 from __future__ import annotations
 
 import base64
-import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from nexus.local.settings import runtime_folder
+from tests.contents import contents_below
 from tests.lifecycle.scenario import Scenario
 
 pytestmark = pytest.mark.engine
@@ -80,22 +80,12 @@ def test_the_forms_are_recognised() -> None:
         assert any(form in text for form in forms(SECRET))
 
 
-def files_below(*roots: Path) -> Iterator[Path]:
-    for root in roots:
-        for folder, _, names in os.walk(root):
-            for name in names:
-                path = Path(folder, name)
-                if path.is_file() and not path.is_symlink():
-                    yield path
-
-
 def where(secrets: set[bytes], *roots: Path) -> list[str]:
     """The files that hold any form of a secret."""
     found = []
-    for path in files_below(*roots):
+    for path, content in contents_below(*roots):
         if UPLOADED in path.name:
             continue
-        content = path.read_bytes()
         found += [f"{path}: {form!r}" for form in secrets if form in content]
     return found
 
@@ -145,7 +135,7 @@ def test_a_secret_is_nowhere_but_where_it_was_asked_for(scenario: Scenario) -> N
     assert scenario.inside("sandbox.box", f"cat /srv/{UPLOADED}") == f"key={ROTATED}"
     home = scenario.engine.home
     assert len(listed) > 10
-    assert list(files_below(home))
+    assert list(contents_below(home))
     assert where(secrets, scenario.folder, home, runtime_folder(home)) == []
     told = [line.encode() for text in (*scenario.said, *listed) for line in text.splitlines()]
     assert [line for line in told if any(form in line for form in secrets)] == []

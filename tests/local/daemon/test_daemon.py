@@ -25,6 +25,7 @@ from nexus.local.isolation import tiers
 from nexus.local.isolation.namespaces import NamespaceIsolation
 from nexus.local.presence import is_held, read_presence, write_presence
 from nexus.local.settings import SettingsError, create_settings
+from tests.contents import contents_below
 from tests.local.engine_client import advance, faults, is_gone, rest, sdk
 from tests.local.waiting import wait_until
 
@@ -209,12 +210,10 @@ def test_secrets_are_in_no_file(engine_home: Path) -> None:
     token = sandbox._envd_access_token
     assert token
     sandbox.set_timeout(1000)
-    for path in engine_home.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            content = path.read_bytes()
-            assert value.encode() not in content, path
-            assert token.encode() not in content, path
-            assert path.name == "engine.json" or endpoint.api_key.encode() not in content, path
+    for path, content in contents_below(engine_home):
+        assert value.encode() not in content, path
+        assert token.encode() not in content, path
+        assert path.name == "engine.json" or endpoint.api_key.encode() not in content, path
     for process in Path("/proc").glob("[0-9]*"):
         try:
             argv = (process / "cmdline").read_bytes()

@@ -11,6 +11,7 @@ import pytest
 from e2b import CommandExitException, Sandbox, Secret
 
 from nexus.local import daemon
+from tests.contents import contents_below
 from tests.local.engine_client import rest, sdk
 from tests.local.relay.conftest import ECHO
 from tests.local.waiting import wait_until
@@ -41,10 +42,8 @@ def test_rules_outlive_the_daemon_and_are_nowhere_in_plain(engine_home: Path) ->
     assert json.loads(sandbox.commands.run(ask).stdout)["headers"]["x-secret"] == [in_secret]
 
     daemon.stop(engine_home)
-    for path in engine_home.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            content = path.read_bytes()
-            assert not any(value.encode() in content for value in (in_rule, in_secret, password)), path
+    for path, content in contents_below(engine_home):
+        assert not any(value.encode() in content for value in (in_rule, in_secret, password)), path
 
     endpoint = daemon.ensure_running(engine_home, test_controls=True)
     sandbox = Sandbox.connect(sandbox.sandbox_id, **sdk(endpoint))

@@ -11,6 +11,7 @@ from e2b.exceptions import SecretException, SecretNotFoundException
 
 from nexus.local import daemon
 from nexus.local.daemon import Endpoint
+from tests.contents import contents_below
 from tests.local.engine_client import rest, sdk
 
 pytestmark = pytest.mark.engine
@@ -121,9 +122,7 @@ def test_values_survive_a_restart_and_are_nowhere_in_plain(engine_home: Path) ->
     endpoint = daemon.ensure_running(engine_home)
     made = Secret.create("kept", value, **sdk(endpoint))
     daemon.stop(engine_home)
-    for path in engine_home.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            assert value.encode() not in path.read_bytes(), path
+    assert [path for path, content in contents_below(engine_home) if value.encode() in content] == []
     endpoint = daemon.ensure_running(engine_home)
     assert Secret.get_info("kept", **sdk(endpoint)).secret_id == made.secret_id
     assert Secret.update("kept", "next", **sdk(endpoint)).version == 2
