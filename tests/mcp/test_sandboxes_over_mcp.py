@@ -172,7 +172,7 @@ async def none_sleeps(agent: Agent, sandbox: str) -> bool:
 
 FAILURES = [
     ("print('before'); raise SystemExit(3)", "python", 20, "EXECUTION_ERROR", 3),
-    ("echo before; sleep 60 & sleep 60", "bash", 1, "EXECUTION_TIMEOUT", 124),
+    ("echo before; sleep 60 & sleep 60", "bash", 4, "EXECUTION_TIMEOUT", 124),
     ("print('before'); raise MemoryError", "python", 20, "INSUFFICIENT_RESOURCES", 1),
     ("echo before; kill -9 $$", "bash", 20, "INSUFFICIENT_RESOURCES", 137),
     ("console.log('before'); throw new Error('ENOSPC: no space')", "javascript", 20, "INSUFFICIENT_RESOURCES", 1),
