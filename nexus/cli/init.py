@@ -45,7 +45,7 @@ def command(settings: Settings, example: str, list_only: bool, name: str | None,
     GitHub. Existing files are never overwritten.
 
     «nexus init ci» writes a recipe for the repository of the project in this folder: a pull request shows its plan in
-    one comment, a merge applies it, and drift is looked for on schedule.
+    one comment, a merge applies it, and drift and previews that are over are looked for on schedule.
     """
     if example == _CI:
         return _write_ci(settings.folder, forge, environment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -34,7 +35,7 @@ def repository(nexus: Nexus) -> Nexus:
 def runner(repository: Nexus, tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment of a job: nexus and gh on the path, and the files that GitHub reads afterwards."""
     job = Job.begin(tmp_path)
-    yield repository.environment({**job.environment(), "NEXUS_TARGET": "local", "NUMBER": "7"})
+    yield repository.environment({**job.environment(), "NEXUS_TARGET": "local"})
     repository.ok("destroy", "-y", "--local")
 
 
@@ -107,6 +108,39 @@ def test_gitlab_plans_in_one_note(repository: Nexus, runner: dict[str, str], not
     assert "sandbox.web" in own[0]["body"]
 
 
+@pytest.mark.parametrize("is_locked", [False, True])
+def test_what_the_lock_file_pins_is_all_that_is_installed_and_previews_are_cleared_away(
+    repository: Nexus, tmp_path: Path, is_locked: bool
+) -> None:
+    repository.write(MANIFEST + "state: {backend: s3, bucket: team}\n")
+    repository.ok("init", "ci")
+    repository.ok("init", "ci", "--forge", "gitlab")
+    if is_locked:
+        (repository.folder / "nexus.lock").write_text("{}")
+    job = Job.begin(tmp_path)
+    job.program("nexus", f'#!/bin/sh\necho "$@" >>{tmp_path}/said\n')
+    root = repository.folder.parent
+    github = _Github(yaml.safe_load((root / ".github/workflows/nexus.yml").read_text()), repository, job.environment())
+    gitlab = yaml.safe_load((root / ".gitlab-ci.yml").read_text())
+    for name in ("plan", "apply", "prune"):
+        assert github.script(name, name.capitalize()).returncode == 0
+    for name in ("apply", "prune"):
+        lines = [*gitlab[".with-state"]["before_script"][1:], *gitlab[name]["script"]]
+        done = bash("\n".join(lines), root, {**job.environment(), **gitlab["variables"], "CI_PROJECT_DIR": str(root)})
+        assert done.returncode == 0, done.stderr
+    said = (tmp_path / "said").read_text().splitlines()
+    assert [line.split()[0] for line in said] == ["plan", "apply", "env", "apply", "env"]
+    assert [line.endswith(" --locked") for line in said] == [is_locked, is_locked, False, is_locked, False]
+    assert said[2] == said[4] == "env prune --auto-approve"
+
+
+def test_a_runner_that_finds_its_state_anew_knows_of_no_previews(repository: Nexus) -> None:
+    repository.ok("init", "ci")
+    recipe = yaml.safe_load((repository.folder.parent / ".github/workflows/nexus.yml").read_text())
+    assert recipe["env"]["FIND_STATE"] == "true"
+    assert recipe["jobs"]["prune"]["steps"][-1]["if"] == "env.FIND_STATE != 'true'"
+
+
 def test_a_recipe_of_ones_own_stays(repository: Nexus) -> None:
     repository.ok("init", "ci")
     repository.ok("init", "ci", "-e", "default")
@@ -140,7 +174,16 @@ class _Github:
         [step] = [step for step in self._recipe["jobs"][job]["steps"] if step.get("name") == name]
         folder = step.get("working-directory", self._recipe["defaults"]["run"]["working-directory"])
         at = self._root if "github.workspace" in folder else self._root / folder
-        return bash(step["run"], at, self._runner)
+        known = {
+            "runner.temp": self._runner["RUNNER_TEMP"],
+            "github.event.pull_request.number": "7",
+            "github.token": "t",
+        }
+        own = {
+            name: re.sub(r"\$\{\{ (.*?) \}\}", lambda match: known[match[1]], text)
+            for name, text in step.get("env", {}).items()
+        }
+        return bash(step["run"], at, {**self._runner, **own})
 
 
 class _Notes(BaseHTTPRequestHandler):
