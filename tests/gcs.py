@@ -85,13 +85,14 @@ class Answer:
 class GcsServer:
     """One bucket. ``pause`` is how many seconds must lie between two writes of one object: Google says one.
 
-    ``status`` is answered instead of everything, where it is set; of the writes that follow, ``lost_answers`` are done
-    without being answered.
+    ``status`` is answered instead of everything, where it is set, and each of ``moods`` in turn, where that is not 0.
+    Of the writes that follow, ``lost_answers`` are done without being answered.
     """
 
     address: str = ""
     pause: float = 0.0
     status: int = 0
+    moods: list[int] = field(default_factory=list)
     lost_answers: int = 0
     objects: dict[str, Live] = field(default_factory=dict)
     written: dict[str, float] = field(default_factory=dict)
@@ -114,8 +115,8 @@ class GcsServer:
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
         try:
-            if self.status:
-                return Answer(self.status)
+            if status := self.status or self._mood():
+                return Answer(status)
             self._check_who(headers.get("authorization", ""))
             parts = urlsplit(target)
             bucket, _, name = unquote(parts.path.removeprefix("/")).partition("/")
@@ -132,6 +133,12 @@ class GcsServer:
             self.refused.append(code)
             text = f"<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>{code}</Message></Error>"
             return Answer(_MESSAGES[code], {"Content-Type": "application/xml"}, text.encode())
+
+    def _mood(self) -> int:
+        if not self.moods:
+            return 0
+        self.moods.append(self.moods.pop(0))
+        return self.moods[-1]
 
     def _check_who(self, authorization: str) -> None:
         """A token that the service account has signed itself, and that has not expired."""
@@ -236,7 +243,10 @@ def gcs() -> Iterator[GcsServer]:
 
         def handle_any(self) -> None:
             headers = {name.lower(): text for name, text in self.headers.items()}
-            body = self.rfile.read(int(headers.get("content-length", 0)))
+            length = int(headers.get("content-length", 0))
+            body = self.rfile.read(length)
+            if len(body) < length:
+                return  # the connection was cut
             with state.turn:
                 found = state.answer(self.command, self.path, headers, body)
                 is_lost = state.lost_answers > 0 and self.command == "PUT" and found.status == 200

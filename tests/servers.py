@@ -211,13 +211,17 @@ def _until(is_so: Callable[[], bool], process: subprocess.Popen[bytes], log: Pat
 
 @dataclass(slots=True)
 class TerraformServer:
-    """State by Terraform's protocol: what it holds, and what it was asked. ``status`` is answered instead, if set."""
+    """State by Terraform's protocol: what it holds, and what it was asked. ``status`` is answered instead, if set.
+
+    With it comes what it ``says``.
+    """
 
     address: str = ""
     states: dict[str, bytes] = field(default_factory=dict)
     locks: dict[str, bytes] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     status: int = 0
+    says: bytes = b""
     login: str = ""
     turn: threading.Lock = field(default_factory=threading.Lock)
 
@@ -259,12 +263,15 @@ def terraform() -> Iterator[TerraformServer]:
         protocol_version = "HTTP/1.1"
 
         def handle_any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            length = int(self.headers.get("Content-Length", 0))
+            body = self.rfile.read(length)
+            if len(body) < length:
+                return  # the connection was cut
             parts = urlsplit(self.path)
             with state.turn:
                 state.asked.append(f"{self.command} {self.path}")
                 if state.status:
-                    status, answer = state.status, b""
+                    status, answer = state.status, state.says
                 elif state.login and self.headers.get("Authorization") != state.login:
                     status, answer = 401, b""
                 else:

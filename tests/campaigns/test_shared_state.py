@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -26,6 +26,7 @@ from nexus.schema.state_place import StatePlace
 from nexus.stores import Backend, load, remote_backend
 from nexus.stores.remote.lease import LOCK
 from tests import servers
+from tests.gcs import gcs
 from tests.lifecycle import proxy
 from tests.lifecycle.proxy import Requests
 from tests.lifecycle.scenario import Scenario
@@ -167,6 +168,10 @@ class Team:
         state = self.state()
         assert (dict(state.resources), state.deposed) == ({}, ())
 
+    def clean_up(self) -> None:
+        for person in (*self.people, self.robot):
+            person.clean_up()
+
 
 class Controller:
     """``nexus reconcile`` in the folder of the robot. With a ``chance`` it is killed now and then, and begun anew."""
@@ -264,8 +269,7 @@ def team(
         fields = {name: text for name, text in server.fields().items() if name != "endpoint"}
         made = Team(tmp_path, own_engine, "s3", fields, ways)
     yield made
-    for person in (*made.people, made.robot):
-        person.clean_up()
+    made.clean_up()
 
 
 def test_two_appliers_and_a_controller_on_one_state_lose_nothing(team: Team) -> None:
@@ -297,16 +301,31 @@ def test_what_crashed_on_one_machine_is_healed_from_another(team: Team) -> None:
 
 
 class Outage(Requests):
-    """The server of the state dies at one of the requests to the engine."""
+    """At one of the requests to the engine, something ``happens`` to the server of the state."""
 
-    def __init__(self, count: int, server: servers.PostgresServer) -> None:
+    def __init__(self, count: int, happens: Callable[[], None]) -> None:
         super().__init__(count, proxy.Moment.BEFORE)
-        self._server = server
+        self._happens = happens
 
     def is_time(self, moment: proxy.Moment) -> bool:
         if moment is proxy.Moment.BEFORE:
-            self._server.end()
+            self._happens()
         return False
+
+
+def _play_an_outage(team: Team, outage: Outage, end: Callable[[], None], says: str) -> None:
+    ann, bob = team.people
+    for person in team.people:
+        team.says(person, {"web": 2, "worker": 1})
+    outcome = team.disturbed(ann, outage)
+    end()
+    outcome.expect(1, 3)
+    assert says in outcome.text
+    bob.apply("--lock-timeout", "60s").expect(0)
+    ann.expect_no_changes()
+    made = {info.sandbox_id for found in bob.live().values() for info in found}
+    known = {item.id for address, item in team.state().resources.items() if address.kind == "sandbox"}
+    assert made == known
 
 
 @pytest.mark.thorough
@@ -315,19 +334,23 @@ class Outage(Requests):
 def test_an_apply_whose_state_server_dies_loses_nothing(
     team: Team, postgres: servers.PostgresServer, count: int
 ) -> None:
-    ann, bob = team.people
-    for person in team.people:
-        team.says(person, {"web": 2, "worker": 1})
-    outcome = team.disturbed(ann, Outage(count, postgres))
-    postgres.begin()
-    outcome.expect(1, 3)
-    assert "The server of the state does not answer" in outcome.text
-    assert "This is a bug in nexus" not in outcome.text
-    bob.apply("--lock-timeout", "60s").expect(0)
-    ann.expect_no_changes()
-    made = {info.sandbox_id for found in bob.live().values() for info in found}
-    known = {item.id for address, item in team.state().resources.items() if address.kind == "sandbox"}
-    assert made == known
+    _play_an_outage(team, Outage(count, postgres.end), postgres.begin, "The server of the state does not answer")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("count", [3, 5, 7, 9])
+def test_an_apply_whose_credentials_expire_loses_nothing(
+    own_engine: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    with gcs() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        team = Team(tmp_path, own_engine, "gcs", server.fields(), server.environment)
+        try:
+            outage = Outage(count, lambda: setattr(server, "status", 401))
+            _play_an_outage(team, outage, lambda: setattr(server, "status", 0), "does not let us in")
+        finally:
+            team.clean_up()
 
 
 def _make_strange(team: Team) -> None:

@@ -102,6 +102,35 @@ async def test_postgres_refuses_strangers(postgres: PostgresServer, tmp_path: Pa
         await opened(tmp_path, "postgres", postgres.fields(database="nowhere")).states.read()
 
 
+async def test_a_postgres_that_only_reads_for_the_moment_is_asked_again(
+    postgres: PostgresServer, tmp_path: Path, full_state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a server that another one has taken the place of: until its name leads to that one."""
+    fields = postgres.fields(prefix="read-only")
+    await opened(tmp_path, "postgres", fields).states.write(full_state, 0)
+    later = replace(full_state, serial=8)
+    monkeypatch.setenv("PGOPTIONS", "-c default_transaction_read_only=on")
+    backend = opened(tmp_path, "postgres", fields)
+    with refused("state-unreachable", "read-only"):
+        await backend.states.write(later, 7)
+    monkeypatch.delenv("PGOPTIONS")
+    await backend.states.write(later, 7)
+
+
+async def test_s3_tells_credentials_that_have_expired_from_a_wrong_request(
+    terraform: TerraformServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "something")
+    terraform.status = 400
+    fields = {"bucket": "b", "endpoint": terraform.address, "region": "us-east-1"}
+    with refused("state-refused", "400"):
+        await opened(tmp_path, "s3", fields).states.read()
+    terraform.says = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+    with refused("state-access-denied"):
+        await opened(tmp_path, "s3", fields).states.read()
+
+
 async def test_a_postgres_that_dies_and_comes_back_has_lost_nothing(
     tmp_path: Path, header: Header, full_state: State
 ) -> None:

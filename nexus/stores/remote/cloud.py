@@ -33,6 +33,9 @@ _CLOCK: Final = "clock"
 _STATUS: Final = re.compile(r"status code: (4\d\d)")
 _REASON: Final = re.compile(r'message: "([^"]+)"')
 _NO_PLACE: Final = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
+_EXPIRED: Final = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")
+"""What S3 says of credentials that were good once, with a status that is for everything."""
+
 _WORTH_A_RETRY: Final = ("408", "409", "425", "429")
 _LONGEST_MESSAGE: Final = 300
 
@@ -152,7 +155,8 @@ class CloudObjects:
             raise DiagnosticsError(denied(self._place, _short(problem))) from problem
         except exceptions.BaseError as problem:
             status = _STATUS.search(str(problem))
-            if status is not None and status[1] in ("401", "403"):
+            expired = any(f"<Code>{code}</Code>" in str(problem) for code in _EXPIRED)
+            if status is not None and (expired or status[1] in ("401", "403")):
                 raise DiagnosticsError(denied(self._place, _short(problem))) from problem
             if status is not None and status[1] not in _WORTH_A_RETRY:
                 raise DiagnosticsError(refused(self._place, _short(problem))) from problem

@@ -25,8 +25,11 @@ SCHEMA: Final = "nexus"
 _TIMEOUT: Final = 20
 """Seconds that a statement may take, and after which a connection without answer is given up."""
 
-_NOT_NOW: Final = ("starting up", "shutting down", "too many", "terminating", "recovery", "not accepting")
-"""What a server says when it refuses for the moment."""
+_NOT_NOW: Final = (
+    *("starting up", "shutting down", "terminating", "recovery", "not accepting", "not yet accepting"),
+    *("too many", "connection slots", "no more connections"),
+)
+"""What a server, or a pool before it, says when it refuses for the moment."""
 
 _SETUP_LOCK: Final = 0x6E65787573
 """Of those who make the table at once, one does; the number is nexus' own."""
@@ -136,6 +139,9 @@ class PostgresObjects:
             except (psycopg.OperationalError, psycopg.InterfaceError) as problem:
                 self._disconnect()
                 raise self._explained(problem) from problem
+            except errors.ReadOnlySqlTransaction as problem:  # another server is the first one by now
+                self._disconnect()
+                raise UnreachableError(_short(problem)) from problem
             except errors.InsufficientPrivilege as problem:
                 raise DiagnosticsError(denied(self.place, _short(problem))) from problem
             except psycopg.Error as problem:
