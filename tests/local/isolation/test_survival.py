@@ -100,7 +100,7 @@ async def test_a_machine_ends_with_its_keeper(workshop: Workshop) -> None:
     pidfd = os.pidfd_open(machine.pid)
     os.kill(keeper, signal.SIGKILL)
 
-    assert select.select([pidfd], [], [], 5)[0]
+    assert select.select([pidfd], [], [], 60)[0]
     os.close(pidfd)
     assert await workshop.isolation.attach(machine.id) is None
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.engine
 
 CONNECT = """
 import socket, sys
-s = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=10)
+s = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=60)
 s.sendall(b"hi\\n")
 print(s.recv(100).decode())
 """
@@ -183,7 +183,7 @@ async def test_udp_socket_may_be_connected_again_and_again(machines, udp_echoes)
     script = """
     import socket, sys
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    s.settimeout(10)
+    s.settimeout(60)
     for port in map(int, sys.argv[2:]):
         s.connect((sys.argv[1], port))
         s.send(b"x")
@@ -199,7 +199,7 @@ async def test_unconnected_udp_reaches_many_and_sees_their_addresses(machines, u
     import socket, sys
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.bind(("0.0.0.0", 0))
-    s.settimeout(10)
+    s.settimeout(60)
     targets = [(sys.argv[1], int(port)) for port in sys.argv[2:]]
     print(s.sendto(b"abc", targets[0]), s.recvfrom(100) == (b"echo abc", targets[0]))
     print(s.sendmsg([b"d", b"ef"], [], 0, targets[1]), s.recvfrom(100) == (b"echo def", targets[1]))
@@ -219,7 +219,7 @@ async def test_sendmmsg_sends_each_datagram_and_reports_lengths(machines, udp_ec
                     ("count", ctypes.c_size_t), ("control", ctypes.c_void_p), ("control_length", ctypes.c_size_t),
                     ("flags", ctypes.c_int), ("padding", ctypes.c_int), ("sent", ctypes.c_uint)]
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    s.settimeout(10)
+    s.settimeout(60)
     batch = (Header * 2)()
     keep = []
     for index, port in enumerate(sys.argv[2:]):
@@ -247,7 +247,7 @@ async def test_asyncio_datagram_endpoint_registered_before_it_sends(machines, ud
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Protocol, ("0.0.0.0", 0))
         await asyncio.sleep(0)
         transport.sendto(b"late", (sys.argv[1], int(sys.argv[2])))
-        print(await asyncio.wait_for(got, 10))
+        print(await asyncio.wait_for(got, 60))
     asyncio.run(main())
     """
     assert await machines.run(script, *map(str, udp_echoes[0])) == "echo late"
@@ -374,7 +374,7 @@ async def test_disconnected_udp_socket_may_be_used_again(machines, udp_echoes):
     script = """
     import ctypes, socket, sys
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    s.settimeout(10)
+    s.settimeout(60)
     s.connect((sys.argv[1], int(sys.argv[2])))
     print(ctypes.CDLL(None).connect(s.fileno(), bytes(16), 16))
     s.sendto(b"again", (sys.argv[1], int(sys.argv[3])))

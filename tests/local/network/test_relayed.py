@@ -19,7 +19,7 @@ NAME = "api.example.test"
 QUERY = b"\x12\x34\x01\x00\x00\x01\0\0\0\0\0\0\x03api\x07example\x04test\0"
 CONNECT = """
     import socket, sys
-    with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=10) as connection:
+    with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=60) as connection:
         connection.sendall(b"hello")
         print(connection.recv(100).decode())
 """
