@@ -204,14 +204,15 @@ async def carry_out(
             draft.evaluation.verdict_at_apply,
         )
     outputs, notes = _outputs(draft, result.state)
+    state = replace(result.state, outputs=outputs)
     try:
         await session.backend.lock.verify()
-    except DiagnosticsError as lost:
-        told = () if result.lock_lost else lost.diagnostics
+        committed = await commit(session.backend, state if entry is None else state.after(entry(result)))
+    except DiagnosticsError as problem:
+        # Also a moment after it was verified: who took it over then has made sure that this write is refused.
+        told = () if result.lock_lost else problem.diagnostics
         unwritten = replace(result, lock_lost=True)
         return Applied(plan=draft.plan, approved=True, result=unwritten, diagnostics=(*result.diagnostics, *told))
-    state = replace(result.state, outputs=outputs)
-    committed = await commit(session.backend, state if entry is None else state.after(entry(result)))
     await _learn(session, draft.plan, result, learnt)
     return Applied(
         plan=draft.plan,
