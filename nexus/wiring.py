@@ -140,11 +140,12 @@ def open_provider(
 
 def _local_connection(environment: Mapping[str, str]) -> ConnectionSettings:
     from nexus.local import daemon
+    from nexus.local.settings import SettingsError
     from nexus.providers.e2b.connection import Settings as ConnectionSettings
 
     try:
         endpoint = daemon.ensure_running(home(environment))
-    except (daemon.DaemonError, OSError) as problem:
+    except (daemon.DaemonError, SettingsError, OSError) as problem:
         raise DiagnosticsError(
             error(
                 "engine-unavailable",

@@ -62,6 +62,19 @@ def literal(token: Token) -> str | int | None:
     return None
 
 
+_ELSEWHERE: Final = {
+    "count": "the number of an instance is «each.value»",
+    "matrix": "the values of an instance are «each.value»",
+    "inputs": "did you mean «vars»?",
+    "local": "did you mean «vars»?",
+    "locals": "did you mean «vars»?",
+    "params": "did you mean «vars»?",
+    "values": "did you mean «vars»?",
+    "github": "what GitHub sets is in the environment, as in env.GITHUB_SHA",
+}
+"""Roots that other tools have, and what stands for them here."""
+
+
 class _Scanner:
     """One pass from left to right; ``scopes`` holds, per open bracket, the variables bound inside it."""
 
@@ -120,7 +133,7 @@ class _Scanner:
 
     def _unknown_name(self, position: int) -> None:
         token = self.tokens[position]
-        hint = did_you_mean(token.text, ROOTS)
+        hint = _ELSEWHERE.get(token.text) or did_you_mean(token.text, ROOTS)
         before = self._token(position - 1)
         if before is not None and before.text == "-" and before.end == token.start:
             name = f"{self._text(position - 2)}-{token.text}"

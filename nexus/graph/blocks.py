@@ -95,7 +95,12 @@ def _block(
 ) -> Block:
     meta_names = {item.name for item in kind.fields if item.meta}
     found = Diagnostics()
-    parsed = {name: parse_tree(value, (*path, name), inputs.places, found) for name, value in fields.items()}
+    parsed: dict[str, Raw] = {}
+    for name, value in fields.items():
+        known = len(found)
+        parsed[name] = parse_tree(value, (*path, name), inputs.places, found)
+        if name in meta_names and len(found) > known:
+            del parsed[name]  # what is wrong with it is told; that it is no number either would be noise
     diagnostics.extend(item.at(None, str(address)) for item in found)
     return Block(
         address=address,

@@ -103,8 +103,11 @@ def ensure_running(
 
 
 def is_running(home: Path) -> bool:
-    """Whether the engine of ``home`` is up and ready; starts nothing."""
-    return read_presence(home.absolute()) is not None
+    """Whether the engine of ``home`` is up and ready; starts nothing. Of a home that can't be read: it is not."""
+    try:
+        return read_presence(home.absolute()) is not None
+    except OSError:
+        return False
 
 
 def find_running(home: Path) -> Endpoint | None:

@@ -71,7 +71,7 @@ def find_project(path: Path) -> Path:
     if path.is_file():
         return path.absolute()
     if not path.exists():
-        raise DiagnosticsError(error("no-project", f"There is no {path}"))
+        raise DiagnosticsError(error("no-project", f"There is no {path}", hint="name the folder of a project"))
     folder = path.resolve()
     for candidate in (folder, *folder.parents):
         if (candidate / MANIFEST_NAME).is_file():
@@ -148,8 +148,7 @@ class _Loading:
         spot = document.spot
         if spot is None:
             if not document.diagnostics:
-                start = SourceRange(name, SourcePos(1, 1), SourcePos(1, 1))
-                self._diagnostics.add(error("empty-manifest", f"The file {name} is empty", range=included_at or start))
+                self._diagnostics.add(_empty(name, included_at))
             return None
         if not isinstance(document.value, dict) or spot.entries is None:
             self._diagnostics.add(error("wrong-type", "A manifest is a mapping of sections", range=spot.range))
@@ -281,3 +280,13 @@ class _Loading:
         self._diagnostics.add(
             error("outside-project", f"{pattern} is not inside the project", detail="Links are followed.", range=place)
         )
+
+
+def _empty(name: str, included_at: SourceRange | None) -> Diagnostic:
+    start = SourceRange(name, SourcePos(1, 1), SourcePos(1, 1))
+    hint = (
+        ""
+        if included_at
+        else "begin with apiVersion: nexus/v1 and project: NAME, or let «nexus init» write a first one"
+    )
+    return error("empty-manifest", f"The file {name} is empty", hint=hint, range=included_at or start)

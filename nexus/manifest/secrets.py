@@ -45,6 +45,7 @@ def resolve_secrets(
                 error(
                     "secret-unavailable",
                     f"The secret {name} can't be read: {problem}",
+                    hint=_remedy(source),
                     range=manifest.places(("secrets", name)),
                 )
             )
@@ -56,7 +57,19 @@ def read_secret(source: Mapping[str, str], root: Path, environment: Mapping[str,
     try:
         return _read(dict(source), root, environment, COMMAND_TIMEOUT)
     except _Unavailable as problem:
-        raise DiagnosticsError(error("secret-unavailable", f"The secret {name} can't be read: {problem}")) from None
+        raise DiagnosticsError(
+            error("secret-unavailable", f"The secret {name} can't be read: {problem}", hint=_remedy(source))
+        ) from None
+
+
+def _remedy(source: object) -> str:
+    match source:
+        case {"env": str(variable)}:
+            return f"set it for this command: {variable}=… nexus …"
+        case {"file": str(path)}:
+            return f"write the value into {path}, and see that Git ignores the file"
+        case _:
+            return "try the command in a shell: what it prints is the value"
 
 
 def _read(source: object, root: Path, environment: Mapping[str, str], timeout: float) -> str:

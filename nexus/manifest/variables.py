@@ -203,7 +203,8 @@ class _Resolving:
         try:
             content = path.read_bytes()
         except OSError as problem:
-            self.diagnostics.add(error("unreadable-file", f"{path} can't be read: {problem.strerror}"))
+            hint = "name a file of YAML or JSON, a line for each variable such as replicas: 4"
+            self.diagnostics.add(error("unreadable-file", f"{path} can't be read: {problem.strerror}", hint=hint))
             return
         document = read_yaml(content, str(path))
         self.diagnostics.extend(document.diagnostics)

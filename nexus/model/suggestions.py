@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Final
+
+_FEW: Final = 24
+"""So many names are all told where none is near."""
 
 
 def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
@@ -23,6 +27,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     match = nearest(name, candidates)
     if match is not None:
         return f"did you mean «{match}»?"
-    if 0 < len(candidates) <= 12:
+    if 0 < len(candidates) <= _FEW:
         return f"known names: {', '.join(candidates)}"
     return ""

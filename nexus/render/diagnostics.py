@@ -16,8 +16,13 @@ from nexus.render.explanations import explanations
 from nexus.render.values import plural
 
 _CODES_NAMED: Final = 3
-_WIDEST: Final = 100
-"""Columns of a source line that are shown, those around the place."""
+_WIDEST: Final = 104
+"""Columns of a message's source lines; what is longer is cut around the place."""
+
+_FRAME: Final = 4
+"""Columns around a line's number."""
+
+_NARROWEST: Final = 20
 
 ReadSource = Callable[[str], Sequence[str] | None]
 """Lines of a file of the project, or None when it can't be read."""
@@ -32,8 +37,11 @@ def print_diagnostics(console: Console, diagnostics: Sequence[Diagnostic], read_
         console.print(Text(f"{plural(errors, 'error')} in all", style="error"))
     if explained := _explained(diagnostics):
         words = f"More about {'this' if len(explained) == 1 else 'these'}: "
-        commands = "; ".join(f"nexus explain {code}" for code in explained)
-        console.print(Text.assemble((words, "faint"), (commands, "hint")))
+        commands = [f"nexus explain {code}" for code in explained]
+        together = "; ".join(commands)
+        fits = (wrapping_width(console) or _WIDEST) >= len(words) + len(together)
+        shown = together if fits else f"\n{' ' * len(words)}".join(commands)
+        console.print(Text.assemble((words, "faint"), (shown, "hint")))
 
 
 def _explained(diagnostics: Sequence[Diagnostic]) -> list[str]:
@@ -53,7 +61,7 @@ def diagnostic_text(diagnostic: Diagnostic, read_source: ReadSource, width: int 
         text.append(f" ({diagnostic.error_code})", style="faint")
     text.append("\n")
     if diagnostic.range is not None:
-        _append_source(text, diagnostic.range, read_source)
+        _append_source(text, diagnostic.range, read_source, min(width or _WIDEST, _WIDEST))
     if diagnostic.address:
         text.append("  in ", style="faint").append(diagnostic.address, style="address").append("\n")
     for line in _broken(diagnostic.detail, width, indent=2):
@@ -74,7 +82,7 @@ def _broken(words: str, width: int | None, *, indent: int) -> Iterator[str]:
         yield from [line] if fits or width is None else textwrap.wrap(line, width - indent)
 
 
-def _append_source(text: Text, place: SourceRange, read_source: ReadSource) -> None:
+def _append_source(text: Text, place: SourceRange, read_source: ReadSource, width: int) -> None:
     """The line that is wrong, under the line of the block that it stands in, with a mark below."""
     text.append("  --> ", style="place").append(f"{place}\n")
     lines = read_source(place.file)
@@ -82,14 +90,13 @@ def _append_source(text: Text, place: SourceRange, read_source: ReadSource) -> N
         return
     parent = _parent(lines, place.start.line)
     margin = len(str(place.start.line))
+    room = max(width - margin - _FRAME, _NARROWEST)
     text.append(f" {' ' * margin} |\n", style="place")
     if parent is not None:
-        text.append(f" {parent:>{margin}} | ", style="place").append(
-            f"{_clean(lines[parent - 1])[:_WIDEST]}\n", "faint"
-        )
+        text.append(f" {parent:>{margin}} | ", style="place").append(f"{_clean(lines[parent - 1])[:room]}\n", "faint")
         if place.start.line - parent > 1:
             text.append(f" {' ' * margin} | ", style="place").append("…\n", style="faint")
-    shown, before, carets = _marked(_clean(lines[place.start.line - 1]), place)
+    shown, before, carets = _marked(_clean(lines[place.start.line - 1]), place, room)
     text.append(f" {place.start.line} | ", style="place").append(f"{shown}\n")
     text.append(f" {' ' * margin} | ", style="place").append(f"{' ' * before}{'^' * carets}\n", style="error")
 
@@ -113,13 +120,13 @@ def _depth(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _marked(line: str, place: SourceRange) -> tuple[str, int, int]:
+def _marked(line: str, place: SourceRange, room: int) -> tuple[str, int, int]:
     """The line, cut around the place where it is very long, and how many cells come before the mark and in it."""
     start = place.start.column - 1
     end = place.end.column - 1 if place.end.line == place.start.line else len(line)
-    skipped = max(start - _WIDEST // 2, 0) if len(line) > _WIDEST else 0
+    skipped = max(start - room // 2, 0) if len(line) > room else 0
     if skipped:
         line, start, end = f"…{line[skipped + 1 :]}", start - skipped, end - skipped
-    if len(line) > _WIDEST:
-        line = f"{line[: _WIDEST - 1]}…"
+    if len(line) > room:
+        line, end = f"{line[: room - 1]}…", min(end, room)
     return line, cell_len(line[:start]), max(cell_len(line[start:end]), 1)

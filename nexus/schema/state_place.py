@@ -121,8 +121,16 @@ def check_state_place(section: Mapping[str, Plain], place: SourceRange | None = 
         return (_invalid(f"there is no backend {backend}: it is one of {', '.join(FIELDS)}", place),)
     required, _ = FIELDS[backend]
     known = ("backend", *_known(backend), *(() if backend == LOCAL else _OF_ALL_BUT_LOCAL))
-    problems = [_invalid(f"the backend {backend} needs {name}", place) for name in required if not section.get(name)]
-    problems += [_invalid(f"the backend {backend} has no {name}", place) for name in section if name not in known]
+    problems = [
+        _invalid(f"the backend {backend} needs {name}", place, f"add {name}: …")
+        for name in required
+        if not section.get(name)
+    ]
+    problems += [
+        _invalid(f"the backend {backend} has no {name}", place, f"it has {', '.join(known)}")
+        for name in section
+        if name not in known
+    ]
     try:
         lease = section.get(LEASE)
         if lease is not None and parse_duration(lease) < SHORTEST_LEASE:
@@ -154,5 +162,5 @@ def _source(key: Mapping[str, Plain]) -> Mapping[str, str]:
     return {str(name): str(value) for name, value in key.items()}
 
 
-def _invalid(summary: str, place: SourceRange | None) -> Diagnostic:
-    return error("invalid-state-place", f"The state can't be kept there: {summary}", range=place)
+def _invalid(summary: str, place: SourceRange | None, hint: str = "") -> Diagnostic:
+    return error("invalid-state-place", f"The state can't be kept there: {summary}", hint=hint, range=place)

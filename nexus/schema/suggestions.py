@@ -51,6 +51,9 @@ _ELSEWHERE: Final = {
 }
 
 
+_SIZES: Final = frozenset(("cpu", "cpus", "cpucount", "memory", "memorymb", "memorymib", "ram"))
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint that names the known word nearest to ``word``, or "" when none is near."""
     by_form = {_form(name): name for name in known}
@@ -60,6 +63,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     elsewhere = _ELSEWHERE.get(form)
     if elsewhere in by_form.values():
         return f'did you mean "{elsewhere}"?'
+    if form in _SIZES and "template" in by_form.values():
+        return "sizes belong to templates: declare one with cpu and memory, and name it as the template"
     close = nearest(form, by_form)
     return f'did you mean "{by_form[close]}"?' if close else ""
 

@@ -214,6 +214,11 @@ def _as_meant(schema: Schema, value: Value, name: str) -> str:
         and (_allows(types, "integer") or _allows(types, "number"))
     ):
         return f"write {value} without quotes"
+    fields = schema.get("properties")
+    if isinstance(fields, dict) and name in fields:
+        return f"{name} is a field: indent it below the name of what it belongs to"
+    if isinstance(fields, dict) and {"source", "path"} <= fields.keys():
+        return "as in {source: ./app, path: /srv/app}"
     found = schema.get("examples")
     shapes = [item for item in found if isinstance(item, dict | list)] if isinstance(found, list) else []
     if shapes:

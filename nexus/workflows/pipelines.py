@@ -28,7 +28,9 @@ def _steps_of(project: Project, pipeline: str, step: str | None) -> tuple[Addres
         owners = {owner for owner, _ in named}
         raise DiagnosticsError(
             error(
-                "unknown-pipeline", f"There is no pipeline «{pipeline}» with steps", hint=did_you_mean(pipeline, owners)
+                "unknown-pipeline",
+                f"There is no pipeline «{pipeline}» with steps",
+                hint=did_you_mean(pipeline, owners) or "declare it under pipelines",
             )
         )
     if step is not None and step not in found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -156,9 +157,15 @@ def save(plan: Plan, path: Path) -> None:
         draft.chmod(0o600)
         draft.replace(path)
     except OSError as problem:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, nothing can be removed
+            draft.unlink()
         raise DiagnosticsError(
-            error("plan-unwritable", f"The plan can't be written to {path}", detail=str(problem))
+            error(
+                "plan-unwritable",
+                f"The plan can't be written to {path}",
+                detail=f"{problem.strerror}.",
+                hint="name a file in a folder that exists and may be written to",
+            )
         ) from problem
 
 
@@ -167,7 +174,13 @@ def read_saved(path: Path) -> SavedPlan:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
+        why = problem.strerror if isinstance(problem, OSError) else problem
         raise DiagnosticsError(
-            error("plan-unreadable", f"The plan {path} can't be read", detail=str(problem))
+            error(
+                "plan-unreadable",
+                f"The plan {path} can't be read",
+                detail=f"{why}.",
+                hint="«nexus plan --out FILE» writes one",
+            )
         ) from problem
     return planning.parse_saved(text, str(path))

@@ -61,4 +61,21 @@ NEWCOMERS: Final = {
         "  a: {template: python, env_vars: {B: '${{ sandbox.b.id }}'}}\n"
         "  b: {template: python, env_vars: {A: '${{ sandbox.a.id }}'}}\n"
     ),
+    "roots of Terraform": _HEAD
+    + (
+        "variables: {n: {type: integer, default: 3}}\n"
+        "sandboxes:\n"
+        "  a: {count: '${{ var.n }}'}\n"
+        "  b: {count: 3, env_vars: {N: '${{ count.index }}', M: '${{ local.name }}'}}\n"
+    ),
+    "the environment of a workflow": _web("template: python\nenv_vars: {SHA: '${{ github.sha }}'}"),
+    "an attribute that there is not": _HEAD + "sandboxes: {web: {}}\noutputs: {ip: '${{ sandbox.web.ip }}'}\n",
+    "sizes of a sandbox": _web("cpu: 2\nmemory: 4096"),
+    "uploads as Compose mounts them": _web("uploads: ['./app:/srv/app']"),
+    "a URL where a host is meant": _web("network: {allow: [https://pypi.org]}"),
+    "a field at the place of a block": _HEAD + "sandboxes:\n  web:\n  template: base\n",
+    "a file with nothing in it": "",
+    "a command as a list": _web("start_command: [python, app.py]"),
+    "half of a shared state": _HEAD + "state: {backend: s3}\nsandboxes: {web: {}}\n",
+    "a default of another type": _HEAD + "variables: {n: {type: number, default: three}}\nsandboxes: {web: {}}\n",
 }

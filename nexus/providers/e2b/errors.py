@@ -282,7 +282,7 @@ def _by_transport(problem: Exception, address: str) -> ProviderError | None:
             "unreachable",
             "E2B can't be reached",
             detail=_text(problem),
-            hint="check the connection; «nexus local status» tells whether the local engine runs",
+            hint="check the connection, and E2B_API_URL or E2B_DOMAIN where they are set; --local needs none of them",
             certainty=Certainty.NOT_DONE,
             address=address,
         )
