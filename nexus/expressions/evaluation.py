@@ -179,7 +179,7 @@ def _root_value(reference: Reference, key: str | None, scope: Scope) -> Value:
         case "each":
             if scope.each is None:
                 problem = EvaluationError("«each» has no meaning here")
-                problem.add_note("each.key and each.value exist in blocks with count, for_each or matrix")
+                problem.add_note("each.key and each.value exist in blocks with count, for_each, matrix or pool")
                 raise problem
             return {"key": scope.each.key, "value": scope.each.value}
         case "self":

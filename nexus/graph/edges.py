@@ -133,7 +133,7 @@ class EdgeFinder:
                     "self-without-object", f"«self» has no meaning in {name}", hint, reference, expression, block
                 )
             case "each" if not expanded:
-                hint = "each.key and each.value exist in blocks with count, for_each or matrix"
+                hint = "each.key and each.value exist in blocks with count, for_each, matrix or pool"
                 self._report(
                     "each-without-instances", f"«each» has no meaning in {name}", hint, reference, expression, block
                 )

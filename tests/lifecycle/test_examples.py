@@ -17,6 +17,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 SEEN = {
     "agent-pool": [
+        "1 of 2 ready",
         '"number": 2',
         "are you awake?",
         '"number": 3',
