@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,11 +14,12 @@ import pytest
 from nexus.model.diagnostics import DiagnosticsError
 from nexus.model.state import State
 from nexus.schema.state_place import StatePlace
-from nexus.stores import Backend, LockInfo, remote_backend
+from nexus.stores import Backend, Failed, Header, LockInfo, commit, load, remote_backend
+from nexus.stores.remote import web
 from tests.servers import TerraformServer
-from tests.stores.conformance import INFO
+from tests.stores.conformance import BEGIN, INFO, take
 
-LOCKED, LEASE = "/states/prod", "/states/prod-lease"
+LOCKED, JOURNAL, LEASE = "/states/prod", "/states/prod-journal", "/states/prod-lease"
 BOB = LockInfo(holder="bob@two", pid=2, operation="destroy", since="2026-01-02T03:05:05Z", id="bobs")
 
 
@@ -70,7 +73,7 @@ async def test_without_a_sign_of_life_for_a_lease_it_is_taken_over(
         await other.lock.acquire(BOB)
     change(terraform, LEASE, at=ago(90))
     assert await other.lock.acquire(BOB) == INFO
-    assert json.loads(terraform.locks[LOCKED])["ID"] == "bobs"
+    assert {path: json.loads(lock)["ID"] for path, lock in terraform.locks.items()} == {LOCKED: "bobs", JOURNAL: "bobs"}
     with pytest.raises(DiagnosticsError, match="lock-lost"):
         await backend.lock.verify()
     await backend.lock.release()
@@ -105,13 +108,54 @@ async def test_who_ended_before_the_first_sign_of_life_is_not_waited_for_for_eve
     await backend.lock.acquire(INFO)
     note = strange(json.loads(json.loads(terraform.locks[LOCKED])["Info"]))
     del terraform.states[LEASE]
-    change(terraform, LOCKED, Info=json.dumps(note), Created=ago(30))
+    for lock in (LOCKED, JOURNAL):
+        change(terraform, lock, Info=json.dumps(note), Created=ago(30))
     other = another(terraform, tmp_path)
     with pytest.raises(DiagnosticsError, match="state-locked"):
         await other.lock.acquire(BOB)
-    change(terraform, LOCKED, Created=ago(90))
+    for lock in (LOCKED, JOURNAL):
+        change(terraform, lock, Created=ago(90))
     await other.lock.acquire(BOB)
     await other.lock.verify()
     await other.lock.release()
+    await backend.lock.release()
+    assert not terraform.locks
+
+
+@pytest.mark.parametrize("size", [1, 70_000])
+async def test_who_is_suspended_between_a_look_and_a_write_is_refused_by_the_server(
+    terraform: TerraformServer,
+    backend: Backend,
+    tmp_path: Path,
+    full_state: State,
+    monkeypatch: pytest.MonkeyPatch,
+    size: int,
+) -> None:
+    """The protocol has no conditional writes: what was as expected a moment ago may be another one's by now."""
+    await take(backend, "late")
+    await backend.states.write(full_state, 0)
+    await backend.journal.start(Header.of(full_state))
+    for _ in range(2):  # the second one goes to another document, where the first is large
+        await backend.journal.append(Failed(key="k", code="c", summary="s" * size))
+    post, successor = web.WebServer.post, another(terraform, tmp_path)
+
+    async def take_it_over() -> None:
+        assert await successor.lock.break_open("late")
+        await take(successor, "successor")
+
+    def post_late(server: web.WebServer, name: str, content: bytes, lock_id: str = "") -> None:
+        monkeypatch.setattr(web.WebServer, "post", post)
+        asyncio.run(take_it_over())
+        server.post(name, content, lock_id)
+
+    monkeypatch.setattr(web.WebServer, "post", post_late)
+    with pytest.raises(DiagnosticsError, match="lock-lost"):
+        await backend.journal.append(BEGIN)
+    with pytest.raises(DiagnosticsError, match="lock-lost"):
+        await backend.states.write(replace(full_state, serial=8), 7)
+    loaded = await load(successor, State(lineage="other"))
+    assert loaded.interrupted
+    assert (await commit(successor, loaded.state)).serial == 8
+    await successor.lock.release()
     await backend.lock.release()
     assert not terraform.locks

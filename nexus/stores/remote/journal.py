@@ -62,10 +62,14 @@ class _Part:
 
 
 class RemoteJournal:
-    """See :class:`nexus.stores.base.Journal`."""
+    """See :class:`nexus.stores.base.Journal`.
 
-    def __init__(self, objects: Objects) -> None:
+    ``is_guarded``: the server has no conditional writes, but keeps the first document from who does not hold its lock.
+    """
+
+    def __init__(self, objects: Objects, *, is_guarded: bool = False) -> None:
         self._objects = objects
+        self._is_guarded = is_guarded
         self._first = Fenced(objects, JOURNAL)
         self._appender: Appender | None = None
         self._head = self._tail = _Part()
@@ -130,7 +134,8 @@ class RemoteJournal:
                 self._head = self._tail = replace(tail, version=self._first.put(tail.content, tail.version))
                 return
             self._tail = replace(tail, version=self._objects.put(tail.name, tail.content, tail.version))
-            if tail.parts > self._head.parts:  # one more counts once the first one tells of it, which is ours or not
+            # One more part counts once the first one tells of it, which is ours or not.
+            if tail.parts > self._head.parts or self._is_guarded:
                 head = replace(self._head, parts=tail.parts)
                 self._head = replace(head, version=self._first.put(head.content, head.version))
         except ConflictError:

@@ -82,10 +82,11 @@ def resealed(
 
 
 def _assembled(place: StatePlace, documents: Objects, lock: LeaseLock, local: Backend) -> Backend:
+    # Terraform's protocol knows of locks: who does not name the one that is held may not write.
+    is_guarded = place.backend == "http"
     return Backend(
-        # Terraform's protocol knows of locks: who does not name the one that is held may not write the state.
-        RemoteStateStore(documents, is_guarded=place.backend == "http"),
-        RemoteJournal(documents),
+        RemoteStateStore(documents, is_guarded=is_guarded),
+        RemoteJournal(documents, is_guarded=is_guarded),
         lock,
         local.durations,
         local.runs,

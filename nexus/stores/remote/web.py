@@ -2,8 +2,9 @@
 
 Each document is a state of its own to the server, at ``ADDRESS/ENVIRONMENT`` and, for the journal and for the sign of
 life of who holds the lock, ``ADDRESS/ENVIRONMENT-…``. The protocol has no conditional writes: what is there is looked
-at before it is replaced, and the server's lock keeps others away in between. Nor does it have locks that expire: the
-sign of life is a document beside them, dated by the server's clock.
+at before it is replaced. In between, the server's locks keep others away, of the state and of the journal's first
+document: both are taken and given back together, and the server refuses who does not name the one that is held. Nor
+does it have locks that expire: the sign of life is a document beside them, dated by the server's clock.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from nexus.stores.base import LockInfo
 from nexus.stores.failures import denied, refused
 from nexus.stores.locking import lost
 from nexus.stores.remote import lease
+from nexus.stores.remote.journal import JOURNAL
 from nexus.stores.remote.lease import HeldError, Note
 from nexus.stores.remote.objects import ConflictError, Steadfast, Stored, UnreachableError
 from nexus.stores.remote.processes import has_ended
@@ -33,6 +35,9 @@ from nexus.stores.remote.states import STATE, VERSIONS
 
 _TIMEOUT: Final = 15.0
 _LEASE: Final = "lease"
+_GUARDED: Final = (STATE, JOURNAL)
+"""The documents that the server's own locks keep from others."""
+
 _HELD: Final = (409, 423)
 _NOT_NOW: Final = (408, 425, 429)
 
@@ -83,13 +88,13 @@ class WebServer:
     def delete(self, name: str) -> None:
         self._ask("DELETE", self._address_of(name))
 
-    def lock(self, note: bytes) -> bytes | None:
+    def lock(self, name: str, note: bytes) -> bytes | None:
         """What who holds it already has said; None where it is ours now."""
-        answer = self._ask(self.lock_method, f"{self.address}{self.lock_suffix}", note)
+        answer = self._ask(self.lock_method, f"{self._address_of(name)}{self.lock_suffix}", note)
         return answer.body if answer.status in _HELD else None
 
-    def unlock(self, note: bytes) -> None:
-        self._ask(self.unlock_method, f"{self.address}{self.lock_suffix}", note)
+    def unlock(self, name: str, note: bytes) -> None:
+        self._ask(self.unlock_method, f"{self._address_of(name)}{self.lock_suffix}", note)
 
     def _address_of(self, name: str) -> str:
         return self.address if name == STATE else f"{self.address}-{name.replace('/', '-')}"
@@ -148,7 +153,7 @@ class WebObjects:
         there = self.get(name)
         if (None if there is None else there.version) != expected:
             raise ConflictError
-        self.server.post(name, content, self.lock_id if name == STATE else "")
+        self.server.post(name, content, self.lock_id if name in _GUARDED else "")
         return _version(content)
 
     def remove(self, names: Sequence[str]) -> None:
@@ -163,7 +168,7 @@ class WebObjects:
 
 
 class WebBook:
-    """The lock: the server's own, and the sign of life of who holds it in a document beside it."""
+    """The lock: the server's own ones, and the sign of life of who holds them in a document beside."""
 
     def __init__(self, objects: WebObjects, steadfast: Steadfast) -> None:
         self._objects = objects
@@ -196,12 +201,23 @@ class WebBook:
         return WebBook(self._objects, self._steadfast.hurried(patience))
 
     def _lock(self, after: Note, before: Note | None, now: datetime) -> None:
-        """Take the server's lock, also from the holder ``before``, and from one that ended before its first sign.
+        """Take the server's locks, also from the holder ``before``, and from one that ended before its first sign.
 
-        Raises HeldError when another one has it.
+        Raises HeldError when another one has them.
         """
+        taken: list[str] = []
+        try:
+            for name in _GUARDED:
+                self._lock_one(name, after, before, now)
+                taken.append(name)
+        except (HeldError, ConflictError):
+            for name in taken:
+                self._unlock_one(name, _lock_note(after, now))
+            raise
+
+    def _lock_one(self, name: str, after: Note, before: Note | None, now: datetime) -> None:
         for _ in range(3):
-            body = self._steadfast.ask(lambda: self._server.lock(_lock_note(after, now)))
+            body = self._steadfast.ask(lambda: self._server.lock(name, _lock_note(after, now)))
             if body is None:
                 return
             holder = _holder_of(body)
@@ -209,11 +225,15 @@ class WebBook:
                 return  # the answer to an attempt before this one was lost
             if not (before is not None and holder.id == before.info.id) and not _is_orphan(body, now):
                 raise HeldError(holder)
-            self._unlock(body)
+            self._unlock_one(name, body)
         raise ConflictError
 
     def _unlock(self, note: bytes) -> None:
-        self._steadfast.ask(lambda: self._server.unlock(note))
+        for name in reversed(_GUARDED):
+            self._unlock_one(name, note)
+
+    def _unlock_one(self, name: str, note: bytes) -> None:
+        self._steadfast.ask(lambda: self._server.unlock(name, note))
 
     def _now(self) -> datetime:
         return self._steadfast.ask(lambda: self._server.get(_LEASE)).at
