@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import click
 from click.shell_completion import CompletionItem
 
+from nexus.cli.manual import as_manual
+
 
 class LazyGroup(click.Group):
     """``sections`` maps titles to commands, by name: the module, and the line that ``--help`` shows."""
@@ -16,6 +18,7 @@ class LazyGroup(click.Group):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.sections = sections
         self.table = {name: row for section in sections.values() for name, row in section.items()}
+        as_manual(self)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self.table)
@@ -26,7 +29,7 @@ class LazyGroup(click.Group):
         module = importlib.import_module(self.table[cmd_name][0])
         command = module.command
         assert isinstance(command, click.Command)
-        return command
+        return as_manual(command)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Commands with their lines, for which no module is imported; options as click has them."""

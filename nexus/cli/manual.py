@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import click
+
 _KEEP_LAYOUT: Final = "\b\n"
 """Asks click to leave the lines of a paragraph as they are."""
 
@@ -20,6 +22,30 @@ def section(title: str, rows: list[tuple[str, str]]) -> str:
     """A title, and below it rows of two columns; a row without a second one is as long as it likes."""
     width = max((len(first) for first, second in rows if second), default=0)
     return "\n".join([f"{_KEEP_LAYOUT}{title}:", *(f"  {first:<{width}}  {second}".rstrip() for first, second in rows)])
+
+
+class _Formatter(click.HelpFormatter):
+    """Has the sections below a command's options begin where those of its options do."""
+
+    def write_text(self, text: str) -> None:
+        if not text.startswith(_KEEP_LAYOUT):
+            super().write_text(text)
+            return
+        self.dedent()
+        super().write_text(text)
+        self.indent()
+
+
+class _Context(click.Context):
+    formatter_class = _Formatter
+
+
+def as_manual(command: click.Command) -> click.Command:
+    """The command, with its help and that of all below it laid out by us."""
+    command.context_class = _Context
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        as_manual(below)
+    return command
 
 
 def _parts(line: str) -> tuple[str, str, str]:

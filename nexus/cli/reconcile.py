@@ -194,7 +194,7 @@ def _one_project(
     "approve",
     epilog=examples(
         "nexus reconcile approve shop -e prod",
-        "nexus -C infra reconcile approve -e prod  # on another machine, where the state is on a server",
+        "nexus -C infra reconcile approve -e prod  # on any machine",
         "nexus reconcile approve --digest 41d0b8c2a7f3  # as the page tells it",
         exit_codes={0: "approved", 1: "not approved, or an error"},
     ),

@@ -162,6 +162,8 @@ def _not_found(place: Place, text: str) -> Diagnostic:
         hint = f"it has several instances: {', '.join(instances)}"
     elif place.state is None:
         hint = "outside of a project a sandbox is named by its id; «nexus list» shows them"
+    elif not known and place.project:
+        hint = "«nexus apply» makes what the manifest declares; «nexus list --all» shows the sandboxes of the account"
     else:
         names = [address.short for address in known]
         hint = did_you_mean(text.removeprefix("sandbox."), names) or "«nexus list» shows what there is"

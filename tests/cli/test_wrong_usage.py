@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from nexus.api.plans import save_plan
 from nexus.cli.main import run
+from nexus.model.changes import Plan
+from nexus.model.diagnostics import DiagnosticsError
+from nexus.model.state import Target
 from tests.cli.conftest import check
 
 MANIFEST = """\
@@ -87,6 +91,10 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("logs web -n 0", 2, "--lines"),
         ("validate -e prod -C x", 2, "No such option"),
         ("-C wrong validate", 1, "3 errors in all"),
+        ("-C missing validate", 1, "hint: name the folder of a project"),
+        ("run etl --var size=1 -y", 1, "hint: declare it under pipelines"),
+        ("show none.plan", 1, "hint: «nexus plan --out FILE» writes one"),
+        ("exec wbe -- ls", 1, "hint: «nexus apply» makes what the manifest declares"),
     ],
 )
 def test_a_wrong_line_is_answered(
@@ -116,6 +124,27 @@ def test_a_target_that_can_not_be_is_refused(
     monkeypatch.setenv("NEXUS_TARGET", target)
     assert run(command.split()) == 1
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", ["plan -e prod", "list", "exec web -- ls"])
+def test_a_home_that_can_not_be_made_is_no_fault_of_nexus(
+    line: str, shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NEXUS_HOME", str(shop / "nexus.yaml" / "home"))
+    assert run(line.split()) == 1
+    said = capsys.readouterr().err
+    assert "bug in nexus" not in said
+    assert "error[engine-unavailable]" in said or "error[sandbox-not-found]" in said
+
+
+def test_a_plan_that_can_not_be_written_is_no_fault_of_nexus(shop: Path) -> None:
+    plan = Plan(
+        project="shop", environment="default", target=Target("local", "e"), lineage="l", base_serial=0, changes=()
+    )
+    with pytest.raises(DiagnosticsError) as refused:
+        save_plan(plan, shop / "nexus.yaml" / "friday.plan")
+    assert refused.value.diagnostics[0].code == "plan-unwritable"
+    assert refused.value.diagnostics[0].hint
 
 
 def test_all_errors_of_a_manifest_come_at_once_with_place_line_and_hint(
