@@ -104,7 +104,7 @@ def _find(example: str) -> Path:
 
 
 def _copy(source: Path, target: Path) -> list[str]:
-    left_out = {".nexus", _README}
+    left_out = {".nexus", "__pycache__", _README}  # pip compiles whatever it installs
     files = [
         path for path in source.rglob("*") if path.is_file() and left_out.isdisjoint(path.relative_to(source).parts)
     ]
