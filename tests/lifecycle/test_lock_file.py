@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from nexus.local import daemon
@@ -15,6 +16,7 @@ from nexus.local.daemon import Endpoint
 from tests.lifecycle.scenario import Scenario
 from tests.lifecycle.wheels import wheel
 
+SCHEMAS = Path(__file__).parents[2] / "schemas"
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 MANIFEST = """
@@ -94,9 +96,12 @@ def test_an_upgrade_is_planned_like_any_other_change_and_takes_away_what_it_leav
     assert "up to date" not in shop.run("lock").expect(0).stdout, "only its layout changed"
     assert pip_of(shop, "sandbox.web") == {"colour": "1.0", "shade": "1.0"}, "what is locked stays"
 
-    upgraded = shop.run("lock", "--upgrade", "web").expect(0).stdout
-    assert "~ pip colour 1.0 → 2.0" in upgraded
-    assert "- pip shade 1.0" in upgraded
+    upgraded = shop.run("lock", "--upgrade", "web", "--json").expect(0)
+    jsonschema.validate(upgraded.json, json.loads((SCHEMAS / "locked.schema.json").read_text()))
+    changes = {(item["name"], item["before"], item["after"]) for item in upgraded.json["changes"]}
+    assert changes == {("colour", "1.0", "2.0"), ("gloss", None, "1.0"), ("shade", "1.0", None)}
+    assert upgraded.json["written"]
+    assert upgraded.stderr == ""
     assert (shop.folder / "nexus.lock").read_text() == newest
     planned = shop.run("plan").expect(0).stdout
     assert "~ sandbox.web  update" in planned
