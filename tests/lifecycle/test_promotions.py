@@ -52,7 +52,7 @@ class DeathBefore:
                 os.kill(os.getpid(), signal.SIGKILL)
             append(files, descriptor, content)
 
-        Files.append = dying  # type: ignore[method-assign]
+        Files.append = dying  # type: ignore[method-assign,assignment]
 
 
 def number(scenario: Scenario, environment: str) -> str:

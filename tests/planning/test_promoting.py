@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ class Environment(World):
         super().__init__(fingerprint=fingerprinter(name.encode()))
         self.name = name
 
-    def ask(self, manifest: str, *origins: Environment, **options: object) -> PlanRequest:
+    def ask(self, manifest: str, *origins: Environment, **options: Any) -> PlanRequest:
         request = replace(self.request(manifest, **options), environment=self.name)
         request = replace(request, origins={item.name: item.as_origin() for item in origins})
         builds = set(references(request)) & {name for item in (self, *origins) for name in item.builds()}
