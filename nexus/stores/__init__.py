@@ -17,6 +17,7 @@ from nexus.stores.base import (
 from nexus.stores.documents import FileDocument, SharedDocument
 from nexus.stores.durations import Durations
 from nexus.stores.entries import Begin, Done, Entry, Failed
+from nexus.stores.failures import is_unreadable
 from nexus.stores.fold import Folding, fold
 from nexus.stores.local import local_backend
 from nexus.stores.memory import Memory, memory_backend
@@ -54,6 +55,7 @@ __all__ = [
     "encode_state",
     "fingerprint_key",
     "fold",
+    "is_unreadable",
     "last_place",
     "load",
     "local_backend",

@@ -1,6 +1,7 @@
 """The use case `state migrate`: what is remembered goes to where the manifest keeps it by now.
 
-Both places are locked meanwhile. The state that was left stays as it was; from here it is not used any more.
+Both places are locked meanwhile. The state that was left stays as it was; from here it is not used any more. It can be
+killed at any instant: until the end it counts that the state is where it was, and run again it goes on.
 """
 
 from __future__ import annotations
@@ -15,7 +16,18 @@ from nexus.model.diagnostics import DiagnosticsError, error
 from nexus.model.environments import Environment
 from nexus.model.state import State
 from nexus.schema.state_place import StatePlace
-from nexus.stores import Backend, LockInfo, commit, last_place, load, local_backend, remember, remote_backend, resealed
+from nexus.stores import (
+    Backend,
+    LockInfo,
+    commit,
+    is_unreadable,
+    last_place,
+    load,
+    local_backend,
+    remember,
+    remote_backend,
+    resealed,
+)
 from nexus.workflows.locking import locked
 from nexus.workflows.outputs import NO_LINEAGE, place_of
 from nexus.workflows.session import Stores
@@ -117,6 +129,8 @@ class _Move:
 
 async def _copy(move: _Move, confirm: Confirm) -> Migrated:
     source, target = move.source, move.target
+    if _differ_in_keys(source, target) and await _was_rewritten(move):
+        return await _tidied(move)
     loaded = await load(move.from_, State(lineage=NO_LINEAGE))
     state = await commit(move.from_, loaded.state) if loaded.interrupted else loaded.state
     if not state.serial:
@@ -130,17 +144,35 @@ async def _copy(move: _Move, confirm: Confirm) -> Migrated:
     if not confirm(f"Bring the state (serial {state.serial}) from {source} to {target}?"):
         return Migrated(source=source, target=target, state=state, done=False)
     if there is None:
-        await _rewrite(move, state)
-    else:
-        await move.to.states.write(state, there.serial)
+        return await _rewrite(move, state)
+    await move.to.states.write(state, there.serial)
     return Migrated(source=source, target=target, state=state)
 
 
-async def _rewrite(move: _Move, state: State) -> None:
+async def _rewrite(move: _Move, state: State) -> Migrated:
     """The same documents, encrypted by now or not any more. Nothing that was written before stays beside them."""
     await move.from_.journal.clear()
+    await move.to.states.fence()
+    await move.to.lock.verify()
     await move.to.states.write(state, None)
+    return await _tidied(move)
+
+
+async def _was_rewritten(move: _Move) -> bool:
+    """Whether one that was interrupted came as far as to write the state anew: only the keys of now open it then."""
+    try:
+        await move.from_.states.read()
+    except DiagnosticsError as problem:
+        if not is_unreadable(problem):
+            raise
+        await move.to.states.read()
+        return True
+    return False
+
+
+async def _tidied(move: _Move) -> Migrated:
     await move.to.versions.clear()
+    return Migrated(source=move.source, target=move.target, state=await move.to.states.read())
 
 
 def _check(state: State, there: State, target: StatePlace) -> None:

@@ -83,7 +83,11 @@ def _accept(listener: socket.socket, target: str, requests: Requests, connection
             client, _ = listener.accept()
         except OSError:
             return
-        server = socket.create_connection((where.hostname, where.port))
+        try:
+            server = socket.create_connection((where.hostname, where.port))
+        except OSError:  # nobody is there any more, and the client is to see that
+            client.close()
+            continue
         connections += (client, server)
         _Connection(client, server, requests).start()
 
