@@ -24,6 +24,8 @@ _HEAVY: Final = ("packages", "run_commands")
 _WORTH_A_SNAPSHOT: Final = 3
 """New instances from which on sharing pays by itself: a snapshot takes about as long as a setup or two."""
 _ASKED_FOR: Final = 2
+_IN_A_POOL: Final = 1
+"""There, one is made after the other, each in the place of one that was taken."""
 
 
 @dataclass(slots=True)
@@ -58,7 +60,7 @@ class Sharing:
         needs = self._needs(family, alike)
         if any(need.group == block.address for need in needs):
             return None  # an instance that needs another one of them can't wait for what that one waits for
-        least = _ASKED_FOR if mode == "shared" else _WORTH_A_SNAPSHOT
+        least = _IN_A_POOL if family.pool else _ASKED_FOR if mode == "shared" else _WORTH_A_SNAPSHOT
         return ResourceSpec(
             address=setup_address(block.address),
             attributes={**alike, LEAST: least},

@@ -194,7 +194,7 @@ SETUP = Field(
     schema={"enum": ["shared", "each"], "type": "string"},
     description="Whether what all instances of a block set up alike (packages, uploads, run_commands) is done once and "
     "kept as a snapshot that they are made from, or in each of them. Not said: shared where three or more are to be "
-    "made and there is something to install or to run.",
+    "made, or one of a pool, and there is something to install or to run.",
     static=True,
     meta=True,
 )

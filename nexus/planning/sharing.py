@@ -53,6 +53,8 @@ def _made_from(decision: Decision, users: list[Decision]) -> None:
     if decision.action is not None:
         seconds = sum(_SECONDS.get(unit.verb, 0) for unit in units) * (len(users) - 1)
         saved = f"once for {len(users)} sandboxes; saves about {format_duration(seconds)} of work"
+        if len(users) == 1:
+            saved = "once for this sandbox and those that are made in its place"
         decision.cause = f"{decision.cause}: {saved}" if decision.situation is not None else saved
 
 

@@ -177,7 +177,8 @@ async def _in_turn(project: Project, around: Around, state: State, pool: Address
     async with explained():
         listed = {item.id: item.status for item in await around.operator.list(labels)}
     ranks = {"running": 0, "paused": 1}
-    whole = filter(is_whole, members(state, pool))
+    in_doubt = {intent.uid for intent in state.pending if intent.verb != TAKE}
+    whole = [item for item in members(state, pool) if is_whole(item) and item.uid not in in_doubt]
     return sorted(whole, key=lambda item: (ranks.get(listed.get(item.id, ""), 2), item.created_at, item.id))
 
 
