@@ -88,7 +88,7 @@ def _reconcile(
     settings: Settings, *, said: set[str], config: Path | None, listen: str | None, no_web: bool, once: bool,
     log_format: str | None, **given: Any,
 ) -> int:  # fmt: skip
-    from nexus.controller import Log, Traces, assemble, exporting
+    from nexus.controller import Log, Traces, assemble, exporting, heard
 
     if config is not None and (beside := [name for name in _OF_ONE_PROJECT if name in said]):
         options = ", ".join(f"--{name.removesuffix('_texts').replace('_', '-')}" for name in beside)
@@ -100,7 +100,7 @@ def _reconcile(
         host, port = _address(listen)
         wanted = replace(wanted, host=host, port=port)
     log = Log(sys.stderr, as_json=log_format == "json" or (log_format is None and not sys.stderr.isatty()))
-    with exporting(settings.environment) as provider:
+    with heard(log), exporting(settings.environment) as provider:
 
         async def work() -> int:
             controller = assemble(wanted, settings.environment, log, report, Traces(provider))

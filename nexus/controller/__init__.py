@@ -7,7 +7,7 @@ for each source and a keeper for each environment work apart from each other; th
 from nexus.controller.approvals import Waiting
 from nexus.controller.assembling import assemble, folder_of_project, name_of_repository
 from nexus.controller.controller import Controller
-from nexus.controller.logs import Log
+from nexus.controller.logs import Log, heard
 from nexus.controller.places import Places, find_waiting
 from nexus.controller.reading import parse_address, read_settings
 from nexus.controller.settings import (
@@ -40,6 +40,7 @@ __all__ = [
     "exporting",
     "find_waiting",
     "folder_of_project",
+    "heard",
     "name_of_repository",
     "parse_address",
     "read_settings",

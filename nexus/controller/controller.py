@@ -122,7 +122,11 @@ class Controller:
         self._background = [asyncio.create_task(item) for item in work]
         try:
             yield
-            await asyncio.gather(*(hook.finish() for hook in self._webhooks))
+            for hook, left in zip(
+                self._webhooks, await asyncio.gather(*(hook.finish() for hook in self._webhooks)), strict=True
+            ):
+                if left:
+                    self._log.line("webhooks were not delivered", receiver=hook.name, count=left)
         finally:
             for task in self._background:
                 task.cancel()

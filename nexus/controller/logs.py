@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -62,22 +65,26 @@ class Log:
             ended = f"{event.outcome}{f' ({code})' if code else ''} in {event.seconds:.1f} s"
             self._write_text(now, level, f"{key}: {operation.verb}{unit} {operation.address} {ended}")
 
-    def line(self, message: str, **fields: object) -> None:
+    def line(self, message: str, level: str = "info", **fields: object) -> None:
         """Something about the controller itself."""
         now = datetime.now(UTC)
         if self._as_json:
-            self._write_json({"time": stamp(now), "level": "info", "event": "controller", "message": message, **fields})
+            self._write_json({"time": stamp(now), "level": level, "event": "controller", "message": message, **fields})
         else:
             said = "".join(f" {name}={value}" for name, value in fields.items())
-            self._write_text(now, "info", f"{message}{said}")
+            self._write_text(now, level, f"{message}{said}")
 
     def _write_json(self, document: dict[str, object]) -> None:
-        self._stream.write(json.dumps(document, ensure_ascii=False) + "\n")
-        self._stream.flush()
+        self._write(json.dumps(document, ensure_ascii=False))
 
     def _write_text(self, at: datetime, level: str, text: str) -> None:
-        self._stream.write(f"{at:%H:%M:%S} {level:<7} {text}\n")
-        self._stream.flush()
+        self._write(f"{at:%H:%M:%S} {level:<7} {text}")
+
+    def _write(self, line: str) -> None:
+        """A log that can't be written, for a disk that is full or a reader that has gone, keeps nothing else back."""
+        with suppress(OSError):
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
 
 
 def _words(notice: Notice) -> str:
@@ -91,3 +98,24 @@ def _words(notice: Notice) -> str:
     if notice.seconds is not None:
         parts.append(f"in {notice.seconds:.1f} s")
     return ": ".join(filter(None, [" ".join(parts), notice.message]))
+
+
+@contextmanager
+def heard(log: Log) -> Iterator[None]:
+    """What libraries warn of, such as traces that can't be exported, is in the log too, in its form."""
+    handler = _Others(log)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+
+
+class _Others(logging.Handler):
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._log.line(record.getMessage(), level=record.levelname.lower(), source=record.name)

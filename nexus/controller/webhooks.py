@@ -52,12 +52,15 @@ class Webhook:
         *,
         client: httpx.AsyncClient | None = None,
         pauses: Iterable[float] = _PAUSES,
+        farewell: float = _FAREWELL,
     ) -> None:
         self._settings = settings
         self._told = told
         self._client = client
         self._pauses = tuple(pauses)
+        self._farewell = farewell
         self._queue: asyncio.Queue[Delivery] = asyncio.Queue(_MOST_WAITING)
+        self._left = 0
         parts = urlsplit(settings.url)
         self.name = parts.hostname or "webhook"  # the rest of the address is a secret with many receivers
 
@@ -70,6 +73,8 @@ class Webhook:
             self._queue.put_nowait(Delivery(uuid.uuid4().hex, notice.kind.value, body))
         except asyncio.QueueFull:
             self._told(self.name, False)
+        else:
+            self._left += 1
 
     async def deliver(self) -> None:
         """Deliver whatever comes, until cancelled."""
@@ -81,12 +86,14 @@ class Webhook:
                     self._told(self.name, await self._delivered(client, delivery))
                 finally:
                     self._queue.task_done()
+                self._left -= 1
 
-    async def finish(self) -> None:
-        """Wait for what is still to be delivered, but not for long."""
+    async def finish(self) -> int:
+        """Wait for what is still to be delivered, but not for long. How many deliveries are given up."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_FAREWELL):
+            async with asyncio.timeout(self._farewell):
                 await self._queue.join()
+        return self._left
 
     async def _delivered(self, client: httpx.AsyncClient, delivery: Delivery) -> bool:
         for pause in (*self._pauses, None):

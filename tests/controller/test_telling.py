@@ -7,13 +7,19 @@ import hashlib
 import hmac
 import io
 import json
+import logging
+import os
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import jsonschema
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -22,7 +28,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from nexus.controller import traces
 from nexus.controller.controller import Controller
 from nexus.controller.documents import board_to_json, notice_to_json
-from nexus.controller.logs import Log
+from nexus.controller.logs import Log, heard
 from nexus.controller.settings import WebhookSettings
 from nexus.controller.status import Notice, NoticeKind
 from nexus.controller.traces import Traces, exporting
@@ -111,6 +117,45 @@ async def test_only_what_was_asked_for_is_delivered_and_in_order() -> None:
     assert [item.headers["X-Nexus-Event"] for item in receiver.requests] == ["failed", "applied", "failed"]
 
 
+async def test_what_can_not_be_delivered_by_the_end_is_counted() -> None:
+    receiver = Receiver([0] * 9)
+    hook = Webhook(
+        WebhookSettings(url="https://hooks.example.com/"),
+        lambda _, __: None,
+        client=httpx.AsyncClient(transport=httpx.MockTransport(receiver)),
+        pauses=(60.0,),
+        farewell=0.05,
+    )
+    task = asyncio.create_task(hook.deliver())
+    hook.tell(NOTICE)
+    hook.tell(NOTICE)
+    assert await hook.finish() == 2
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_log_that_can_not_be_written_keeps_nothing_back(world: World) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    world.text = Full()
+    board = await Controller(world.settings(), world.parts()).once()
+    assert board[KEY].applied == "r1"
+    assert world.bugs == []
+
+
+def test_what_libraries_warn_of_is_in_the_log_in_its_form() -> None:
+    stream = io.StringIO()
+    with heard(Log(stream, as_json=True)):
+        logging.getLogger("exporter").warning("%s does not answer", "the collector")
+        logging.getLogger("exporter").info("all is well")
+    logging.getLogger("exporter").warning("afterwards")
+    (line,) = map(json.loads, stream.getvalue().splitlines())
+    assert (line["level"], line["source"]) == ("warning", "exporter")
+    assert line["message"] == "the collector does not answer"
+
+
 async def test_metrics_are_what_prometheus_reads(world: World) -> None:
     controller = Controller(world.settings("dev", "prod"), world.parts())
     world.projects[KEY].problem = error("exec-failed", "It does not work")
@@ -173,6 +218,40 @@ def test_traces_are_exported_only_where_it_is_said_where_to(monkeypatch: pytest.
     monkeypatch.setitem(__import__("sys").modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(DiagnosticsError, match="not installed"), traces.exporting(said):
         pass
+
+
+class Collector(BaseHTTPRequestHandler):
+    """What takes traces by OTLP over HTTP, as a real collector does."""
+
+    received: ClassVar[list[ExportTraceServiceRequest]] = []
+
+    def do_POST(self) -> None:
+        assert self.path == "/v1/traces"
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.received.append(ExportTraceServiceRequest.FromString(body))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+async def test_spans_reach_a_collector_by_the_end_of_the_controller(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Collector.received = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        with exporting(os.environ) as provider:
+            world.traces = Traces(provider)
+            await Controller(world.settings(), world.parts()).once()
+        server.shutdown()
+    resources = [resource for request in Collector.received for resource in request.resource_spans]
+    named = {item.key: item.value.string_value for resource in resources for item in resource.resource.attributes}
+    assert named["service.name"] == "nexus-controller"
+    names = {span.name for resource in resources for scope in resource.scope_spans for span in scope.spans}
+    assert {"nexus.reconcile", "nexus.plan", "nexus.apply", "nexus.operation create"} <= names
 
 
 async def test_the_board_fits_its_schema(world: World) -> None:
