@@ -8,7 +8,7 @@ from nexus.planning.evaluate import Evaluated, Evaluation
 from nexus.planning.moves import moved
 from nexus.planning.planner import Planned, make_plan, plan
 from nexus.planning.pools import as_taken, is_whole, taken_address, without_ended, without_taken
-from nexus.planning.promoting import origins_named, references, refuse_elsewhere
+from nexus.planning.promoting import origins_named, references
 from nexus.planning.quota import AccountLimits, over_quota
 from nexus.planning.request import Origin, PlanRequest
 from nexus.planning.saved import (
@@ -59,7 +59,6 @@ __all__ = [
     "public_plan",
     "references",
     "refreshed",
-    "refuse_elsewhere",
     "taken_address",
     "uploads_of",
     "without_ended",

@@ -14,9 +14,9 @@ from nexus.kinds.template import BUILD_INPUTS, build_env_vars
 from nexus.kinds.template_fields import PROMOTED_FROM
 from nexus.model.addresses import Address
 from nexus.model.changes import Effect, FieldDiff, Verb
-from nexus.model.diagnostics import Diagnostic, Diagnostics, DiagnosticsError, error
+from nexus.model.diagnostics import Diagnostic, Diagnostics, DiagnosticsError, SourceRange, error
 from nexus.model.environments import Environment
-from nexus.model.state import ResourceRecord, State
+from nexus.model.state import ResourceRecord, State, Target
 from nexus.model.values import Attributes, Value
 from nexus.planning.diff import field_diffs, top
 from nexus.planning.evaluate import Evaluated, Evaluation
@@ -27,18 +27,20 @@ KIND: Final = "template"
 _BUILDS: Final = (Verb.CREATE, Verb.BUILD)
 
 
-def origins_named(request: PlanRequest) -> tuple[str, ...]:
-    """The environments that builds are to be taken from, as the options and the blocks call them.
+def origins_named(request: PlanRequest) -> Mapping[str, SourceRange | None]:
+    """The environments that builds are to be taken from, as options and blocks call them, and where a block does.
 
     A block that names the environment it is in means that this is where it is built.
     """
     if request.options.promote_from:
-        return (request.options.promote_from,)
+        return {request.options.promote_from: None}
     says_so = any(spec.attributes.get(PROMOTED_FROM.name) is not None for spec in request.graph.resources.values())
     if request.options.destroy or not says_so:
-        return ()
-    names = {_origin_in(item) for item in _here(request).values()} - {""}
-    return tuple(sorted(name for name in names if Environment.parse(name).name != request.environment))
+        return {}
+    named = {_origin_in(item): item.spec.field_sources.get(PROMOTED_FROM.name) for item in _here(request).values()}
+    return {
+        name: place for name, place in named.items() if name and Environment.parse(name).name != request.environment
+    }
 
 
 def references(request: PlanRequest) -> tuple[str, ...]:
@@ -74,7 +76,7 @@ class Promotions:
         origin, evaluated = self._origins.get(decision.address), decision.evaluated
         if origin is None or evaluated is None or not any(item.verb in _BUILDS for item in decision.work):
             return
-        reference = self.references.get(decision.address, "")
+        reference = _reference(self._there[decision.address]) if decision.address in self._there else ""
         if _reference(evaluated) in origin.builds:
             _take_over(decision, "", "its build is there from before")
         elif reference in origin.builds and not self._own_inputs(evaluated):
@@ -99,6 +101,8 @@ class Promotions:
             return _untold(address)
         if own := self._own_inputs(here):
             return _bound(address, self._request.environment, own)
+        if origin.state.target not in (None, self._request.target) and not origin.state.is_empty:
+            return _elsewhere(origin, self._request.target, self._request.environment)
         if remembered is None:
             return _missing(origin, f"{origin.name} has not built {address}, as far as its state tells.", address)
         if remembered.attributes.get("reference") == reference:
@@ -121,22 +125,6 @@ class Promotions:
             hint=f"apply these files in {origin.name} first: nexus apply -e {origin.name}; what the two environments "
             f"ask for differently: nexus env diff {origin.name} {request.environment}",
         )
-
-
-def refuse_elsewhere(request: PlanRequest, origin: Origin) -> None:
-    """Raises DiagnosticsError when the origin lives in another account, from where nothing can be carried."""
-    there = origin.state.target
-    if there is None or origin.state.is_empty or there == request.target:
-        return
-    raise DiagnosticsError(
-        error(
-            "promotion-elsewhere",
-            "The two environments are in different places",
-            detail=f"{origin.name} lives on {there}, {request.environment} on {request.target}: a build can't be taken "
-            "from one to the other.",
-            hint=f"apply the same files in {request.environment}; with «nexus lock», it gets the same versions",
-        )
-    )
 
 
 def promotable(request: PlanRequest, chosen: Collection[Address] | None, diagnostics: Diagnostics) -> set[Address]:
@@ -218,6 +206,16 @@ def _untold(address: Address) -> Diagnostic:
         "It can't be told yet which build the files ask for",
         detail=f"{address} depends on what only the apply will tell.",
         hint="apply what it depends on first",
+    )
+
+
+def _elsewhere(origin: Origin, target: Target, environment: str) -> Diagnostic:
+    return error(
+        "promotion-elsewhere",
+        "The two environments are in different places",
+        detail=f"{origin.name} lives on {origin.state.target}, {environment} on {target}: a build can't be taken from "
+        "one to the other.",
+        hint=f"apply the same files in {environment}; with «nexus lock», it gets the same versions",
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from nexus import planning
 from nexus.manifest import declared_environments
-from nexus.model.diagnostics import DiagnosticsError, error
+from nexus.model.diagnostics import DiagnosticsError, SourceRange, error
 from nexus.model.environments import Environment
 from nexus.model.state import State
 from nexus.model.suggestions import did_you_mean
@@ -20,13 +20,12 @@ from nexus.workflows.surveying import explained
 async def with_origins(project: Project, session: Session, request: PlanRequest) -> PlanRequest:
     """The same with the environments that templates are promoted from. Asks nothing where none is.
 
-    Raises DiagnosticsError where there is no such environment, or where it lives in another account.
+    Raises DiagnosticsError where there is no such environment.
     """
-    found = {name: await _origin(project, session, name) for name in planning.origins_named(request)}
+    named = planning.origins_named(request)
+    found = {name: await _origin(project, session, name, place) for name, place in named.items()}
     if not found:
         return request
-    for origin in found.values():
-        planning.refuse_elsewhere(request, origin)
     request = replace(request, origins=found)
     if request.options.refresh:
         async with explained():
@@ -39,7 +38,8 @@ async def with_origins(project: Project, session: Session, request: PlanRequest)
     )
 
 
-async def _origin(project: Project, session: Session, name: str) -> Origin:
+async def _origin(project: Project, session: Session, name: str, place: SourceRange | None) -> Origin:
+    """``place`` is where it is named, if that is in the manifest."""
     environment = Environment.parse(name)
     if environment.name == project.environment:
         raise DiagnosticsError(
@@ -58,6 +58,7 @@ async def _origin(project: Project, session: Session, name: str) -> Origin:
                 "unknown-environment",
                 f"There is no environment «{name}»",
                 hint=did_you_mean(name, declared) or "«nexus env list» shows those that there are",
+                range=place,
             )
         )
     return Origin(name=name, environment=environment.name, state=state)
