@@ -41,7 +41,13 @@ DOCUMENTED = {
     "sandbox_stop": {"sandbox_id"},
     "sandbox_delete": {"sandbox_id"},
 }
-OWN = {"validate", "plan", "apply", "promote", "destroy", "drift", "run", "output", "runs", "runs_show"}
+OWN = {"validate", "plan", "apply", "promote", "destroy", "drift", "run", "output"} | {
+    "pool_list",
+    "pool_release",
+    "pool_take",
+    "runs",
+    "runs_show",
+}
 INFO = {"name": "test", "version": "1"}
 MANIFEST = """\
 apiVersion: nexus/v1
@@ -88,11 +94,13 @@ class TestListing:
 READING = {"sandbox_list", "sandbox_status", "sandbox_logs", "validate", "plan", "drift", "output"} | {
     "runs",
     "runs_show",
+    "pool_list",
 }
 DESTRUCTIVE = {
     "sandbox_execute",
     "sandbox_configure",
     "sandbox_upload",
+    "pool_release",
     "sandbox_delete",
     "apply",
     "promote",
