@@ -36,8 +36,9 @@ thorough: $(BIN)/pytest ## what takes long and shows what other tests show as we
 	$(BIN)/pytest -m thorough $(TESTS)
 
 campaign: $(BIN)/pytest ## play random projects against failures and kill -9, for as long as it takes to kill KILLS runs
-	NEXUS_CAMPAIGN_KILLS=$(KILLS) NEXUS_CAMPAIGN_EXAMPLES=400 NEXUS_CAMPAIGN_STEPS=50 NEXUS_CAMPAIGN_ENGINE_EXAMPLES=20 \
-	NEXUS_CAMPAIGN_ENGINE_STEPS=15 NEXUS_CAMPAIGN_TEAM_ROUNDS=25 $(BIN)/pytest --capture no --timeout 7200 tests/campaigns
+	NEXUS_CAMPAIGN_SEED=0 NEXUS_CAMPAIGN_KILLS=$(KILLS) NEXUS_CAMPAIGN_EXAMPLES=400 NEXUS_CAMPAIGN_STEPS=50 NEXUS_CAMPAIGN_ENGINE_EXAMPLES=20 \
+	NEXUS_CAMPAIGN_ENGINE_STEPS=15 NEXUS_CAMPAIGN_TEAM_ROUNDS=25 $(BIN)/pytest --hypothesis-profile default --capture no --timeout 7200 \
+	tests/campaigns
 
 fuzz: $(BIN)/pytest ## hold the local engine against E2B's OpenAPI documents
 	$(BIN)/python -m pip install --quiet --editable '.[dev,fuzz]'

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from nexus.local import daemon
@@ -18,6 +19,12 @@ from nexus.local.daemon import Endpoint
 
 # A run in the background is started with Ctrl-C ignored, and every process of its tests would be too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# What is drawn is drawn the same each time: whether a change may land must not hang on chance. To look further,
+# «make campaign» draws anew, and so does any test with --hypothesis-profile=default.
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.load_profile("same")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

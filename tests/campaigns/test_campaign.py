@@ -27,7 +27,8 @@ from tests.local.engine_client import advance
 
 KILLS = int(os.environ.get("NEXUS_CAMPAIGN_KILLS", "8"))
 """Goes on until so many runs were killed."""
-SEED = int(os.environ.get("NEXUS_CAMPAIGN_SEED", "0"))
+SEED = int(os.environ.get("NEXUS_CAMPAIGN_SEED", "1"))
+"""0 draws one."""
 AT_ONCE = int(os.environ.get("NEXUS_CAMPAIGN_PROJECTS", "4"))
 AFTER_ALL_LEASES = 150
 
