@@ -18,14 +18,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
+from nexus.model.diagnostics import DiagnosticsError
 from nexus.stores.base import LockInfo
 from nexus.stores.failures import explained
 from nexus.stores.files import FILE_MODE
+from nexus.stores.lock_messages import busy, locked, lost, not_that_lock
 
 LEASE: Final = 120.0
 """Seconds after which a holder that gave no sign of life may be replaced."""
@@ -96,14 +96,10 @@ class LocalLock:
             return None
         if lock_id is not None and lock_id != info.id:
             raise DiagnosticsError(not_that_lock(lock_id, info))
-        with explained("break the lock", self._path):
-            turn = self._turn(_WRITING)
-            if turn is None:
-                raise DiagnosticsError(_writing(info))
-            try:
-                self._path.unlink(missing_ok=True)
-            finally:
-                os.close(turn)
+        with explained("break the lock", self._path), self._turn(_WRITING) as is_ours:
+            if not is_ours:
+                raise DiagnosticsError(busy(info))
+            self._path.unlink(missing_ok=True)
         return info
 
     # ---- writing
@@ -117,27 +113,24 @@ class LocalLock:
         if self._descriptor is None:
             yield
             return
-        with explained("look after the lock", self._path):
-            turn = self._turn(_WRITING)
-            if turn is None or not self._is_at_path(self._descriptor):
-                if turn is not None:
-                    os.close(turn)
+        with explained("look after the lock", self._path), self._turn(_WRITING) as is_ours:
+            if not is_ours:
+                raise DiagnosticsError(busy(self._noted()))
+            if not self._is_at_path(self._descriptor):
                 raise DiagnosticsError(lost(self._noted()))
-        try:
             yield
-        finally:
-            os.close(turn)
 
-    def _turn(self, patience: float = 0.0) -> int | None:
-        """A lock of the kernel's on the folder: of who writes in it, or takes the lock from somebody else."""
+    @contextmanager
+    def _turn(self, patience: float = 0.0) -> Iterator[bool]:
+        """Whether it is ours: of those who write in the folder, or take the lock from somebody else, one does so."""
         deadline = time.monotonic() + patience
         descriptor = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        while not _lock(descriptor, fcntl.LOCK_EX):
-            if time.monotonic() >= deadline:
-                os.close(descriptor)
-                return None
-            time.sleep(0.01)
-        return descriptor
+        try:
+            while not (is_ours := _lock(descriptor, fcntl.LOCK_EX)) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            yield is_ours
+        finally:
+            os.close(descriptor)
 
     # ---- taking
 
@@ -161,16 +154,11 @@ class LocalLock:
         """The holder that gave no sign of life, where the lock was taken from it: not while it is within a write."""
         if self._silent() is None:
             return None
-        with explained("take over the lock", self._path):
-            turn = self._turn()
-        if turn is None:
-            return None
-        try:
-            if (silent := self._silent()) is not None:
+        with explained("take over the lock", self._path), self._turn() as is_ours:
+            silent = self._silent() if is_ours else None
+            if silent is not None:
                 self._take_over(info)
             return silent
-        finally:
-            os.close(turn)
 
     def _take_over(self, info: LockInfo) -> None:
         """Put a lock of our own in the place of the other's. Of two that do this at once, one finds that it lost."""
@@ -242,61 +230,6 @@ class _Renewal(threading.Thread):
         self.join()
 
 
-def locked(info: LockInfo | None, now: datetime | None = None) -> Diagnostic:
-    """What to tell the second one."""
-    if info is None:
-        detail, unlock = "Another run of nexus holds the lock, and does not say which.", ""
-    else:
-        detail = f"{_who(info)} is running «nexus {info.operation}» since {info.since}, for {_age(info.since, now)}."
-        unlock = f"; should it hang for good: nexus state unlock {info.id}" if info.id else ""
-    return error(
-        "state-locked",
-        "The state is locked",
-        detail=detail,
-        hint=f"wait until it has ended, or give --lock-timeout 5m to wait for it{unlock}",
-    )
-
-
-def lost(info: LockInfo | None) -> Diagnostic:
-    """What to tell a run whose lock is not its own any more."""
-    who = (
-        "It was removed, or given free with «nexus state unlock»."
-        if info is None
-        else f"{_who(info)} took it over for «nexus {info.operation}» at {info.since}."
-    )
-    return error(
-        "lock-lost",
-        "The lock was lost",
-        detail=f"{who} Nothing new was begun from then on, so that two runs don't get in each other's way.",
-        hint="run the command again: what was done is in the journal, or is found by the marks on what was made",
-    )
-
-
-def not_that_lock(lock_id: str, info: LockInfo) -> Diagnostic:
-    return error(
-        "lock-mismatch",
-        "The state is locked by another run than that",
-        detail=f"The lock {info.id or 'without an id'} is held, not {lock_id}: {_who(info)} is running "
-        f"«nexus {info.operation}» since {info.since}.",
-        hint="give the id of this lock if it is the one that hangs, or --force whatever it is",
-    )
-
-
-def _writing(info: LockInfo) -> Diagnostic:
-    """What to tell who wants to take a lock away at a moment when that can't be done."""
-    return error(
-        "lock-busy",
-        "The holder of the lock is in the middle of a write",
-        detail=f"{_who(info)} is running «nexus {info.operation}» since {info.since}, and writes the state or the "
-        "journal right now. It may be suspended.",
-        hint=f"let it go on (kill -CONT {info.pid}), or end it (kill -9 {info.pid}): its lock ends with it",
-    )
-
-
-def _who(info: LockInfo) -> str:
-    return f"{info.holder} (process {info.pid})"
-
-
 def _lock(descriptor: int, how: int) -> bool:
     try:
         fcntl.flock(descriptor, how | fcntl.LOCK_NB)
@@ -325,14 +258,3 @@ def _note(descriptor: int) -> LockInfo:
         )
     except (ValueError, KeyError, TypeError):
         return unknown  # it has the lock, and has not written its note yet
-
-
-def _age(since: str, now: datetime | None) -> str:
-    try:
-        seconds = int(((now or datetime.now(UTC)) - datetime.fromisoformat(since)).total_seconds())
-    except (ValueError, TypeError):
-        return "a while"
-    minutes, hours = seconds // 60, seconds // 3600
-    if hours:
-        return f"{hours} h {minutes % 60} min"
-    return f"{minutes} min {seconds % 60} s" if minutes else f"{max(seconds, 0)} s"

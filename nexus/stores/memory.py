@@ -13,7 +13,7 @@ from nexus.stores.base import Backend, Header, JournalContents, LockInfo, StateV
 from nexus.stores.checks import Version, check_start, check_write
 from nexus.stores.durations import Durations
 from nexus.stores.entries import Entry
-from nexus.stores.locking import locked, lost, not_that_lock
+from nexus.stores.lock_messages import locked, lost, not_that_lock
 
 
 @dataclass(slots=True)

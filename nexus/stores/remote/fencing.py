@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable
 from typing import Final
 
-from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
+from nexus.model.diagnostics import DiagnosticsError
 from nexus.stores.failures import is_unreadable
 from nexus.stores.remote.objects import ConflictError, Objects, Stored
 
@@ -88,14 +88,3 @@ class Fenced:
 
 def _placeholder() -> bytes:
     return _PLACEHOLDER + json.dumps(new_fence()).encode() + b"}\n"
-
-
-def fenced_off() -> Diagnostic:
-    """What to tell a holder that was replaced without knowing."""
-    return error(
-        "lock-lost",
-        "The lock was lost",
-        detail="Another run has taken it over, and with it the state and the journal. "
-        "Nothing was written or begun from then on.",
-        hint="run the command again: what was done is in the journal, or is found by the marks on what was made",
-    )

@@ -21,7 +21,8 @@ from nexus.stores.checks import check_start
 from nexus.stores.entries import Entry
 from nexus.stores.failures import damaged, is_unreadable
 from nexus.stores.journalfile import header_line, parse
-from nexus.stores.remote.fencing import Fenced, fenced_off, new_fence
+from nexus.stores.lock_messages import fenced_off
+from nexus.stores.remote.fencing import Fenced, new_fence
 from nexus.stores.remote.objects import ConflictError, Objects, Stored
 
 JOURNAL: Final = "journal"

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 from nexus.model.diagnostics import DiagnosticsError
 from nexus.stores.base import LockInfo
-from nexus.stores.locking import locked, lost, not_that_lock
+from nexus.stores.lock_messages import locked, lost, not_that_lock
 from nexus.stores.remote.objects import ConflictError, Steadfast, Stored
 from nexus.stores.remote.processes import has_ended, this_process
 

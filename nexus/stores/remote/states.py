@@ -12,7 +12,8 @@ from nexus.model.diagnostics import DiagnosticsError
 from nexus.model.state import State
 from nexus.stores.base import StateVersion
 from nexus.stores.checks import Version, check_write
-from nexus.stores.remote.fencing import Fenced, fenced_off
+from nexus.stores.lock_messages import fenced_off
+from nexus.stores.remote.fencing import Fenced
 from nexus.stores.remote.objects import ConflictError, Objects, Stored
 from nexus.stores.statefile import decode, encode, fenced, read_version
 

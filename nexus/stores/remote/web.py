@@ -25,7 +25,7 @@ from urllib.parse import quote
 from nexus.model.diagnostics import DiagnosticsError
 from nexus.stores.base import LockInfo
 from nexus.stores.failures import denied, refused
-from nexus.stores.locking import lost
+from nexus.stores.lock_messages import lost
 from nexus.stores.remote import lease
 from nexus.stores.remote.journal import JOURNAL
 from nexus.stores.remote.lease import HeldError, Note
