@@ -7,7 +7,7 @@ from nexus.planning.drift import Alert, Drift, DriftCause, DriftReport, drift_of
 from nexus.planning.evaluate import Evaluated, Evaluation
 from nexus.planning.moves import moved
 from nexus.planning.planner import Planned, make_plan, plan
-from nexus.planning.pools import as_taken, is_whole, taken_address, without_ended, without_taken
+from nexus.planning.pools import TAKE, as_taken, is_whole, taken_address, without_ended, without_taken
 from nexus.planning.promoting import origins_named, references
 from nexus.planning.quota import AccountLimits, over_quota
 from nexus.planning.request import Origin, PlanRequest
@@ -24,6 +24,7 @@ from nexus.planning.saved import (
 from nexus.planning.staleness import difference
 
 __all__ = [
+    "TAKE",
     "AccountLimits",
     "Alert",
     "Demand",

@@ -20,6 +20,9 @@ from nexus.model.state import ResourceRecord, State, Taken
 from nexus.planning.request import PlanRequest
 from nexus.planning.work import Decision
 
+TAKE: Final = "take"
+"""The verb of the intent of who takes a sandbox. It is in no plan: nothing but the record of it is changed."""
+
 _TAKEN: Final = "taken-"
 _ENDED: Final = frozenset({Presence.EXPIRED, Presence.GONE})
 

@@ -285,7 +285,10 @@ class _Rebuilding:
         known = [] if self._prior is None else list(self._prior.resources.values())
         record = next((item for item in known if item.id == live.id), None)
         if record is None or record.taken is None:
-            record = as_taken(record or _bare(live.address, live, self._uid(live)), Taken(place=live.address.key or ""))
+            spec = self._project.desired.resources.get(live.address)
+            needed = () if spec is None else spec.depends_on
+            bare = replace(_bare(live.address, live, self._uid(live)), depends_on=needed)
+            record = as_taken(record or bare, Taken(place=live.address.key or ""))
         self._records[address] = replace(record, address=address)
         if address.group not in self._project.desired.pools:
             self.diagnostics.add(messages.not_in_manifest(self._records[address]))

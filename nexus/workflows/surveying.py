@@ -18,7 +18,7 @@ from nexus.model.expressions import Expression, Raw
 from nexus.model.observation import Observation, Observed, Presence
 from nexus.model.state import ResourceRecord, State, Target
 from nexus.model.values import Value
-from nexus.planning import moved, without_ended, without_taken
+from nexus.planning import TAKE, moved, without_ended, without_taken
 from nexus.providers.base import ProviderError
 from nexus.stores import Loaded, LockInfo, commit, load
 from nexus.workflows.limits import account_limits
@@ -185,12 +185,13 @@ async def _known_state(
 
 async def _unfinished(session: Session, loaded: Loaded) -> tuple[Diagnostic, ...]:
     """What to say of a state that is not whole: whether somebody works on it now, or was interrupted."""
-    if not loaded.interrupted and not loaded.state.pending:
+    in_doubt = [intent for intent in loaded.state.pending if intent.verb != TAKE]
+    if not loaded.interrupted and not in_doubt:
         return loaded.diagnostics
     running = await session.backend.lock.holder()
     if running is not None:
         return (_in_progress(running),)
-    return (*loaded.diagnostics, *((_unresolved(),) if loaded.state.pending else ()))
+    return (*loaded.diagnostics, *((_unresolved(),) if in_doubt else ()))
 
 
 def moves_of(project: Project) -> dict[Address, Address]:

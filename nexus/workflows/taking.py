@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from nexus.executor.clock import Clock, timestamp
 from nexus.model.addresses import Address
@@ -19,7 +18,7 @@ from nexus.model.diagnostics import Diagnostic, DiagnosticsError, error
 from nexus.model.state import Intent, ResourceRecord, State, Taken, Target
 from nexus.model.suggestions import did_you_mean
 from nexus.model.values import Value
-from nexus.planning import as_taken, is_whole, moved
+from nexus.planning import TAKE, as_taken, is_whole, moved
 from nexus.providers.base import Certainty, Gone, ProviderError
 from nexus.providers.operating import LiveSandbox, Operator
 from nexus.stores import Begin, Done, Entry, Failed, Header, commit, load
@@ -30,9 +29,6 @@ from nexus.workflows.operating import DEFAULT_TIMEOUT
 from nexus.workflows.outputs import NO_LINEAGE
 from nexus.workflows.session import Stores
 from nexus.workflows.surveying import check_target, explained, moves_of
-
-TAKE: Final = "take"
-"""The verb of the intent."""
 
 
 class PoolEmptyError(DiagnosticsError):
@@ -276,15 +272,12 @@ def _empty(project: Project, pool: Address, state: State) -> Diagnostic:
     there = list(members(state, pool))
     unfinished = sum(not is_whole(item) for item in there)
     taken = sum(item.address.group == pool and item.taken is not None for item in state.resources.values())
-    parts = [f"{size} are to stand there", f"{taken} were taken"]
-    if unfinished:
-        parts.append(f"{unfinished} are not set up to their end")
-    if ended := len(there) - unfinished:
-        parts.append(f"{ended} have ended")
+    counts = {"taken": taken, "not set up to the end": unfinished, "ended": len(there) - unfinished}
+    found = "; ".join(f"{what}: {count}" for what, count in counts.items() if count)
     return error(
         "pool-empty",
         f"No sandbox of {pool} stands ready",
-        detail=f"Of this pool, {', '.join(parts)}.",
+        detail=f"It is a pool of {size}.{f' What there is of it: {found}.' if found else ''}",
         hint="«nexus apply» fills it, and so does a controller; --wait waits for that, --create fills it at once",
         address=str(pool),
     )

@@ -225,7 +225,7 @@ async def test_what_has_ended_or_is_not_set_up_is_not_given_out(desk: Desk) -> N
         await desk.take()
     (said,) = caught.value.diagnostics
     assert said.code == "pool-empty"
-    assert "2 are to stand there, 0 were taken, 1 are not set up to their end, 1 have ended" in said.detail
+    assert said.detail == "It is a pool of 2. What there is of it: not set up to the end: 1; ended: 1."
     assert (await desk.state()).resources.keys() == state.resources.keys()
 
 
