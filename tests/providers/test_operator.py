@@ -14,7 +14,7 @@ from nexus.local import daemon
 from nexus.local.daemon import Endpoint
 from nexus.model.changes import Verb
 from nexus.providers.base import Gone, ProviderError
-from nexus.providers.e2b import E2BProvider
+from nexus.providers.e2b import E2BProvider, marking
 from nexus.providers.e2b.output import Capture
 from nexus.providers.operating import Execution, Operator
 from tests.providers.conftest import Make
@@ -103,6 +103,30 @@ async def test_pause_resume_extend_and_kill(operator: Operator, web: Subject, en
     assert not await operator.kill(web.record.id)
     with pytest.raises(Gone):
         await operator.look(web.record.id)
+
+
+async def test_what_is_claimed_bears_a_mark_keeps_its_rules_and_is_not_claimed_twice(
+    operator: Operator, make: Make
+) -> None:
+    rules = {"internet": False, "allow": ["pypi.org"], "deny": []}
+    subject = make("sandbox.web").declare(network=rules)
+    await subject.do(Verb.CREATE)
+    await subject.do(Verb.ARM)
+    sandbox_id = subject.record.id
+    before = await operator.network(sandbox_id)
+    await operator.pause(sandbox_id)
+    claimed = await operator.claim(sandbox_id, 900)
+    assert claimed is not None
+    assert claimed.status == "running"
+    after = await operator.network(sandbox_id)
+    assert (after.internet, after.allow) == (before.internet, before.allow) == (False, ["pypi.org"])
+    assert set(after.deny) == {*before.deny, marking.TAKEN}
+    assert await operator.claim(sandbox_id, 900) is None
+    assert (await operator.claim(sandbox_id, 900, again=True)) is not None
+    assert list((await operator.network(sandbox_id)).deny) == list(after.deny)
+    await operator.kill(sandbox_id)
+    with pytest.raises(Gone):
+        await operator.claim(sandbox_id, 900)
 
 
 async def test_files_go_in_and_out_as_streams(operator: Operator, web: Subject) -> None:
