@@ -203,8 +203,8 @@ def _answers(address: str) -> bool:
 
 def _until(is_so: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
-    while not is_so():
-        if process.poll() is not None or time.monotonic() > deadline:
+    while (ended := process.poll() is not None) or not is_so():  # another one may answer where this one has ended
+        if ended or time.monotonic() > deadline:
             raise RuntimeError(f"the server does not start:\n{log.read_text()[-2000:]}")
         time.sleep(0.05)
 

@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -38,8 +38,8 @@ LEASE = 5
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(max(300, MANY_ROUNDS * 40))]
 
-_ENDINGS = (0, 1, 3, -9)
-"""Exit codes of an apply in such company: done, refused, partly done, killed."""
+_ENDINGS = (0, 1, 3, -signal.SIGKILL, -signal.SIGTERM)
+"""How a run ends in such company: done, refused, partly done, killed, or asked to end before it had begun."""
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +176,8 @@ class Team:
 class Controller:
     """``nexus reconcile`` in the folder of the robot. With a ``chance`` it is killed now and then, and begun anew."""
 
+    _kept: Future[None]
+
     def __init__(self, team: Team, chance: random.Random | None = None) -> None:
         self._team = team
         self._chance = chance
@@ -189,11 +191,13 @@ class Controller:
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
+        asked = set[int]()
         while not self._kept.done():
-            if self._run is not None:
+            if self._run is not None and self._run.pid not in asked:  # asked twice, it gives up what is in flight
+                asked.add(self._run.pid)
                 with suppress(ProcessLookupError):
                     os.kill(self._run.pid, signal.SIGTERM)
-            time.sleep(0.2)
+            time.sleep(0.05)
         self._hands.shutdown()
         self._kept.result()
 
@@ -207,8 +211,7 @@ class Controller:
             with self._team.through(robot, fate) as ways:
                 self._run = robot.start("reconcile", "--interval", "1s", "--no-web", "--log", "json", **ways)
                 fate.aim(self._run.pid)
-                outcome = self._team.sound(robot.heard(self._run.wait(1200)))
-            self.said = outcome.text
+                self._team.sound(robot.heard(self._run.wait(1200)))
 
 
 class Witness:
