@@ -76,9 +76,11 @@ class Approvals:
                 return before
             content = _encode(self._key, plan, [line.plain for line in consequences(plan)])
             if await self._document.replace(content, None if there is None else there.version):
-                after = await self.get()
-                if after is not None:
-                    return after
+                break
+        after = await self.get()
+        if after is None:
+            raise RuntimeError("a plan that was just written can't be read")
+        return after
 
     async def get(self) -> Waiting | None:
         """The plan that waits, and its approval; None where none does, or what is there can't be made sense of."""

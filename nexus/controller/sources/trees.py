@@ -57,5 +57,5 @@ def within(tree: Path, path: str) -> Path:
     """A folder of the tree. Raises DiagnosticsError for one that leads out of it, by its name or by a link."""
     folder = (tree / path).resolve()
     if not folder.is_relative_to(tree.resolve()):
-        raise DiagnosticsError(error("source-unavailable", "The project's path leads out of the repository"))
+        raise DiagnosticsError(error("source-unavailable", f"The path {path} leads out of the repository"))
     return folder
