@@ -10,7 +10,7 @@ import click
 from nexus.cli.failures import guarded, show_diagnostics
 from nexus.cli.manual import examples
 from nexus.cli.options import allow_missing_option, json_option, project_options, target_options
-from nexus.cli.running import at_target, load_project
+from nexus.cli.running import at_target, environment_options, load_project, typed
 from nexus.cli.settings import Settings
 
 
@@ -66,5 +66,7 @@ def command(
         from nexus.render.drift import print_drift
 
         show_diagnostics(settings, report.diagnostics)
-        print_drift(settings.console(), report)
+        around = typed(settings, var_texts, var_files, local=local)
+        look = around.line("plan", "--deep", *environment_options(environment), values=True)
+        print_drift(settings.console(), report, look=look)
     return 2 if detailed_exitcode and report.has_drift else 0

@@ -25,11 +25,11 @@ _STYLES: Final = {
 _INDENT: Final = "      "
 
 
-def print_drift(console: Console, report: DriftReport) -> None:
-    """What differs, what is used too much, and a sentence about the whole."""
+def print_drift(console: Console, report: DriftReport, *, look: str = "nexus plan --deep") -> None:
+    """What differs, what is used too much, and a sentence about the whole. ``look`` is the command that plans it."""
     print_texts(console, (_drift_text(drift, console.width) for drift in report.drifts))
     print_texts(console, (_alert_text(alert) for alert in report.alerts))
-    console.print(Text(_sentence(report), style="bold"))
+    console.print(Text(_sentence(report, look), style="bold"))
 
 
 def drift_to_json(report: DriftReport) -> Json:
@@ -69,7 +69,7 @@ def _drift_text(drift: Drift, width: int) -> Text:
     text = Text.assemble(("   ≠ ", style), (str(drift.address), "address"))
     text.append(f"  {drift.cause}", style=style)
     if not drift.fields:
-        text.append(f": {drift.detail}")
+        text.append(f": {drift.detail.removeprefix(f'{drift.cause}: ')}")
     text.append("  (left alone: lifecycle.ignore_changes)\n" if drift.ignored else "\n")
     column = max((len(diff.path) for diff in drift.fields), default=0)
     for diff in drift.fields:
@@ -83,12 +83,12 @@ def _alert_text(alert: Alert) -> Text:
     return text.append(f"  {alert.measured} at {alert.percent:g} %, alerts from {alert.threshold} % on\n")
 
 
-def _sentence(report: DriftReport) -> str:
+def _sentence(report: DriftReport, look: str) -> str:
     looked_at = plural(report.looked_at, "object")
     if not report.drifts:
         return f"No drift. {looked_at} as applied." if report.looked_at else "Nothing in the state to look at."
     parts = list(_counts(report))
-    return f"Drift: {', '.join(parts)}, in {looked_at}. «nexus plan --deep» shows what an apply would do about it."
+    return f"Drift: {', '.join(parts)}, in {looked_at}. «{look}» shows what an apply would do about it."
 
 
 def _counts(report: DriftReport) -> Iterator[str]:
