@@ -6,7 +6,7 @@ more as the origin would, whose names it then has: that tells which of the origi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -45,9 +45,7 @@ def origins_named(request: PlanRequest) -> Mapping[str, SourceRange | None]:
 
 def references(request: PlanRequest) -> tuple[str, ...]:
     """What the promoted templates are called here and in their origins: whoever looks finds out which are there."""
-    there = Promotions(request).references
-    here = {address: _reference(item) for address, item in _here(request).items() if address in there}
-    return tuple(sorted({*there.values(), *here.values()} - {""}))
+    return tuple(sorted(Promotions(request).references))
 
 
 class Promotions:
@@ -55,51 +53,69 @@ class Promotions:
 
     def __init__(self, request: PlanRequest) -> None:
         self._request = request
-        self._origins = dict(_origins(request)) if request.origins else {}
-        self._there: dict[Address, Evaluated] = {}
-        for origin in request.origins.values():
-            found = _templates(request, origin.environment, origin.state)
-            self._there.update(
-                (item, found[item]) for item, its in self._origins.items() if its is origin and item in found
-            )
+        self._here = _here(request) if request.origins else {}
+        self._there = {
+            name: _templates(request, origin.environment, origin.state) for name, origin in request.origins.items()
+        }
 
     @property
-    def references(self) -> Mapping[Address, str]:
-        """By address; "" while that is not known."""
-        return {address: _reference(item) for address, item in self._there.items()}
+    def references(self) -> set[str]:
+        """All names of builds that matter, as far as they are known."""
+        found: set[str] = set()
+        for address, here in self._here.items():
+            origin = self._origin_of(address)
+            if origin is not None:
+                found |= {_reference(here), self._reference_in(origin, address)}
+        return found - {""}
 
     def carry(self, decision: Decision, diagnostics: Diagnostics) -> None:
         """Have a build that is to be made be the origin's, or say why that can't be.
 
         What this environment has from before is left to be found: the provider never builds the same again.
         """
-        origin, evaluated = self._origins.get(decision.address), decision.evaluated
-        if origin is None or evaluated is None or not any(item.verb in _BUILDS for item in decision.work):
+        address, origin = decision.address, self._origin_of(decision.address)
+        if origin is None or not any(item.verb in _BUILDS for item in decision.work):
             return
-        reference = _reference(self._there[decision.address]) if decision.address in self._there else ""
-        if _reference(evaluated) in origin.builds:
+        reference = self._reference_in(origin, address)
+        if _reference(self._here[address]) in origin.builds:
             _take_over(decision, "", "its build is there from before")
-        elif reference in origin.builds and not self._own_inputs(evaluated):
+        elif reference in origin.builds and not self._own(origin, address):
             _take_over(decision, reference, f"promoted from {origin.name}")
         else:
-            refusal = self._refusal(evaluated, origin, reference)
-            diagnostics.add(refusal.at(decision.source, str(decision.address)))
+            diagnostics.add(self._refusal(origin, address).at(decision.source, str(address)))
 
-    def _own_inputs(self, here: Evaluated) -> list[str]:
-        """Inputs that have another value here than in the origin, such as the name of a volume.
+    def _origin_of(self, address: Address) -> Origin | None:
+        """What the options say goes before what the block says."""
+        here = self._here.get(address)
+        asked = self._request.options.promote_from
+        return None if here is None else self._request.origins.get(asked or _origin_in(here))
 
-        The base is called something else in each environment; whether it is the same is told by its reference.
+    def _reference_in(self, origin: Origin, address: Address) -> str:
+        """What the build is called in the origin; "" while that is not known."""
+        there = self._there[origin.name].get(address)
+        return "" if there is None else _reference(there)
+
+    def _own(self, origin: Origin, address: Address) -> list[str]:
+        """What the build is made of that only this environment has, such as the name of a volume.
+
+        Inputs of the template, and templates that it builds on. These are called something else in each environment,
+        and that alone is no difference.
         """
-        one, other = _inputs(here.concealed), _inputs(self._there[here.spec.address].concealed)
-        return [name for name in one if name != "base_template" and one[name] != other[name]]
+        needed = self._request.graph.dag.with_needs([address]) & self._here.keys() - {address}
+        bases = [str(base) for base in sorted(needed) if self._own_inputs(origin, base)]
+        return [*self._own_inputs(origin, address), *bases]
 
-    def _refusal(self, here: Evaluated, origin: Origin, reference: str) -> Diagnostic:
-        """Why the build that is called ``reference`` in the origin can't be taken."""
-        address = here.spec.address
-        remembered = origin.state.resources.get(address)
-        if not reference or not _reference(here):
+    def _own_inputs(self, origin: Origin, address: Address) -> list[str]:
+        there = self._there[origin.name].get(address)
+        one, other = _inputs(self._here[address].concealed), {} if there is None else _inputs(there.concealed)
+        return [name for name in one if name != "base_template" and one[name] != other.get(name)]
+
+    def _refusal(self, origin: Origin, address: Address) -> Diagnostic:
+        """Why the origin's build can't be taken."""
+        reference, remembered = self._reference_in(origin, address), origin.state.resources.get(address)
+        if not reference or not _reference(self._here[address]):
             return _untold(address)
-        if own := self._own_inputs(here):
+        if own := self._own(origin, address):
             return _bound(address, self._request.environment, own)
         if origin.state.target not in (None, self._request.target) and not origin.state.is_empty:
             return _elsewhere(origin, self._request.target, self._request.environment)
@@ -111,7 +127,7 @@ class Promotions:
         return self._other_build(address, origin, remembered)
 
     def _other_build(self, address: Address, origin: Origin, remembered: ResourceRecord) -> Diagnostic:
-        request, there = self._request, self._there[address]
+        request, there = self._request, self._there[origin.name][address]
         kind = request.kinds[KIND]
         trees = {**origin.state.trees, **there.trees}
         diffs = field_diffs(kind, _inputs(remembered.attributes), _inputs(there.concealed), trees)
@@ -143,14 +159,6 @@ def promotable(request: PlanRequest, chosen: Collection[Address] | None, diagnos
     return {
         address for address in request.graph.resources if address.kind == KIND and (chosen is None or address in chosen)
     }
-
-
-def _origins(request: PlanRequest) -> Iterator[tuple[Address, Origin]]:
-    """The origin of each template that has one. What the options say goes before what blocks say."""
-    for address, item in _here(request).items():
-        origin = request.origins.get(request.options.promote_from or _origin_in(item))
-        if origin is not None:
-            yield address, origin
 
 
 def _here(request: PlanRequest) -> dict[Address, Evaluated]:

@@ -192,9 +192,17 @@ def test_a_build_that_is_made_of_what_one_environment_has_is_not_promoted() -> N
     planned = make_plan(prod.ask(manifest, dev, promote_from="dev"))
     assert messages(planned) == ["promotion-differs"]
     assert "only prod has: run_commands" in planned.plan.diagnostics[0].detail
+    stacked = f"{manifest[:-1]}, y: {{base_template: '${{{{ template.x }}}}'}}}}"
+    dev.make(stacked)
+    prod.make(stacked)
+    newer = f"{stacked[:-2]}, run_commands: [make]}}}}"
+    dev.make(newer)
+    planned = make_plan(prod.ask(newer, dev, promote_from="dev"))
+    assert messages(planned) == ["promotion-differs"]
+    assert "only prod has: template.x" in planned.plan.diagnostics[0].detail
     unknown = manifest.replace("volume.data.name", "volume.data.id")
     dev.make(unknown)
-    planned = make_plan(prod.ask(unknown, dev, promote_from="dev"))
+    planned = make_plan(Environment("other").ask(unknown, dev, promote_from="dev"))
     assert messages(planned) == ["promotion-differs"]
     assert "only the apply will tell" in planned.plan.diagnostics[0].detail
 
