@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import os
 import pty
+import shlex
 import shutil
 import subprocess
 import sys
@@ -163,8 +164,8 @@ def test_what_is_completed_in_a_shell_is_what_nexus_gets(shop: Path, shell: str)
     program.parent.mkdir()
     program.write_text(
         f"""#!/bin/sh
-        if [ -n "$_NEXUS_COMPLETE" ] || [ "$1" = completion ]; then exec {sys.executable} -m nexus "$@"; fi
-        echo "$*" >>{received}
+        if [ -n "$_NEXUS_COMPLETE" ] || [ "$1" = completion ]; then exec {shlex.quote(sys.executable)} -m nexus "$@"; fi
+        echo "$*" >>{shlex.quote(str(received))}
         """
     )
     program.chmod(0o755)

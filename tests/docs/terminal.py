@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -27,7 +28,7 @@ def offer_nexus(folder: Path) -> Path:
     plugin = "-p nexus.pytest_plugin -p no:cacheprovider"
     for name, options in (("nexus", " -m nexus"), ("python", ""), ("pytest", f" -m pytest {plugin}")):
         program = folder / name
-        program.write_text(f'#!/bin/sh\nexec {sys.executable}{options} "$@"\n')
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)}{options} "$@"\n')
         program.chmod(0o755)
     return folder
 

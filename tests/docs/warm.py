@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -22,7 +23,6 @@ from tests.processes import WARM
 ROOT = Path(__file__).parents[2]
 
 _CLIENT = """\
-#!{python} -ISu
 import json, os, socket, sys
 told = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
 with socket.socket(socket.AF_UNIX) as server:
@@ -43,7 +43,10 @@ def warm_nexus(programs: Path, sockets: Path) -> Iterator[Path]:
         assert server.stdout is not None
         assert server.stdout.readline() == b"ready\n"
         program = programs / "nexus"
-        program.write_text(_CLIENT.format(python=sys.executable, address=str(address)))
+        client = sockets / "client.py"
+        client.write_text(_CLIENT.format(address=str(address)))
+        words = shlex.join([sys.executable, "-ISu", str(client)])
+        program.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
         program.chmod(0o755)
         yield programs
     finally:
