@@ -32,6 +32,7 @@ from nexus.model.events import (
     Outcome,
     PlanReady,
 )
+from nexus.model.pools import PoolStanding
 from nexus.model.runs import OperationRun, Run, RunStatus, StepResult
 from nexus.model.state import Commit, HistoryEntry, OutputRecord, ResourceRecord, State
 from nexus.model.values import Sensitive
@@ -50,7 +51,6 @@ from nexus.workflows.logs import Logs
 from nexus.workflows.operating import Sandbox as FoundSandbox
 from nexus.workflows.operating import problem_of
 from nexus.workflows.pinning import Locked
-from nexus.workflows.pools import PoolStanding
 from nexus.workflows.rebuilding import Rebuilt
 from nexus.workflows.runs import Listed as ListedRun
 from nexus.workflows.state_editing import Edited

@@ -10,10 +10,10 @@ from nexus.api.changing import AsyncChanging
 from nexus.api.remembered import AsyncRemembered
 from nexus.executor import SystemClock
 from nexus.model.addresses import Address
+from nexus.model.pools import PoolStanding
 from nexus.model.state import ResourceRecord
 from nexus.wiring import new_id, stores_over
 from nexus.workflows import pools, taking
-from nexus.workflows.pools import PoolStanding
 from nexus.workflows.taking import Around, PoolEmptyError, TakenSandbox, Wish
 
 LOCK_PATIENCE: Final = 300.0

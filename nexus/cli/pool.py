@@ -94,9 +94,10 @@ def take(
 
     show_diagnostics(settings, found.diagnostics)
     if as_json:
-        click.echo(json.dumps(handed_to_json(found), indent=2, ensure_ascii=False))
+        document = handed_to_json(found.sandbox, found.record, urls=found.urls, ready=found.ready)
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     else:
-        click.echo(handed_text(found, datetime.now(UTC)))
+        click.echo(handed_text(found.sandbox, datetime.now(UTC), urls=found.urls, ready=found.ready))
     return 0
 
 

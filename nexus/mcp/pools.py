@@ -29,7 +29,10 @@ async def take(call: Call, arguments: TakeArguments) -> Answer:
     found = await project.take(
         arguments.pool, lifetime=arguments.timeout, purpose=arguments.purpose, wait=arguments.wait
     )
-    return Answer(document=handed_to_json(found), text=handed_text(found, datetime.now(UTC)))
+    return Answer(
+        document=handed_to_json(found.sandbox, found.record, urls=found.urls, ready=found.ready),
+        text=handed_text(found.sandbox, datetime.now(UTC), urls=found.urls, ready=found.ready),
+    )
 
 
 class ListArguments(ProjectArguments):

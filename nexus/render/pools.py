@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from rich import box
@@ -10,43 +10,42 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nexus.model.pools import InUse, Member, PoolStanding, Readiness
 from nexus.model.state import ResourceRecord, Taken
+from nexus.providers.operating import LiveSandbox
 from nexus.render.documents import FORMAT_VERSION, Json, taken_to_json
 from nexus.render.operating import moment
-from nexus.render.values import duration, plural
-from nexus.workflows.pools import InUse, Member, PoolStanding, Readiness
-from nexus.workflows.taking import TakenSandbox
+from nexus.render.values import duration
 
 _STYLES = {Readiness.READY: "ok", Readiness.PAUSED: "faint", Readiness.UNFINISHED: "warning", Readiness.ENDED: "error"}
 
 
-def handed_to_json(found: TakenSandbox) -> Json:
-    sandbox = found.sandbox
+def handed_to_json(sandbox: LiveSandbox, record: ResourceRecord, *, urls: Mapping[str, str], ready: int) -> Json:
+    """``ready`` is how many the pool has left."""
     return {
         "format_version": FORMAT_VERSION,
         "success": True,
-        "pool": str(found.pool),
+        "pool": str(record.address.group),
         "sandbox_id": sandbox.id,
-        "address": str(found.record.address),
+        "address": str(record.address),
         "template": sandbox.template,
-        "urls": dict(found.urls),
+        "urls": dict(urls),
         "expires_at": moment(sandbox.expires_at),
-        "taken": _whose_to_json(found.record),
-        "ready": found.ready,
+        "taken": _whose_to_json(record),
+        "ready": ready,
     }
 
 
-def handed_text(found: TakenSandbox, now: datetime) -> str:
-    left = max((found.sandbox.expires_at - now).total_seconds(), 0)
-    urls = "".join(f"  {url} leads to its port {name}\n" for name, url in found.urls.items())
-    rest = plural(found.ready, "more stands ready", "more stand ready") if found.ready else "no more stand ready"
-    return (
-        f"{found.record.address} is yours\n"
-        f"  id {found.sandbox.id}, its time ends in {duration(left)}\n"
-        f"{urls}"
-        f"  nexus shell {found.sandbox.id} opens a terminal in it, nexus exec {found.sandbox.id} -- runs a command\n"
-        f"In {found.pool}, {rest}."
-    )
+def handed_text(sandbox: LiveSandbox, now: datetime, *, urls: Mapping[str, str], ready: int) -> str:
+    left = max((sandbox.expires_at - now).total_seconds(), 0)
+    lines = [
+        f"{sandbox.address} is yours",
+        f"  id {sandbox.id}, its time ends in {duration(left)}",
+        *(f"  {url} leads to its port {name}" for name, url in urls.items()),
+        f"  nexus shell {sandbox.id} opens a terminal in it, nexus exec {sandbox.id} -- COMMAND runs a command",
+        f"Of its pool, {ready} more {'stands' if ready == 1 else 'stand'} ready.",
+    ]
+    return "\n".join(lines)
 
 
 def pools_to_json(found: Sequence[PoolStanding]) -> Json:

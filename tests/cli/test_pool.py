@@ -48,7 +48,7 @@ def test_one_is_taken_listed_used_and_released(nexus: Nexus) -> None:
     nexus.ok("plan", "--detailed-exitcode")
 
     last = nexus.ok("pool", "take", "agent").out
-    assert "In sandbox.agent, no more stand ready." in last
+    assert "Of its pool, 0 more stand ready." in last
     assert "leads to its port tasks" in last
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from nexus.executor import recover
 from nexus.model.addresses import Address
 from nexus.model.diagnostics import DiagnosticsError, error
+from nexus.model.pools import Readiness
 from nexus.model.state import ResourceRecord, State, Target
 from nexus.planning import without_taken
 from nexus.providers.base import Certainty, Gone, ProviderError
@@ -23,7 +24,7 @@ from nexus.stores.memory import MemoryJournal, MemoryStateStore
 from nexus.workflows import taking
 from nexus.workflows.loading import LoadRequest, Project
 from nexus.workflows.loading import load as load_project
-from nexus.workflows.pools import Readiness, standings, taken_named
+from nexus.workflows.pools import standings, taken_named
 from nexus.workflows.session import Stores
 from nexus.workflows.taking import Around, PoolEmptyError, TakenSandbox, Wish
 from tests.fakes.applier import World
