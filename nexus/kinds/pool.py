@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from nexus.kinds.base import Field
 from nexus.kinds.durations import DURATION_SCHEMA, parse_duration
 from nexus.kinds.reading import InvalidValue, mapping, shown, within
 from nexus.model.resources import Pool
 from nexus.model.values import Value
 
-MAX_SIZE = 10_000
+MAX_SIZE: Final = 10_000
 
 _SIZE_SCHEMA = {"type": "integer", "minimum": 0, "maximum": MAX_SIZE}
 

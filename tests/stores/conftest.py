@@ -5,12 +5,14 @@ from collections.abc import Iterator
 import pytest
 
 from nexus.model.addresses import Address
-from nexus.model.state import Commit, FileEntry, HistoryEntry, Intent, OutputRecord, State, Target
+from nexus.model.state import Commit, FileEntry, HistoryEntry, Intent, OutputRecord, State, Taken, Target
 from nexus.model.values import Fingerprint
 from nexus.stores import Header
 from tests import gcs as google
 from tests import servers
 from tests.fakes.records import WEB, WORKER, make_record
+
+TAKEN = Address("sandbox", "web", "taken-id-u3")
 
 
 @pytest.fixture
@@ -30,13 +32,14 @@ def full_state() -> State:
         created_at="2026-01-02T03:04:05.000Z",
         expires_at="2026-01-02T04:04:05.000Z",
     )
+    taken = make_record(TAKEN, "u3", taken=Taken(place="0", by="ann@host", at="2026-01-02T03:04:05.000Z", purpose="x"))
     return State(
         lineage="lin",
         serial=7,
         project="shop",
         environment="prod",
         target=Target("local", "engine-1"),
-        resources={WEB: web, WORKER: make_record(WORKER, "u2")},
+        resources={WEB: web, WORKER: make_record(WORKER, "u2"), TAKEN: taken},
         deposed=(make_record(WEB, "u0"),),
         trees={"t1": {"": FileEntry("f" * 64, 0o644, 3), "lib/x.py": FileEntry("e" * 64, 0o755, 0)}},
         pending=(

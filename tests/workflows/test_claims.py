@@ -47,6 +47,15 @@ def test_a_fork_is_never_taken_for_its_source(
     assert [item.id for item, _ in found.copies] == ["fork"]
 
 
+@pytest.mark.parametrize("prior", [None, state_of(), state_of(record(WEB, "original"))])
+def test_what_bears_the_mark_of_what_was_taken_is_no_member_of_its_pool_whatever_is_remembered(
+    prior: State | None,
+) -> None:
+    taken = replace(ORIGINAL, is_taken=True)
+    found = claims([taken, replace(FORK, uid="u2")], prior, {}, {WEB})
+    assert told(found.live) == {'sandbox.web["taken-original"]': ["original"], "sandbox.web": ["fork"]}
+
+
 def test_where_nothing_tells_the_oldest_is_the_source_and_no_other_is_a_leftover() -> None:
     found = claims([ORIGINAL, FORK], None, {}, {WEB})
     assert told(found.live) == {"sandbox.web": ["original"]}
