@@ -18,6 +18,7 @@ VERSION: Final = 1
 _NEWEST: Final = 0.5
 _KEPT: Final = 5_000
 """So many are kept, those that were learnt last."""
+_PROMOTED: Final = "promoted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,11 @@ class Durations:
 
 
 def _keys(operation: Operation) -> tuple[str, str]:
-    unit = operation.unit.partition("[")[0]
+    unit = operation.unit
     if operation.address.kind == "template" and unit:
-        unit = "promoted"  # of any build alike, and much faster than to make it
-        return f"{operation.verb} {operation.address.group} {unit}", f"{operation.verb} {operation.address.kind} {unit}"
-    exact = f"{operation.verb} {operation.address.group} {operation.unit}".rstrip()
-    return exact, f"{operation.verb} {operation.address.kind} {unit}".rstrip()
+        unit = _PROMOTED  # whichever build it is: to take one over is much faster than to make it
+    exact = f"{operation.verb} {operation.address.group} {unit}".rstrip()
+    return exact, f"{operation.verb} {operation.address.kind} {unit.partition('[')[0]}".rstrip()
 
 
 def encode(durations: Durations) -> bytes:

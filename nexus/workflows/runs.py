@@ -168,14 +168,11 @@ def not_recorded(problem: DiagnosticsError) -> Diagnostic:
 
 def command_of(options: PlanOptions) -> str:
     """What a person types to have this done."""
-    return next(
-        (
-            word
-            for word, asked in (("run", options.run), ("destroy", options.destroy), ("promote", options.promote_from))
-            if asked
-        ),
-        "apply",
-    )
+    if options.run:
+        return "run"
+    if options.destroy:
+        return "destroy"
+    return "promote" if options.promote_from else "apply"
 
 
 def head_of(project: Project, plan: Plan, holder: LockInfo, state: State, now: datetime, suffix: str) -> RunHead:

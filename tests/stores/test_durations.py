@@ -28,6 +28,14 @@ def test_a_duration_is_learnt_for_the_operation_and_for_its_like() -> None:
     assert learnt.of(op("web", unit="npm")) is None
 
 
+def test_a_build_that_is_taken_over_is_no_build_that_is_made() -> None:
+    def build(unit: str = "") -> Operation:
+        return Operation(id="1", verb=Verb.BUILD, address=Address("template", "x"), unit=unit)
+
+    learnt = Durations().after([(build(), 90.0), (build("shop--dev--x:spec-1"), 3.0)])
+    assert (learnt.of(build()), learnt.of(build("shop--dev--x:spec-2"))) == (90.0, 3.0)
+
+
 def test_the_newest_run_counts_half() -> None:
     learnt = Durations().after([(op("web"), 10.0)]).after([(op("web"), 20.0)])
     assert learnt.of(op("web")) == 15.0
