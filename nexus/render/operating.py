@@ -113,7 +113,7 @@ def display_name(item: LiveSandbox) -> str:
     return address.name if address.key is None else f"{address.name}[{address.key}]"
 
 
-def _template_name(item: LiveSandbox) -> str:
+def template_name(item: LiveSandbox) -> str:
     """As a manifest has it: ``base`` of the catalogue, ``tools`` of a project's own."""
     return item.template.rpartition("--")[2].removeprefix("nexus-")
 
@@ -160,7 +160,7 @@ def print_list(console: Console, sandboxes: Sequence[LiveSandbox], now: datetime
         row = [
             Text(display_name(item)),
             Text(item.status, style=STATUS_STYLES.get(item.status, "")),
-            Text(_template_name(item)),
+            Text(template_name(item)),
             Text(item.id),
             Text(duration((now - item.started_at).total_seconds())),
             Text(duration(max(left, 0)) if item.status == "running" else "–"),

@@ -16,6 +16,7 @@ from nexus.render.console import wrapping_width
 from nexus.render.fields import new_field
 from nexus.render.values import LIMIT, SENSITIVE, plural, short
 
+_DIGITS: Final = 3
 _MARGIN: Final = 8
 """Columns before a name, and between it and its value."""
 
@@ -77,7 +78,9 @@ def _facts(record: ResourceRecord) -> dict[str, Value]:
 
 
 def _without_nothing(value: Value) -> Value:
-    """A mapping without the entries that hold nothing."""
+    """A mapping without the entries that hold nothing; a measured number without digits that nobody reads."""
+    if isinstance(value, float):
+        return round(value, _DIGITS)
     return {name: item for name, item in value.items() if not _is_nothing(item)} if isinstance(value, dict) else value
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from nexus.providers.operating import LiveSandbox, NetworkRules, Surroundings, Usage
 from nexus.render.documents import FORMAT_VERSION, Json
-from nexus.render.operating import STATUS_STYLES, display_name, last_activity, megabytes, moment, uptime
+from nexus.render.operating import STATUS_STYLES, display_name, last_activity, megabytes, moment, template_name, uptime
 from nexus.render.values import duration, plural, size
 
 _UNKNOWN: Final = "–"
@@ -128,7 +128,7 @@ def print_status(
         ("name", Text(display_name(item), style="address")),
         ("id", Text(item.id)),
         ("status", Text(item.status, style=STATUS_STYLES.get(item.status, ""))),
-        ("template", Text(item.template)),
+        ("template", Text(template_name(item))),
         ("uptime", Text(duration(uptime(item, now)))),
         ("ends", Text(_ends(item, now))),
         *((name, Text(text)) for name, text in _usage_rows(usage)),
