@@ -10,6 +10,10 @@
 #   docker build -t nexus-local --target local .
 #   docker run --rm -it --privileged -v nexus:/var/lib/nexus -v "$PWD:/project" nexus-local apply
 #
+# In the place of --privileged, without limits of memory and CPU for sandboxes:
+#
+#   --cap-add SYS_ADMIN --cap-add NET_ADMIN --cap-add SYS_PTRACE --security-opt seccomp=unconfined
+#
 # Its sandboxes live in the container, so they end with it. `nexus doctor` says in either image what it can do.
 
 ARG BASE=debian:trixie-slim

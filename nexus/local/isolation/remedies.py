@@ -34,6 +34,9 @@ def for_tier(tier: Tier, failure: str) -> str | None:
     """What to do about ``failure`` of ``tier``; None when nothing is known to help."""
     if "Read-only file system" in failure or "No space left" in failure:
         return "set NEXUS_HOME to a folder that can be written to and has some gigabytes free"
+    if "of type overlay" in failure and "mount overlay" in failure and _in_container():
+        # A volume alone seldom is enough: all at once, so that nobody has to begin three times.
+        return IN_CONTAINER
     if not tier.namespaces:
         return _for_chroot(failure)
     if tier.single_uid:
@@ -88,8 +91,11 @@ def _for_user_namespaces(failure: str) -> str | None:
 
 def _as_root() -> str:
     """Images have no sudo; machines that were made of one may still have the mark of a container."""
-    in_container = any(Path(mark).exists() for mark in _MARKS_OF_CONTAINERS)
-    return _AS_ROOT_OF_CONTAINER if in_container and shutil.which("sudo") is None else "sudo -E nexus local start"
+    return _AS_ROOT_OF_CONTAINER if _in_container() and shutil.which("sudo") is None else "sudo -E nexus local start"
+
+
+def _in_container() -> bool:
+    return any(Path(mark).exists() for mark in _MARKS_OF_CONTAINERS)
 
 
 def _with(wanted: Iterable[str]) -> str:

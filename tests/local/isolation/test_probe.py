@@ -128,6 +128,8 @@ async def test_in_a_container_without_sudo_another_user_is_named(
     monkeypatch.setattr("shutil.which", lambda _: None)
     remedy = remedies.for_tier(tiers.IDMAP, "needs root")
     assert remedy == "run nexus as root of the container: docker run --user 0 …"
+    on_overlay = "/h/store is on a file system of type overlay, which cannot lie under a sandbox's root (mount overlay)"
+    assert remedies.for_tier(tiers.ROOTLESS_SINGLE, on_overlay) == remedies.IN_CONTAINER
 
 
 async def test_programs_on_a_file_system_that_cannot_map_ids_are_told_before_anything_is_made(
