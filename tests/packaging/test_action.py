@@ -116,6 +116,18 @@ def test_a_plan_that_policies_deny_fails_the_step_and_is_in_the_comment(action: 
     assert "| an hour |" in comment["body"]
 
 
+def test_a_job_with_several_steps_installs_once(tmp_path: Path) -> None:
+    job = Job.begin(tmp_path / "job")
+    job.program("python", f'#!/bin/sh\necho "$@" >>{tmp_path}/said\n')
+    environment = {**job.environment(), "GITHUB_ACTION_PATH": "/actions/nexus"}
+    for _ in range(2):
+        assert bash(step("Install")["run"], tmp_path, environment).returncode == 0
+    assert (tmp_path / "said").read_text().splitlines() == ["-m pip install --quiet /actions/nexus"]
+    another = {**environment, "GITHUB_ACTION_PATH": "/actions/nexus-of-another-version"}
+    assert bash(step("Install")["run"], tmp_path, another).returncode == 0
+    assert len((tmp_path / "said").read_text().splitlines()) == 2
+
+
 def test_no_expression_is_in_a_script_where_it_could_be_code() -> None:
     scripts = [item["run"] for item in ACTION["runs"]["steps"] if "run" in item]
     assert len(scripts) == 3
