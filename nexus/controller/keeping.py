@@ -156,11 +156,14 @@ class Keeper:
     async def _leads(self) -> bool:
         """Whether this controller leads the environment; whoever does not changes nothing, and tells nothing."""
         assert self._leadership is not None
+        assert self._approvals is not None
         led, self._is_leading = self._is_leading, await self._leadership.hold()
         if not self._is_leading:
             self._ledger.stands_by(self._leadership.leader)
         elif not led:
             self._ledger.leads()
+            if self.environment.policy is not Policy.APPROVE:
+                await self._approvals.clear()  # a plan that waited under another policy waits for nobody now
         return self._is_leading
 
     async def _observe(self, project: Managed) -> Plan:

@@ -122,6 +122,13 @@ async def test_an_approval_of_another_plan_is_worth_nothing(world: World) -> Non
     assert (board[KEY].phase, world.projects[KEY].asked) == (Phase.WAITING, [])
 
 
+async def test_what_waited_under_another_policy_waits_no_more(world: World) -> None:
+    await Controller(world.settings(policy=Policy.APPROVE), world.parts()).once()
+    assert await world.waiting() is not None
+    await Controller(world.settings(policy=Policy.PLAN_ONLY), world.parts()).once()
+    assert await world.waiting() is None
+
+
 async def test_an_approved_plan_that_is_out_of_date_waits_anew(world: World) -> None:
     controller = Controller(world.settings(policy=Policy.APPROVE), world.parts())
     project = world.projects[KEY]
