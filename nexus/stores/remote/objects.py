@@ -22,6 +22,9 @@ PATIENCE: Final = 20.0
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 3.0
 
+_CHANCE: Final = random.Random()  # noqa: S311 - so that many do not ask at once
+"""Our own: the interpreter's is everybody's, and may have been seeded for a purpose."""
+
 
 class ConflictError(Exception):
     """What is there is not what was expected: somebody else was faster."""
@@ -132,5 +135,5 @@ class Steadfast:
             except UnreachableError as problem:
                 if time.monotonic() + pause > deadline:
                     raise DiagnosticsError(unreachable(self.place, str(problem))) from problem
-            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that many do not ask at once
+            time.sleep(pause * _CHANCE.uniform(0.5, 1.0))
             pause = min(2 * pause, _LONGEST_PAUSE)
