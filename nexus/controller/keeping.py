@@ -72,7 +72,6 @@ class Keeper:
         self._woken = asyncio.Event()
         self._loaded = ""
         self._leadership: Leadership | None = None
-        self._approvals: Approvals | None = None
         self._is_leading = False
         self._stopping = False
         self._ongoing: Applying | None = None
@@ -150,20 +149,18 @@ class Keeper:
             if self._leadership is not None:
                 await self._leadership.give_up()
             self._leadership = Leadership(self.project.lock_beside(LEASE), self._around.holder)
-            self._approvals = self._around.approvals(self.key, self.project)
         return self.project
 
     async def _leads(self) -> bool:
         """Whether this controller leads the environment; whoever does not changes nothing, and tells nothing."""
         assert self._leadership is not None
-        assert self._approvals is not None
         led, self._is_leading = self._is_leading, await self._leadership.hold()
         if not self._is_leading:
             self._ledger.stands_by(self._leadership.leader)
         elif not led:
             self._ledger.leads()
             if self.environment.policy is not Policy.APPROVE:
-                await self._approvals.clear()  # a plan that waited under another policy waits for nobody now
+                await self._approvals().clear()  # a plan that waited under another policy waits for nobody now
         return self._is_leading
 
     async def _observe(self, project: Managed) -> Plan:
@@ -201,25 +198,28 @@ class Keeper:
             case step:
                 assert_never(step)
 
+    def _approvals(self) -> Approvals:
+        """Opened for each use: a hundred environments should not hold a connection each for a plan that may wait."""
+        assert self.project is not None
+        return self._around.approvals(self.key, self.project)
+
     async def _let_wait(self, plan: Plan) -> Waiting | None:
         if self.environment.policy is not Policy.APPROVE:
             return None
-        assert self._approvals is not None
         if plan.is_empty or plan.is_denied:
-            await self._approvals.clear()
+            await self._approvals().clear()
             return None
-        return await self._approvals.put(plan)
+        return await self._approvals().put(plan)
 
     async def _apply_approved(self, project: Managed, plan: Plan, revision: str) -> None:
         """Whatever comes of it, the approval is used up."""
-        assert self._approvals is not None
         try:
             await self._apply(project, plan, revision)
         except StalePlanError as stale:
             self._ledger.refused(stale.differences)
             self._woken.set()  # so that what is right by now waits at once
         finally:
-            await self._approvals.clear()
+            await self._approvals().clear()
 
     async def _apply(self, project: Managed, plan: Plan | None, revision: str) -> None:
         """``plan`` None applies what is planned under the lock."""
@@ -255,7 +255,7 @@ class Keeper:
         self._ledger.rests(pause)
         loop = asyncio.get_running_loop()
         until = loop.time() + pause
-        waits = self._approvals if standing.phase is Phase.WAITING else None
+        waits = self._approvals() if standing.phase is Phase.WAITING else None
         while not self._woken.is_set() and (left := until - loop.time()) > 0 and not await _is_given(waits):
             with suppress(TimeoutError):
                 async with asyncio.timeout(left if waits is None else min(left, waits.glance)):
