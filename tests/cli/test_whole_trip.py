@@ -149,7 +149,7 @@ pipelines:
     assert ran.code == 3
     assert "sandbox.bad │ about to fail" in ran.err
     assert "failed: running run_commands[0]" in ran.err
-    assert "--> nexus.yaml:6:3" in ran.err
+    assert "--> nexus.yaml:8:20" in ran.err
     summary = ran.err[ran.err.index("Apply incomplete in ") :]
     assert "1 created, 1 failed, 1 skipped" in summary
     assert "✗ sandbox.bad: run_commands[0] failed with exit code 3" in summary
