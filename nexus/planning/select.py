@@ -39,7 +39,7 @@ def selected(request: PlanRequest, diagnostics: Diagnostics) -> Collection[Addre
 
 def _flags(request: PlanRequest) -> Iterable[tuple[str, tuple[Address, ...]]]:
     options = request.options
-    yield "--target", options.targets
+    yield "promote" if options.promote_from else "--target", options.targets
     yield "--exclude", options.excludes
     yield "--replace", options.replace
     yield "run", options.run

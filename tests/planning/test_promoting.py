@@ -172,6 +172,8 @@ def test_only_templates_are_promoted_and_none_is_removed() -> None:
     prod.make(MANIFEST, dev, promote_from="dev")
     planned = make_plan(prod.ask(MANIFEST, dev, promote_from="dev", targets=_at("sandbox.web")))
     assert messages(planned) == ["not-promotable"]
+    nowhere = make_plan(prod.ask(MANIFEST, dev, promote_from="dev", targets=_at("template.nowhere")))
+    assert nowhere.plan.diagnostics[0].summary.startswith("promote names template.nowhere")
     without = "templates: {tools: {base_template: base, packages: {pip: [six]}, tags: [stable]}}"
     assert prod.make(without, dev, promote_from="dev").is_empty
 
