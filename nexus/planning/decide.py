@@ -21,7 +21,7 @@ from nexus.planning.drift import lost_fields
 from nexus.planning.evaluate import Evaluated, Evaluation
 from nexus.planning.lowering import LOWERINGS
 from nexus.planning.lowering.step import UNIT, is_due
-from nexus.planning.pools import too_old, vacancy
+from nexus.planning.pools import Vacancies, too_old
 from nexus.planning.removal import destroyed_as
 from nexus.planning.request import PlanRequest
 from nexus.planning.situation import Situation, believed, presence_unknown, situation_of
@@ -37,7 +37,8 @@ class Deciding:
     """The way through the graph, needed resources first; each decision sees those before it.
 
     ``trees`` are upload trees by digest: recorded ones, and new ones as they are met. ``waiting`` are steps that have
-    not run and will not run now, because they, or what they take, must be asked for.
+    not run and will not run now, because they, or what they take, must be asked for. ``vacancies`` are the empty places
+    of pools.
     """
 
     request: PlanRequest
@@ -46,6 +47,10 @@ class Deciding:
     decisions: dict[Address, Decision] = field(default_factory=dict)
     trees: dict[str, Tree] = field(default_factory=dict)
     waiting: set[Address] = field(default_factory=set)
+    vacancies: Vacancies = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.vacancies = Vacancies(self.request)
 
     def decide(self, address: Address, evaluated: Evaluated) -> Decision:
         """What happens to ``address``; its outputs are published for those that need it."""
@@ -92,7 +97,7 @@ class Deciding:
             wanted = self.request.graph.imports.get(address)
             if wanted is not None:
                 return self._adopt(decision, evaluated, wanted)
-            return self._create(decision, evaluated, vacancy(self.request, address) or "not in state")
+            return self._create(decision, evaluated, self.vacancies.cause(address) or "not in state")
         situation = decision.situation = situation_of(record, self.request.observation)
         if situation.presence is Presence.UNKNOWN:
             self.diagnostics.add(presence_unknown(situation).at(decision.source))

@@ -21,7 +21,7 @@ from nexus.planning.request import PlanRequest
 from nexus.planning.work import Decision
 
 TAKE: Final = "take"
-"""The verb of the intent of who takes a sandbox. It is in no plan: nothing but the record of it is changed."""
+"""The verb of the intent of whoever takes a sandbox. No plan has it."""
 
 _TAKEN: Final = "taken-"
 _ENDED: Final = frozenset({Presence.EXPIRED, Presence.GONE})
@@ -81,14 +81,20 @@ def whose(record: ResourceRecord) -> str:
     return f"taken by {record.taken.by}" if record.taken.by else "taken by somebody"
 
 
-def vacancy(request: PlanRequest, address: Address) -> str | None:
-    """Why a member is to be made; None for what is of no pool."""
-    if address.group not in request.graph.pools or address.kind != "sandbox":
-        return None
-    alike = [record for other, record in request.state.resources.items() if other.group == address.group]
-    if any(record.taken is not None and record.taken.place == address.key for record in alike):
-        return "taken from the pool"
-    return "the pool is not full" if alike else "not in state"
+class Vacancies:
+    """The places of pools that are empty, and why. Made once for a plan, however large the pools are."""
+
+    def __init__(self, request: PlanRequest) -> None:
+        self._pools = request.graph.pools
+        pooled = [record for record in request.state.resources.values() if record.address.group in self._pools]
+        self._begun = {record.address.group for record in pooled}
+        self._taken_from = {replace(item.address, key=item.taken.place) for item in pooled if item.taken is not None}
+
+    def cause(self, address: Address) -> str | None:
+        """Why a member is to be made; None for what is of no pool, or of one that was never filled."""
+        if address in self._taken_from:
+            return "taken from the pool"
+        return "the pool is not full" if address.group in self._begun else None
 
 
 def too_old(pool: Pool | None, record: ResourceRecord, now: datetime) -> str | None:
@@ -112,4 +118,4 @@ def count_replaced(request: PlanRequest, decisions: Mapping[Address, Decision]) 
         ]
         replaced = [decision for decision in there if decision.replaces]
         for decision in replaced:
-            decision.cause += f"; {len(replaced)} of {len(there)} in the pool are replaced"
+            decision.cause += f"; replaces {len(replaced)} of {len(there)} in the pool"

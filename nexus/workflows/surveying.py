@@ -73,7 +73,8 @@ async def survey(project: Project, session: Session, options: PlanOptions, *, li
         observation = await _look(session, state, wanted, options, count_all=is_bounded)
         observation = replace(observation, imports=await _examined(project, session, state, options))
         builds = await _builds(project, session, target, options)
-    if not has_new_key and not options.destroy:  # in another account, everything would seem to have ended
+    # In another account everything would seem to have ended; and what is to be destroyed is named one by one.
+    if not has_new_key and not options.destroy:
         state = without_ended(state, observation)
     suspicions = _check_account(without_taken(known), target, observation, options)
     secrets, missing = _secrets(project, destroy=options.destroy, demanded=for_apply)

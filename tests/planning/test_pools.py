@@ -102,9 +102,9 @@ def test_a_change_says_how_much_of_the_pool_it_replaces() -> None:
     take(world, "1")
     plan = world.plan(MANIFEST.replace("template: base", "template: base\n    metadata: {a: b}"))
     assert told(plan) == [
-        "replace agent[0]: metadata changed; 2 of 2 in the pool are replaced",
+        "replace agent[0]: metadata changed; replaces 2 of 2 in the pool",
         "create agent[1]: taken from the pool",
-        "replace agent[2]: metadata changed; 2 of 2 in the pool are replaced",
+        "replace agent[2]: metadata changed; replaces 2 of 2 in the pool",
     ]
 
 
@@ -118,7 +118,7 @@ def test_members_are_replaced_when_they_are_too_old_and_those_that_were_taken_ar
     world.now = NOW + timedelta(minutes=61)
     plan = world.plan(MANIFEST)
     assert [change.address.key for change in plan.changes if change.action is Action.REPLACE] == ["0", "2"]
-    assert plan.changes[0].cause == "older than 1h (pool.max_age); 2 of 2 in the pool are replaced"
+    assert plan.changes[0].cause == "older than 1h (pool.max_age); replaces 2 of 2 in the pool"
 
 
 def test_what_a_pool_sets_up_alike_is_kept_from_the_first_one_on() -> None:
