@@ -144,6 +144,13 @@ def test_an_unknown_sandbox_is_an_error_with_the_nearest_name(name: str, hint: s
         assert hint in document["diagnostics"][0]["hint"]
 
 
+def test_what_was_never_made_is_told_with_what_makes_it(nexus: Nexus) -> None:
+    nexus.write("sandboxes: {web: {template: base}}\n")
+    ran = nexus("exec", "wbe", "--", "ls")
+    assert ran.code == 1
+    assert "hint: «nexus apply» makes what the manifest declares" in ran.err
+
+
 def test_outside_of_a_project_sandboxes_go_by_their_ids(shared: Nexus) -> None:
     sandbox_id = shared.ok("output", "--raw", "web").out.strip()
     outside = Nexus(shared.folder.parent, shared.home)

@@ -94,7 +94,6 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("-C missing validate", 1, "hint: name the folder of a project"),
         ("run etl --var size=1 -y", 1, "hint: declare it under pipelines"),
         ("show none.plan", 1, "hint: «nexus plan --out FILE» writes one"),
-        ("exec wbe -- ls", 1, "hint: «nexus apply» makes what the manifest declares"),
     ],
 )
 def test_a_wrong_line_is_answered(
