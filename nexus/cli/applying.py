@@ -68,7 +68,7 @@ def run_apply(
     elif not run.auto_approve:
         require_a_person(as_json=run.as_json, instead=f"{planned_by} --out FILE, then nexus apply FILE")
 
-    around = typed(settings, run.var_texts, run.var_files, local=run.local)
+    around = typed(settings, run.environment if planfile is None else "", run.var_texts, run.var_files, local=run.local)
     if revision is not None:
         around = replace(around, command=("rollback", revision, *environment_options(run.environment)))
 

@@ -66,7 +66,7 @@ def command(
         from nexus.render.drift import print_drift
 
         show_diagnostics(settings, report.diagnostics)
-        around = typed(settings, var_texts, var_files, local=local)
+        around = typed(settings, environment, var_texts, var_files, local=local)
         look = around.line("plan", "--deep", *environment_options(environment), values=True)
         print_drift(settings.console(), report, look=look)
     return 2 if detailed_exitcode and report.has_drift else 0

@@ -213,10 +213,14 @@ def run_options(function: Callable[..., int]) -> Callable[..., int]:
 
 def promotion_options(function: Callable[..., int]) -> Callable[..., int]:
     """The same for a command that names two environments: ``source`` besides the one that it plans and applies."""
-    known: Any = {"required": True, "metavar": "NAME", "shell_complete": completes(environments)}
-    target = click.option("--to", "environment", help="Environment that gets the builds.", **known)
-    return click.option("--from", "source", help="Environment that has the builds.", **known)(
-        target(_run_options(function))
+    target = _required_environment("--to", "environment", "Environment that gets the builds.")
+    source = _required_environment("--from", "source", "Environment that has the builds.")
+    return source(target(_run_options(function)))
+
+
+def _required_environment(flag: str, name: str, description: str) -> Callable[[F], F]:
+    return click.option(
+        flag, name, required=True, metavar="NAME", help=description, shell_complete=completes(environments)
     )
 
 

@@ -112,7 +112,7 @@ def _command(
     if saved is not None and form == "text":
         click.echo(f"Saved to {saved}. To do exactly this: nexus apply {saved}")
     elif form == "text":
-        _offer(settings, plan, typed(settings, var_texts, var_files, local=local))
+        _offer(settings, plan, typed(settings, environment, var_texts, var_files, local=local))
     if plan.is_denied:
         return 1
     return 2 if detailed_exitcode and not plan.is_empty else 0

@@ -96,7 +96,14 @@ def _settings() -> Settings:
     return settings
 
 
-def typed(settings: Settings, var_texts: tuple[str, ...], var_files: tuple[Path, ...], *, local: bool) -> Typed:
+def typed(
+    settings: Settings,
+    environment: str,
+    var_texts: tuple[str, ...],
+    var_files: tuple[Path, ...],
+    *,
+    local: bool,
+) -> Typed:
     """What was typed around the command, for the one that is to be typed next."""
     from nexus.render.summary import Typed
 
@@ -106,6 +113,7 @@ def typed(settings: Settings, var_texts: tuple[str, ...], var_files: tuple[Path,
         before=("-C", os.path.relpath(settings.folder)) if is_elsewhere else (),
         place=("--local",) if local else (),
         values=(*files, *(word for text in var_texts for word in ("--var", text))),
+        environment=environment,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from typing import Final
 
 from nexus.graph.desired import Removed
@@ -37,7 +38,9 @@ def removals(
     cause = "asked for by destroy" if destroy else "no longer in the manifest"
     going = [
         _removal(request, record, cause)
-        for address, record in request.state.resources.items()
+        for address, record in sorted(
+            request.state.resources.items(), key=partial(_last_made_first, list(request.kinds))
+        )
         if (destroy or address not in request.graph.resources)
         and (chosen is None or address in chosen)
         and not is_kept(request, record)
@@ -46,6 +49,12 @@ def removals(
     if not any(decision.address.kind == KIND for decision in going):
         return going
     return without_used_setups(request, going, [*going, *replaced, *leftovers(request, chosen)])
+
+
+def _last_made_first(kinds: Sequence[str], item: tuple[Address, ResourceRecord]) -> tuple[int, str, int, str]:
+    """The order in which people read what goes: what stands on something before that; instances as they count."""
+    address, key = item[0], item[0].key or ""
+    return -kinds.index(address.kind), address.name, len(key), key
 
 
 def leftovers(request: PlanRequest, chosen: Collection[Address] | None) -> list[Decision]:

@@ -26,17 +26,24 @@ class Typed:
     """What was typed around a command, so that what is to be typed next is whole: the words before it, and options.
 
     ``place`` says where sandboxes are, and goes with every command; ``values`` of variables only with those that plan.
+    ``environment`` is as it was typed, ``preview/login``, which objects are not called by; "" leaves it to the plan.
     ``command`` is what makes the same plan again, where the plan itself does not tell.
     """
 
     before: tuple[str, ...] = ()
     place: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
+    environment: str = ""
     command: tuple[str, ...] = ()
 
     def line(self, *words: str, values: bool = False) -> str:
         """A command as one types it into a shell."""
         return shlex.join(("nexus", *self.before, *words, *self.place, *(self.values if values else ())))
+
+    def option(self, plan: Plan) -> tuple[str, ...]:
+        """What chooses the environment of a plan; nothing for the one that is chosen anyhow."""
+        environment = self.environment or plan.environment
+        return () if environment == "default" else ("-e", environment)
 
 
 def summary_text(
@@ -44,7 +51,7 @@ def summary_text(
 ) -> Text:
     """``plan`` is what was to be done; ``ended_badly`` the operations that failed or did not come about."""
     whole = not event.interrupted and all(outcome in _WELL for outcome in event.changes.values())
-    command = typed.command or (("apply",) if plan is None else command_of(plan))
+    command = typed.command or (("apply",) if plan is None else command_of(plan, typed))
     word = command[0].capitalize()
     ending = "complete" if whole else "interrupted" if event.interrupted else "incomplete"
     text = Text.assemble((f"{word} {ending} in {duration(event.seconds)}: ", "ok" if whole else "error"))
@@ -63,16 +70,19 @@ def offer_text(plan: Plan, typed: Typed) -> Text:
     """What one types to do what a plan shows; empty where there is nothing to do, or it may not be done."""
     if plan.is_empty or plan.is_denied:
         return Text()
-    return Text(f"To do this: {typed.line(*command_of(plan), values=True)}", style="hint")
+    return Text(f"To do this: {typed.line(*command_of(plan, typed), values=True)}", style="hint")
 
 
-def command_of(plan: Plan) -> tuple[str, ...]:
+def command_of(plan: Plan, typed: Typed) -> tuple[str, ...]:
     """The command that makes such a plan, such as ``destroy -e prod``, word by word."""
     options = plan.options
-    environment = _environment(plan)
+    environment = typed.option(plan)
     if options.run:
         pipelines = dict.fromkeys(step.name.partition(".")[0] for step in options.run)
         return ("run", *pipelines, *environment)
+    if options.promote_from:
+        to = typed.environment or plan.environment
+        return ("promote", *map(str, options.targets), "--from", options.promote_from, "--to", to)
     selected = (("--target", options.targets), ("--exclude", options.excludes), ("--replace", options.replace))
     flags = {
         "--no-refresh": not options.refresh,
@@ -87,10 +97,6 @@ def command_of(plan: Plan) -> tuple[str, ...]:
         *(word for option, addresses in selected for address in addresses for word in (option, str(address))),
         *(flag for flag, is_set in flags.items() if is_set),
     )
-
-
-def _environment(plan: Plan) -> tuple[str, ...]:
-    return () if plan.environment == "default" else ("-e", plan.environment)
 
 
 def _counts(event: ApplyFinished, plan: Plan | None) -> str:
@@ -115,7 +121,7 @@ def _next(event: ApplyFinished, plan: Plan | None, typed: Typed) -> Text:
     ]
     if plan is None or not alive:
         return Text()
-    environment = _environment(plan)
+    environment = typed.option(plan)
     first = min(alive, key=lambda address: (address.key is not None, alive.index(address)))
     name = first.name if first.key is None else f"{first.name}[{first.key}]"
     commands = [typed.line(verb, name, *environment) for verb in ("shell", "logs")]

@@ -181,6 +181,7 @@ def test_no_field_of_a_plan_is_wider_than_a_terminal(screen: Screen) -> None:
         (PlanOptions(), "default", "To do this: nexus apply"),
         (PlanOptions(destroy=True), "prod", "To do this: nexus destroy -e prod"),
         (PlanOptions(targets=(CREATE.address,), locked=True), "default", f"{OFFER} --target sandbox.web --locked"),
+        (PlanOptions(promote_from="dev"), "prod", "To do this: nexus promote --from dev --to prod"),
     ],
 )
 def test_after_a_plan_stands_what_does_it(options: PlanOptions, environment: str, says: str) -> None:
@@ -196,6 +197,12 @@ def test_what_was_typed_around_a_plan_is_a_part_of_what_does_it() -> None:
     around = Typed(before=("-C", "../my shop"), place=("--local",), values=("--var", "days=4 or 5"))
     offered = offer_text(replace(PLAN, operations=operations), around).plain
     assert offered == "To do this: nexus -C '../my shop' apply --local --var 'days=4 or 5'"
+
+
+def test_a_branch_of_an_environment_is_named_as_it_was_typed() -> None:
+    operations = (Operation(id="1", verb=Verb.CREATE, address=CREATE.address),)
+    plan = replace(PLAN, operations=operations, environment="preview-login")
+    assert offer_text(plan, Typed(environment="preview/login")).plain == "To do this: nexus apply -e preview/login"
 
 
 def test_a_name_as_wide_as_the_terminal_leaves_its_cause_below(screen: Screen) -> None:
