@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from nexus import planning
@@ -26,16 +27,14 @@ async def with_origins(project: Project, session: Session, request: PlanRequest)
     found = {name: await _origin(project, session, name, place) for name, place in named.items()}
     if not found:
         return request
-    request = replace(request, origins=found)
     if request.options.refresh:
+        names = planning.references(replace(request, origins=found))
         async with explained():
-            builds = frozenset(await session.provider.build_ids(planning.references(request)))
-        return replace(request, origins={name: replace(origin, builds=builds) for name, origin in found.items()})
-    builds = frozenset(_believed(request.state))
-    return replace(
-        request,
-        origins={name: replace(origin, builds=builds | {*_believed(origin.state)}) for name, origin in found.items()},
-    )
+            builds = frozenset(await session.provider.build_ids(names))
+    else:
+        states = (request.state, *(origin.state for origin in found.values()))
+        builds = frozenset(name for state in states for name in _believed(state))
+    return replace(request, origins={name: replace(origin, builds=builds) for name, origin in found.items()})
 
 
 async def _origin(project: Project, session: Session, name: str, place: SourceRange | None) -> Origin:
@@ -64,7 +63,9 @@ async def _origin(project: Project, session: Session, name: str, place: SourceRa
     return Origin(name=name, environment=environment.name, state=state)
 
 
-def _believed(state: State) -> set[str]:
+def _believed(state: State) -> Iterator[str]:
     """The builds that a state knows, where nobody is to look."""
-    found = (record.attributes.get("reference") for record in state.resources.values())
-    return {reference for reference in found if isinstance(reference, str)}
+    for record in state.resources.values():
+        reference = record.attributes.get("reference")
+        if isinstance(reference, str):
+            yield reference
