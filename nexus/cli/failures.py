@@ -36,8 +36,7 @@ def guarded_stream(function: Callable[P, int]) -> Callable[P, int]:
 def _guarded(function: Callable[P, int], as_json: Callable[[Sequence[Diagnostic]], None]) -> Callable[P, int]:
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> int:
-        settings = click.get_current_context().find_object(Settings)
-        assert settings is not None
+        settings = Settings.of_this_command()
         try:
             return function(*args, **kwargs)
         except DiagnosticsError as error:

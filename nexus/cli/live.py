@@ -51,8 +51,7 @@ def on_live(live: LiveT, work: Callable[[LiveT], Awaitable[T]]) -> T:
 
 async def _started(live: LiveT) -> None:
     """Have the local engine started now when that can be watched; else it starts with the first request."""
-    settings = click.get_current_context().find_object(Settings)
-    assert settings is not None
+    settings = Settings.of_this_command()
     if settings.is_live() and not (await live.where()).is_billed and engine_starts(settings.environment)():
         with waiting(settings, STARTING_ENGINE, is_local=True):
             await live.identity()

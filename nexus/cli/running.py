@@ -84,16 +84,10 @@ def watched_at_target(
         if quiet:
             return await work(project, lambda: None)
         where = await say_target(project, local=local)
-        with waiting(_settings(), doing, is_local=not where.is_billed) as stop:
+        with waiting(Settings.of_this_command(), doing, is_local=not where.is_billed) as stop:
             return await work(project, stop)
 
     return asyncio.run(run())
-
-
-def _settings() -> Settings:
-    settings = click.get_current_context().find_object(Settings)
-    assert settings is not None
-    return settings
 
 
 def typed(

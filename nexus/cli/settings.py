@@ -19,6 +19,15 @@ class Settings:
     folder: Path
     no_color: bool = False
 
+    @classmethod
+    def of_this_command(cls) -> Settings:
+        """Those of the command that runs, for what it calls without handing them on."""
+        import click
+
+        settings = click.get_current_context().find_object(cls)
+        assert settings is not None
+        return settings
+
     def console(self, *, stderr: bool = False) -> Console:
         """A console for stdout or stderr that honours what was asked for."""
         import sys
