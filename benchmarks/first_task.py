@@ -124,7 +124,7 @@ class Desk:
         if folder.is_dir():
             self._shell(self._tool.destroy, folder)
         if self._tool.name == "nexus":
-            self._shell("nexus local reset --yes", Path("/"))
+            self._shell("nexus local reset --auto-approve", Path("/"))
 
     def _lay_out(self, folder: Path) -> None:
         shutil.copytree(HERE / self._tool.name, folder)
