@@ -3,7 +3,8 @@
 It forks the init, takes the machine's egress descriptors out to the daemon, enters the machine's network to hand out
 connections to its ports, and answers the machine's control socket: pause, resume, kill, accounts, and copies of those
 descriptors. When the machine ends, it leaves nothing behind. When it dies itself, the kernel ends the machine, so a
-machine is alive exactly as long as its control socket answers. When that socket is removed, it ends the machine.
+machine is alive exactly as long as its control socket answers. When that socket is removed, or the engine's store, so
+that no daemon can come back to it, it ends the machine.
 """
 
 from __future__ import annotations
@@ -190,7 +191,7 @@ class Keeper:
             porter = Porter(ports, selector, is_ours)
             selector.register(control, selectors.EVENT_READ, partial(self._accept, control, selector, born))
             selector.register(born.pidfd, selectors.EVENT_READ)
-            while self._folder.control.exists():
+            while self._folder.control.exists() and self._request.store.exists():
                 for key, _ in selector.select(porter.patience or REACHABLE_CHECK):
                     if key.fd == born.pidfd:
                         return

@@ -114,6 +114,19 @@ def test_a_machine_that_nobody_can_reach_any_more_ends_itself(engine_home: Path)
     wait_until(lambda: not living_machines(engine_home), "the machine has ended", limit=REACHABLE_CHECK + 60)
 
 
+def test_a_machine_whose_engine_was_removed_under_it_ends_itself(engine_home: Path) -> None:
+    endpoint = daemon.ensure_running(engine_home)
+    Sandbox.create(timeout=600, **sdk(endpoint))
+    os.kill(endpoint.pid, signal.SIGKILL)
+    wait_until(lambda: not is_held(engine_home), "the daemon is gone")
+    assert living_machines(engine_home)
+    # As somebody does who tidies up by hand; the folder is put back for the fixture to end what is left.
+    store = engine_home / "store"
+    store.rename(engine_home / "elsewhere")
+    wait_until(lambda: not living_machines(engine_home), "the machine has ended", limit=REACHABLE_CHECK + 60)
+    (engine_home / "elsewhere").rename(store)
+
+
 def _listed(endpoint: daemon.Endpoint) -> list[object]:
     return list(Sandbox.list(**sdk(endpoint)).next_items())
 
