@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,7 +40,8 @@ class Place:
             state=self.world.state, target=self.target, observation=self.world.observe(), secrets=secrets or {}
         )
         session = cast(Session, SimpleNamespace(clock=SimpleNamespace(now=lambda: self.world.now)))
-        return drafted(self.project(text, environment), session, found, PlanOptions(**options))  # type: ignore[arg-type]
+        asked = PlanOptions(**options)  # type: ignore[arg-type]
+        return asyncio.run(drafted(self.project(text, environment), session, found, asked))
 
     def plan(self, text: str, **given: object) -> Plan:
         return self.draft(text, **given).plan  # type: ignore[arg-type]
