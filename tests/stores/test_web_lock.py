@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +18,8 @@ from nexus.model.state import State
 from nexus.schema.state_place import StatePlace
 from nexus.stores import Backend, Failed, Header, LockInfo, commit, load, remote_backend
 from nexus.stores.remote import web
+from nexus.stores.remote.objects import UnreachableError
+from nexus.stores.remote.states import STATE
 from tests.servers import TerraformServer
 from tests.stores.conformance import BEGIN, INFO, take
 
@@ -159,3 +163,22 @@ async def test_who_is_suspended_between_a_look_and_a_write_is_refused_by_the_ser
     await successor.lock.release()
     await backend.lock.release()
     assert not terraform.locks
+
+
+def test_an_answer_that_breaks_off_is_none_whatever_it_was() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def break_off() -> None:
+            for status in ("200 OK", "423 Locked"):
+                client, _ = listener.accept()
+                with client:
+                    client.recv(65536)
+                    client.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 380\r\n\r\n".encode())
+
+        answering = threading.Thread(target=break_off)
+        answering.start()
+        server = web.WebServer(address=f"http://127.0.0.1:{listener.getsockname()[1]}/states/prod")
+        for _ in range(2):
+            with pytest.raises(UnreachableError, match="IncompleteRead"):
+                server.lock(STATE, b"{}")
+        answering.join()

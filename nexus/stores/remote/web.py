@@ -106,14 +106,19 @@ class WebServer:
         if self.login:
             request.add_unredirected_header("Authorization", f"Basic {self.login}")
         try:
+            return self._answer(request)
+        except (OSError, HTTPException) as problem:
+            reason = problem.reason if isinstance(problem, urllib.error.URLError) else problem
+            raise UnreachableError(str(reason) or type(problem).__name__) from problem
+
+    def _answer(self, request: urllib.request.Request) -> _Answer:
+        """What the server says, whether it is success or not. The connection may end in the middle of either."""
+        try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT) as found:  # noqa: S310
                 return _Answer(found.status, found.read(), _date(found.headers.get("Date")))
         except urllib.error.HTTPError as problem:
             with problem:
                 return self._judged(problem)
-        except (OSError, HTTPException) as problem:
-            reason = problem.reason if isinstance(problem, urllib.error.URLError) else problem
-            raise UnreachableError(str(reason) or type(problem).__name__) from problem
 
     def _judged(self, problem: urllib.error.HTTPError) -> _Answer:
         """An answer that is none of success, but has a meaning here."""
