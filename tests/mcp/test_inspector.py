@@ -55,7 +55,7 @@ def test_the_inspector_lists_and_calls_every_tool(packages: Path, tmp_path: Path
     name = f"t{secrets.token_hex(5)}"
     (tmp_path / "nexus.yaml").write_text(
         f"apiVersion: nexus/v1\nproject: {name}\nenvironments: {{dev: {{}}}}\n"
-        "sandboxes: {web: {template: base, timeout: 10m}}\n"
+        "sandboxes: {web: {template: base, timeout: 10m}, agent: {pool: 1, timeout: 10m}}\n"
         "pipelines: {checks: {steps: {hello: {sandbox: web, run: echo hello, on: manual}}}}\n"
     )
     inspect = Inspector(packages, tmp_path, engine)
@@ -84,12 +84,17 @@ def test_the_inspector_lists_and_calls_every_tool(packages: Path, tmp_path: Path
         "output": {},
         "runs": {},
         "runs_show": {"step": "hello"},
+        "pool_list": {},
+        "pool_take": {"pool": "agent"},
+        "pool_release": {},
         "destroy": {"auto_approve": True},
     }
     assert calls.keys() | {"sandbox_create"} == listed.keys()
     for tool, arguments in calls.items():
         answer = inspect.call(tool, **arguments)
         assert not answer.get("isError"), answer["content"][0]["text"]
+        if tool == "pool_take":
+            calls["pool_release"]["sandbox_id"] = answer["structuredContent"]["sandbox_id"]
     gone = inspect.call("sandbox_execute", sandbox_id=sandbox, code="1")
     assert gone["isError"] is True
     assert gone["structuredContent"]["code"] == "SANDBOX_NOT_FOUND"
