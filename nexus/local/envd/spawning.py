@@ -20,6 +20,7 @@ from nexus.local.envd.config import UserSwitch
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWUSER = 0x10000000
+_PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 1, 2
 
 # A small shell raises the OOM score, so that the kernel takes a command before envd, and turns a missing program into
 # exit code 127 with a line on stderr instead of an RPC error.
@@ -79,6 +80,8 @@ def _credentials_of(account: Account) -> Iterator[None]:
     Letting the child switch would make Python copy the whole process first, which takes ten times as long.
     """
     uid, gid, groups = os.geteuid(), os.getegid(), os.getgroups()
+    at_parents_death = ctypes.c_int()
+    _LIBC.prctl(_PR_GET_PDEATHSIG, ctypes.byref(at_parents_death), 0, 0, 0)
     os.setgroups(account.groups)
     os.setresgid(account.gid, account.gid, gid)
     os.setresuid(account.uid, account.uid, uid)
@@ -88,6 +91,8 @@ def _credentials_of(account: Account) -> Iterator[None]:
         os.setresuid(uid, uid, uid)
         os.setresgid(gid, gid, gid)
         os.setgroups(groups)
+        # With other ids the kernel forgets it, and a machine must not outlive its keeper.
+        _LIBC.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(at_parents_death.value), 0, 0, 0)
 
 
 def _before_exec(account: Account, stdio: Stdio, switch: UserSwitch) -> Callable[[], None] | None:
