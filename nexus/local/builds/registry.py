@@ -200,6 +200,16 @@ class TemplateRegistry:
         self._builds[build.id] = build
         await self._records.write_build(build)
 
+    async def register_build(self, build: Build, superseded: Sequence[Build]) -> None:
+        """Keep a new build in place of those that it supersedes, which have failed.
+
+        Nobody sees a moment between the two: a superseded build can't be started, and there is one in its place.
+        """
+        for changed in (build, *superseded):
+            self._builds[changed.id] = changed
+        for changed in (build, *superseded):
+            await self._records.write_build(changed)
+
     async def finish(self, build: Build, now: datetime) -> None:
         """Write a finished build down and move its tags to it. Whoever sees that it is ready sees the tags too."""
         await self._records.write_build(build)

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from nexus.local.builds.build_log import BuildLog, BuildLogEntry, read_log
 from nexus.local.builds.builder import Builder, BuildFailedError
@@ -23,6 +24,7 @@ PARALLEL_BUILDS = 2
 DEFAULT_CPU, DEFAULT_MEMORY = 2, 1024
 _MAX_CPU, _MIN_MEMORY = 32, 128
 _CANCELLED = FailureReason(message="the build was cancelled")
+_SUPERSEDED = FailureReason(message="superseded by a newer build")
 _log = logging.getLogger(__name__)
 
 
@@ -78,7 +80,6 @@ class BuildService:
         tags = tuple(dict.fromkeys((*named, *(check_tag(tag) for tag in request.tags))))
         now = self._clock.now()
         template = await self._registry.register(reference.name, now)
-        await self._supersede_waiting(template, tags)
         build = Build(
             id=new_build_id(),
             template_id=template.id,
@@ -89,7 +90,7 @@ class BuildService:
             created_at=now,
             updated_at=now,
         )
-        await self._registry.save_build(build)
+        await self._registry.register_build(build, self._superseded_by(build))
         return template, build
 
     async def start(self, template: Template, build_id: str, spec: BuildSpec) -> None:
@@ -154,8 +155,7 @@ class BuildService:
 
     async def _fail(self, build: Build, reason: FailureReason) -> None:
         now = self._clock.now()
-        failed = replace(build, status=BuildStatus.ERROR, reason=reason, updated_at=now, finished_at=now)
-        await self._registry.finish(failed, now)
+        await self._registry.finish(_failed(build, reason, now), now)
 
     async def _cancel(self, build: Build) -> None:
         """End a build that is under way. The first of several callers cancels: twice would cut off its clean-up."""
@@ -169,10 +169,17 @@ class BuildService:
             # A task that is cancelled before its first step does nothing at all, not even this.
             await self._fail(build, _CANCELLED)
 
-    async def _supersede_waiting(self, template: Template, tags: Sequence[str]) -> None:
-        for build in self._registry.builds_of(template.id):
-            if build.status is BuildStatus.WAITING and set(build.tags) == set(tags):
-                await self._fail(build, FailureReason(message="superseded by a newer build"))
+    def _superseded_by(self, newer: Build) -> list[Build]:
+        """The builds of the same template and tags that were not started, failed."""
+        return [
+            _failed(build, _SUPERSEDED, newer.created_at)
+            for build in self._registry.builds_of(newer.template_id)
+            if build.status is BuildStatus.WAITING and set(build.tags) == set(newer.tags)
+        ]
+
+
+def _failed(build: Build, reason: FailureReason, now: datetime) -> Build:
+    return replace(build, status=BuildStatus.ERROR, reason=reason, updated_at=now, finished_at=now)
 
 
 def _check_size(request: BuildRequest) -> None:

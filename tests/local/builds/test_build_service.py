@@ -17,6 +17,7 @@ from nexus.local.builds.records import TemplateRecords
 from nexus.local.builds.registry import TemplateRegistry
 from nexus.local.builds.service import BuildRequest, BuildService
 from nexus.local.clock import SystemClock
+from nexus.local.errors import InvalidRequestError
 from nexus.local.limits.model import Limits
 from nexus.local.limits.quotas import Quotas
 from nexus.local.storage.space import DiskLimits, DiskSpace
@@ -45,18 +46,24 @@ class _Work:
 class _InStep(TemplateRecords):
     """Every write takes one turn of the loop, so that requests of the same moment go on in the same moment."""
 
+    held: asyncio.Barrier | None = None
+    """Where it is set, a write meets the other side twice: when it begins, and before it ends."""
+
     async def _write(self, path: Path, document: object) -> None:
         await asyncio.sleep(0)
+        if self.held is not None:
+            await self.held.wait()
+            await self.held.wait()
 
 
 class _Bench:
     def __init__(self, folder: Path) -> None:
-        records = _InStep(folder)
-        records.open()
-        self.registry, self.work = TemplateRegistry(records), _Work()
+        self.records = _InStep(folder)
+        self.records.open()
+        self.registry, self.work = TemplateRegistry(self.records), _Work()
         clock = SystemClock()
         space, quotas = DiskSpace(folder, [], DiskLimits(min_free_mb=0)), Quotas(Limits(), clock)
-        self.service = BuildService(self.registry, records, cast("Builder", self.work), clock, space, quotas)
+        self.service = BuildService(self.registry, self.records, cast("Builder", self.work), clock, space, quotas)
 
     async def start(self, *tags: str) -> None:
         template, build = await self.service.register(BuildRequest(name="app", tags=tags))
@@ -112,3 +119,24 @@ def test_builds_that_never_got_to_begin_have_failed_when_the_engine_stops(bench:
         assert bench.statuses == [BuildStatus.ERROR]
 
     asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_a_superseded_build_cannot_be_started_while_that_is_written_down(bench: _Bench) -> None:
+    """Else it would end the newer build, which took its place, and both would have failed."""
+
+    async def scenario() -> None:
+        template, older = await bench.service.register(BuildRequest(name="app"))
+        held = bench.records.held = asyncio.Barrier(2)
+        registering = asyncio.create_task(bench.service.register(BuildRequest(name="app")))
+        await held.wait()
+        assert bench.statuses == [BuildStatus.ERROR, BuildStatus.WAITING]
+        with pytest.raises(InvalidRequestError):
+            await bench.service.start(template, older.id, BuildSpec())
+        bench.records.held = None
+        await held.wait()
+        _, newer = await registering
+        await bench.service.start(template, newer.id, BuildSpec())
+        assert bench.registry.build(template.id, newer.id).status is BuildStatus.BUILDING
+        await bench.service.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
