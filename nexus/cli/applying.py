@@ -20,7 +20,6 @@ from nexus.cli.options import RunOptions
 from nexus.cli.piped import discard
 from nexus.cli.reports import write_junit
 from nexus.cli.running import (
-    environment_options,
     load_planned,
     load_project,
     on_interrupt,
@@ -70,7 +69,7 @@ def run_apply(
 
     around = typed(settings, run.environment if planfile is None else "", run.var_texts, run.var_files, local=run.local)
     if revision is not None:
-        around = replace(around, command=("rollback", revision, *environment_options(run.environment)))
+        around = replace(around, command=("rollback", revision, *around.in_environment()))
 
     async def work(project: AsyncProject, begin: Stop) -> Applied:
         with _listening(settings, around, project.folder, begin, as_json=run.as_json, verbose=run.verbose) as sink:

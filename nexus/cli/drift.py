@@ -10,7 +10,7 @@ import click
 from nexus.cli.failures import guarded, show_diagnostics
 from nexus.cli.manual import examples
 from nexus.cli.options import allow_missing_option, json_option, project_options, target_options
-from nexus.cli.running import at_target, environment_options, load_project, typed
+from nexus.cli.running import at_target, load_project, typed
 from nexus.cli.settings import Settings
 
 
@@ -67,6 +67,6 @@ def command(
 
         show_diagnostics(settings, report.diagnostics)
         around = typed(settings, environment, var_texts, var_files, local=local)
-        look = around.line("plan", "--deep", *environment_options(environment), values=True)
+        look = around.line("plan", "--deep", *around.in_environment(), values=True)
         print_drift(settings.console(), report, look=look)
     return 2 if detailed_exitcode and report.has_drift else 0

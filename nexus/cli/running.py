@@ -111,11 +111,6 @@ def typed(
     )
 
 
-def environment_options(environment: str) -> tuple[str, ...]:
-    """What chooses an environment; nothing for the one that is chosen anyhow."""
-    return () if environment == "default" else ("-e", environment)
-
-
 def on_interrupt(interrupt: Callable[[], None] | None) -> None:
     """Hand Ctrl-C (and a polite request to end) to ``interrupt`` from now on; None lets them be what they were."""
     loop = asyncio.get_running_loop()

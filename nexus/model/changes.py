@@ -184,6 +184,15 @@ class PlanOptions:
         if self.promote_from and (self.destroy or self.refresh_only or self.run):
             raise ValueError("A promotion brings templates, and does nothing else besides.")
 
+    @property
+    def command(self) -> str:
+        """What a person types to have this done: ``apply``, ``destroy``, ``promote`` or ``run``."""
+        if self.run:
+            return "run"
+        if self.destroy:
+            return "destroy"
+        return "promote" if self.promote_from else "apply"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:

@@ -40,9 +40,9 @@ class Typed:
         """A command as one types it into a shell."""
         return shlex.join(("nexus", *self.before, *words, *self.place, *(self.values if values else ())))
 
-    def option(self, plan: Plan) -> tuple[str, ...]:
-        """What chooses the environment of a plan; nothing for the one that is chosen anyhow."""
-        environment = self.environment or plan.environment
+    def in_environment(self, planned: str = "") -> tuple[str, ...]:
+        """The option that chooses it, or the one that was ``planned``; nothing for the one that is chosen anyhow."""
+        environment = self.environment or planned
         return () if environment == "default" else ("-e", environment)
 
 
@@ -76,13 +76,13 @@ def offer_text(plan: Plan, typed: Typed) -> Text:
 def command_of(plan: Plan, typed: Typed) -> tuple[str, ...]:
     """The command that makes such a plan, such as ``destroy -e prod``, word by word."""
     options = plan.options
-    environment = typed.option(plan)
+    environment = typed.in_environment(plan.environment)
     if options.run:
         pipelines = dict.fromkeys(step.name.partition(".")[0] for step in options.run)
-        return ("run", *pipelines, *environment)
+        return (options.command, *pipelines, *environment)
     if options.promote_from:
         to = typed.environment or plan.environment
-        return ("promote", *map(str, options.targets), "--from", options.promote_from, "--to", to)
+        return (options.command, *map(str, options.targets), "--from", options.promote_from, "--to", to)
     selected = (("--target", options.targets), ("--exclude", options.excludes), ("--replace", options.replace))
     flags = {
         "--no-refresh": not options.refresh,
@@ -92,7 +92,7 @@ def command_of(plan: Plan, typed: Typed) -> tuple[str, ...]:
         "--locked": options.locked,
     }
     return (
-        "destroy" if options.destroy else "apply",
+        options.command,
         *environment,
         *(word for option, addresses in selected for address in addresses for word in (option, str(address))),
         *(flag for flag, is_set in flags.items() if is_set),
@@ -121,7 +121,7 @@ def _next(event: ApplyFinished, plan: Plan | None, typed: Typed) -> Text:
     ]
     if plan is None or not alive:
         return Text()
-    environment = typed.option(plan)
+    environment = typed.in_environment(plan.environment)
     first = min(alive, key=lambda address: (address.key is not None, alive.index(address)))
     name = first.name if first.key is None else f"{first.name}[{first.key}]"
     commands = [typed.line(verb, name, *environment) for verb in ("shell", "logs")]

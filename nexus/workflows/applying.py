@@ -37,7 +37,6 @@ from nexus.workflows.limits import pacing
 from nexus.workflows.loading import Project
 from nexus.workflows.locking import locked
 from nexus.workflows.planning import Draft, draw_up, refuse_stale
-from nexus.workflows.runs import command_of
 from nexus.workflows.session import Session
 from nexus.workflows.surveying import explained, survey
 
@@ -90,7 +89,7 @@ async def apply(
 ) -> Applied:
     """Plan under the lock, ask, do. Whatever happens in between, what was done is in the state or in the journal."""
     options = request.saved.options if request.saved is not None else request.options
-    async with locked(session, command_of(options), request.lock_timeout) as note:
+    async with locked(session, options.command, request.lock_timeout) as note:
         if note is not None:
             sink(DiagnosticRaised(diagnostic=note))
         # A saved plan of a project that was never applied has given its future state a name.

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from nexus.executor import Clock
-from nexus.model.changes import Operation, Plan, PlanOptions, Verb
+from nexus.model.changes import Operation, Plan, Verb
 from nexus.model.diagnostics import Diagnostic, DiagnosticsError, Severity, error
 from nexus.model.events import (
     ApplyFinished,
@@ -166,21 +166,12 @@ def not_recorded(problem: DiagnosticsError) -> Diagnostic:
     )
 
 
-def command_of(options: PlanOptions) -> str:
-    """What a person types to have this done."""
-    if options.run:
-        return "run"
-    if options.destroy:
-        return "destroy"
-    return "promote" if options.promote_from else "apply"
-
-
 def head_of(project: Project, plan: Plan, holder: LockInfo, state: State, now: datetime, suffix: str) -> RunHead:
     """How a run begins: who, what, when, and the steps that were asked for and have nothing to do."""
     options = plan.options
     return RunHead(
         id=f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{suffix[:6]}",
-        command=command_of(options),
+        command=options.command,
         project=plan.project,
         environment=plan.environment,
         target=str(plan.target),
