@@ -287,13 +287,20 @@ def terraform() -> Iterator[TerraformServer]:
 
     for method in ("GET", "POST", "PUT", "DELETE", "LOCK", "UNLOCK"):
         setattr(Handler, f"do_{method}", Handler.handle_any)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with served(Handler) as port:
+        state.address = f"http://127.0.0.1:{port}/states"
+        yield state
+
+
+@contextmanager
+def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
+    """A server of this process's own, a thread for each connection; yields its port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
-    state.address = f"http://127.0.0.1:{server.server_port}/states"
     try:
-        yield state
+        yield server.server_port
     finally:
         server.shutdown()
         server.server_close()
