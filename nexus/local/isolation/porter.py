@@ -102,7 +102,11 @@ class Porter:
         while call.attempt < len(_LOOPBACKS):
             family, address = _LOOPBACKS[call.attempt]
             call.attempt += 1
-            call.outgoing = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                call.outgoing = socket.socket(family, socket.SOCK_STREAM)
+            except OSError as error:  # a kernel without IPv6, or no descriptor left
+                call.first_failure = call.first_failure or error.errno or errno.EIO
+                continue
             call.outgoing.setblocking(False)
             result = call.outgoing.connect_ex((address, call.port))
             if result == errno.EINPROGRESS:
