@@ -6,7 +6,6 @@ import os
 import shlex
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -31,7 +30,7 @@ from nexus.workflows import logs as logging
 from nexus.workflows import status as looking
 from nexus.workflows.carrying import Copied
 from nexus.workflows.lifetimes import Deleted, Moved, Stopped
-from nexus.workflows.logs import Logs
+from nexus.workflows.logs import Logs, Wanted
 from nexus.workflows.operating import Sandbox as FoundSandbox
 from nexus.workflows.operating import about
 from nexus.workflows.operating import problem_of as problem_of
@@ -140,19 +139,23 @@ class AsyncSandboxHandle:
                     with suppress(ProviderError):  # a sandbox that does not answer has said so already
                         await shell.close()
 
-    async def logs(self, *, lines: int = 100, level: Level | None = None) -> Logs:
-        """The last ``lines`` of what E2B keeps of what it said, at or above ``level``, the oldest first."""
-        async with self._found(hide_secrets=True) as (ground, sandbox):
-            return await logging.read_logs(ground.operator, sandbox, lines, level)
+    async def logs(self, *, lines: int = 100, level: Level | None = None, own: bool = False) -> Logs:
+        """The last ``lines`` of what E2B keeps of what it said, at or above ``level``, the oldest first.
 
-    async def follow_logs(self, *, lines: int = 0, level: Level | None = None) -> AsyncIterator[LogEntry]:
-        """What it says from now on, as it comes, until it is gone; before that, the last ``lines`` of what it said."""
+        With ``own`` also what is about nexus' own work in it: setting it up, and looking into it.
+        """
         async with self._found(hide_secrets=True) as (ground, sandbox):
-            now = datetime.now(UTC)
-            said = (await logging.read_logs(ground.operator, sandbox, lines, level)).entries if lines else ()
-            for entry in said:
-                yield entry
-            async for entry in logging.follow_logs(ground.operator, sandbox, level, said, now):
+            return await logging.read_logs(ground.operator, sandbox, lines, Wanted(level, own))
+
+    async def follow_logs(
+        self, *, lines: int = 0, level: Level | None = None, own: bool = False
+    ) -> AsyncIterator[LogEntry]:
+        """What it says from now on, as it comes, until it is gone; before that, the last ``lines`` of what it said.
+
+        With ``own`` also what is about nexus' own work in it.
+        """
+        async with self._found(hide_secrets=True) as (ground, sandbox):
+            async for entry in logging.follow_logs(ground.operator, sandbox, lines, Wanted(level, own)):
                 yield entry
 
     async def status(self) -> Status:

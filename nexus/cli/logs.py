@@ -26,12 +26,14 @@ LEVELS = ("all", "debug", "info", "warn", "error")
         "nexus logs web  # the last hundred lines",
         "nexus logs -f web --level warn  # go on as they come",
         "nexus logs 'worker[0]' -n 20 --timestamps",
+        "nexus exec web -- tail -n 50 /var/log/nexus-start.log  # what its start_command says",
     ),
 )
 @sandbox_argument
 @click.option("-n", "--lines", type=click.IntRange(1), default=100, show_default=True, help="How many lines, the last.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written, until the sandbox is gone or Ctrl-C.")
 @click.option("--level", type=click.Choice(LEVELS), default="all", show_default=True, help="This level and above.")
+@click.option("--all", "everything", is_flag=True, help="Also what nexus itself does in it: its set-up and its looks.")
 @click.option("--timestamps", is_flag=True, help="Begin each line with its time, in UTC.")
 @environment_option
 @target_options
@@ -44,12 +46,17 @@ def command(
     lines: int,
     follow: bool,
     level: Level | Literal["all"],
+    everything: bool,
     timestamps: bool,
     environment: str,
     local: bool,
     as_json: bool,
 ) -> int:
-    """Show what E2B keeps of what SANDBOX said: a name, name[key], an address, or an id at E2B."""
+    """Show what E2B keeps of what SANDBOX said: a name, name[key], an address, or an id at E2B.
+
+    That is what was run in it, by steps, by nexus exec or over E2B's SDK, and what it printed. A start_command prints
+    into a file of the sandbox, /var/log/nexus-start.log.
+    """
     from nexus.render.operating import log_entry_to_json, log_text, logs_to_json
 
     console = settings.console()
@@ -65,10 +72,10 @@ def command(
     async def work(folder: AsyncFolder) -> None:
         handle = folder.sandbox(sandbox)
         if follow:
-            async for entry in handle.follow_logs(lines=lines, level=least):
+            async for entry in handle.follow_logs(lines=lines, level=least, own=everything):
                 show(entry)
             return
-        found, logs = await handle.found(), await handle.logs(lines=lines, level=least)
+        found, logs = await handle.found(), await handle.logs(lines=lines, level=least, own=everything)
         if not as_json:
             for entry in logs.entries:
                 show(entry)

@@ -77,12 +77,18 @@ class Executed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
-    """One line that E2B keeps about a sandbox."""
+    """One line that E2B keeps about a sandbox.
+
+    Lines about one process, or one request for a file, share their ``operation``. ``own`` is whether that is work of
+    nexus itself; None where the line doesn't tell, and another one of the operation does.
+    """
 
     time: datetime
     level: str
     message: str
     fields: Mapping[str, str] = field(default_factory=dict)
+    operation: str = ""
+    own: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,9 +230,7 @@ class Operator(Protocol):
         Cancelling it ends the code in the sandbox too.
         """
 
-    async def logs(
-        self, sandbox_id: str, *, limit: int = 1000, level: str | None = None, since: datetime | None = None
-    ) -> Sequence[LogEntry]:
+    async def logs(self, sandbox_id: str, *, limit: int = 1000, since: datetime | None = None) -> Sequence[LogEntry]:
         """The newest ``limit`` entries, or the first ones from ``since`` on; the oldest first either way."""
 
     async def usage(self, sandbox_id: str, *, since: datetime | None = None) -> Sequence[Usage]: ...

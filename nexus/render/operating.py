@@ -18,8 +18,13 @@ from nexus.render.documents import FORMAT_VERSION, Json
 from nexus.render.values import duration, size
 
 STATUS_STYLES = {"running": "ok", "paused": "warning"}
-_SOURCES: Final = ("source", "stream", "event_type", "service", "logger")
+_SOURCES: Final = ("source", "event_type", "service", "logger")
 _SYSTEM: Final = "system"
+_ABOUT_PROCESSES: Final = frozenset({"process_start", "process_end"})
+_FOR_MACHINES: Final = frozenset(
+    {*_SOURCES, "operation_id", "traceID", "instanceID", "source_type", "teamID", "envID", "sandboxID"}
+)
+"""Fields of a line that tell people nothing."""
 _LONGEST_FIELD: Final = 60
 LEVEL_STYLES = {"error": "error", "warn": "warning", "debug": "faint"}
 
@@ -204,7 +209,8 @@ def log_entry_to_json(entry: LogEntry) -> Json:
 
 
 def _source(entry: LogEntry) -> str:
-    return next((entry.fields[name] for name in _SOURCES if name in entry.fields), _SYSTEM)
+    source = next((entry.fields[name] for name in _SOURCES if name in entry.fields), _SYSTEM)
+    return _SYSTEM if source in _ABOUT_PROCESSES else source
 
 
 def log_text(entry: LogEntry, *, timestamps: bool) -> Text:
@@ -219,7 +225,7 @@ def log_text(entry: LogEntry, *, timestamps: bool) -> Text:
     text.append(source, style="faint").append(first)
     for line in more:
         text.append(f"\n{margin}│ ", style="faint").append(line)
-    told = ", ".join(f"{name} {_one_line(value)}" for name, value in entry.fields.items() if name not in _SOURCES)
+    told = ", ".join(f"{name} {_one_line(value)}" for name, value in entry.fields.items() if name not in _FOR_MACHINES)
     return text.append(f"  ({told})", style="faint") if told and _source(entry) == _SYSTEM else text
 
 

@@ -199,6 +199,8 @@ def test_logs_show_the_last_lines_and_no_secret(shared: Nexus) -> None:
     everything = shared.ok("logs", "web", "-n", "1000", "--timestamps").out
     assert "stdout │ a line for the log" in everything
     assert "a-seeded-secret" not in everything
+    assert "nexus: its own work" not in everything
+    assert "nexus: its own work" in shared.ok("logs", "web", "--all").out
     shared.ok("exec", "web", "--", "echo a complaint >&2")
     complaints = shared.ok("logs", "web", "--level", "error", "--json").json("logs")["logs"]
     assert {entry["level"] for entry in complaints} == {"error"}

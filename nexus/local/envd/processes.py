@@ -8,6 +8,7 @@ grandchild may hold them for ever.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -61,9 +62,11 @@ class RunningProcess:
         switch: UserSwitch,
         reaper: Reaper,
         logbook: Logbook,
+        operation: str,
         on_end: Callable[[RunningProcess], None],
     ) -> None:
         self.launch = launch
+        self.operation = operation
         self._logbook = logbook
         self.ended: Ended | None = None
         self.overdue = False
@@ -112,7 +115,7 @@ class RunningProcess:
 
     def _read(self, descriptor: int, kind: OutputKind, piece: int) -> None:
         def on_data(data: bytes) -> None:
-            self._logbook.record_output(level, data, pid=self.pid, stream=kind)
+            self._logbook.record_output(level, data, event_type=kind, operation_id=self.operation, pid=self.pid)
             self.output.publish(Output(kind, data))
 
         level: Level = "error" if kind == "stderr" else "info"
@@ -213,15 +216,24 @@ class ProcessTable:
     def __init__(self, reaper: Reaper, logbook: Logbook) -> None:
         self._reaper = reaper
         self._logbook = logbook
+        self._operations = itertools.count(1)
         self._live: dict[int, RunningProcess] = {}
         self._ended: dict[int, RunningProcess] = {}
 
     def start(self, launch: Launch, switch: UserSwitch) -> RunningProcess:
         """Start a process. Raises OSError when the machine cannot."""
-        process = RunningProcess(launch, switch, self._reaper, self._logbook, self._on_end)
+        operation = str(next(self._operations))
+        process = RunningProcess(launch, switch, self._reaper, self._logbook, operation, self._on_end)
         self._ended.pop(process.pid, None)
         self._live[process.pid] = process
-        self._logbook.record("info", "process started", pid=process.pid, argv=" ".join(launch.command.argv))
+        self._logbook.record(
+            "info",
+            "process started",
+            event_type="process_start",
+            operation_id=operation,
+            pid=process.pid,
+            command=" ".join(launch.command.argv),
+        )
         return process
 
     def live(self) -> list[RunningProcess]:
@@ -242,7 +254,14 @@ class ProcessTable:
 
     def _on_end(self, process: RunningProcess) -> None:
         status = process.ended.status if process.ended else ""
-        self._logbook.record("info", "process ended", pid=process.pid, status=status)
+        self._logbook.record(
+            "info",
+            "process ended",
+            event_type="process_end",
+            operation_id=process.operation,
+            pid=process.pid,
+            status=status,
+        )
         self._live.pop(process.pid, None)
         self._ended[process.pid] = process
         asyncio.get_running_loop().call_later(_REMEMBER_ENDED, self._forget, process)

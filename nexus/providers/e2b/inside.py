@@ -36,6 +36,9 @@ _BOOT_FILE: Final = f"{RUN_FOLDER}/boot"
 """A name for the time since memory was last lost; the kernel's own id of the boot is the host's, in a container."""
 _PROFILE: Final = "/etc/profile.d/nexus-env.sh"
 
+OWN_WORK: Final = "# nexus: its own work"
+"""How commands begin that no user asked for. E2B's log has the text of commands, so they are told apart there."""
+
 # Everybody may have jobs and nobody may list them; a job's own folder has a name that can't be guessed.
 _PREPARE: Final = f"""
 mkdir -p {RUN_FOLDER} {receipts.FOLDER} && mkdir -p {JOBS_FOLDER} && chmod 1733 {JOBS_FOLDER} || exit 1
@@ -108,14 +111,16 @@ class Inside:
         envs: Mapping[str, str] | None = None,
         output: Sink | None = None,
         stdin: AsyncIterator[bytes] | None = None,
+        own: bool = True,
     ) -> Finished:
         """Run ``command`` under ``bash -l`` to its end, however long that takes; a non-zero exit is no error here.
 
-        ``stdin`` is handed on as it comes, for as long as the command runs; without one its input is empty.
+        ``stdin`` is handed on as it comes, for as long as the command runs; without one its input is empty. What is not
+        nexus' ``own`` work shows in the sandbox's log.
         """
         try:
             handle = await self.sandbox.commands.run(
-                command,
+                f"{OWN_WORK}\n{command}" if own else command,
                 background=True,
                 user=user,
                 cwd=cwd,

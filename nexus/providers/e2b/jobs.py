@@ -48,7 +48,8 @@ class Job:
     ``after_success`` is a command that runs in the same shell when the script succeeded. ``measured`` keeps the job's
     folder, for :func:`collect`. ``input`` is handed on while the job runs, instead of ``stdin``. ``ended_with_us`` ends
     the job's processes when the wait for it is cancelled; others go on. A job with a ``name`` of letters and digits can
-    be ended by :func:`end_leftovers` should nobody be there any more to see its end.
+    be ended by :func:`end_leftovers` should nobody be there any more to see its end. ``own`` says that the script is
+    nexus', not the user's.
     """
 
     script: str
@@ -64,6 +65,7 @@ class Job:
     input: AsyncIterator[bytes] | None = None
     ended_with_us: bool = False
     name: str = ""
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,12 @@ async def run_job(inside: Inside, job: Job, output: Sink | None = None) -> Ran:
     try:
         async with asyncio.timeout(job.timeout):
             finished = await inside.run(
-                _command(job, folder, token), user=job.user, cwd=job.cwd, output=output, stdin=job.input
+                _command(job, folder, token),
+                user=job.user,
+                cwd=job.cwd,
+                output=output,
+                stdin=job.input,
+                own=job.own,
             )
     except TimeoutError:
         await end_marked(inside, f"NEXUS_JOB={token}", folder="" if job.measured else folder)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from e2b import PtySize, SandboxInfo, SandboxState
 from e2b.api.client.api.sandboxes import get_v_2_sandboxes_sandbox_id_logs
-from e2b.api.client.models import LogLevel, LogsDirection, SandboxLogsV2Response
+from e2b.api.client.models import LogsDirection, SandboxLogsV2Response
 from e2b.api.client.types import UNSET
 from e2b.exceptions import SandboxNotFoundException
 from e2b.sandbox.commands.command_handle import CommandExitException
@@ -25,6 +25,7 @@ from nexus.providers.e2b import carrying, configuring, errors, inspection, looki
 from nexus.providers.e2b.accounts import list_sandboxes
 from nexus.providers.e2b.inside import ROOT, Inside
 from nexus.providers.e2b.jobs import Job, collect, run_job
+from nexus.providers.e2b.log_entries import log_entry
 from nexus.providers.e2b.network_rules import network_of
 from nexus.providers.e2b.output import Capture
 from nexus.providers.e2b.redaction import RedactedReport, Redactor
@@ -94,31 +95,20 @@ class E2BOperator:
             peak_memory=usage.peak_memory,
         )
 
-    async def logs(
-        self, sandbox_id: str, *, limit: int = 1000, level: str | None = None, since: datetime | None = None
-    ) -> Sequence[LogEntry]:
+    async def logs(self, sandbox_id: str, *, limit: int = 1000, since: datetime | None = None) -> Sequence[LogEntry]:
         newest_first = since is None
         request = get_v_2_sandboxes_sandbox_id_logs.asyncio_detailed(
             sandbox_id,
             client=self._world.connection.api,
             limit=limit,
             direction=LogsDirection.BACKWARD if newest_first else LogsDirection.FORWARD,
-            level=UNSET if level is None else LogLevel(level),
             cursor=UNSET if since is None else int(since.timestamp() * 1000),
         )
         response = await _told(request, sandbox_id)
         if response.status_code == 404:
             raise errors.gone(sandbox_id)
         shown = Redactor(self._secrets()).text
-        entries = [
-            LogEntry(
-                time=entry.timestamp,
-                level=entry.level.value,
-                message=shown(entry.message),
-                fields={name: shown(str(value)) for name, value in entry.fields.additional_properties.items()},
-            )
-            for entry in answer(response, SandboxLogsV2Response, sandbox_id).logs
-        ]
+        entries = [log_entry(line, shown) for line in answer(response, SandboxLogsV2Response, sandbox_id).logs]
         return entries[::-1] if newest_first else entries
 
     async def usage(self, sandbox_id: str, *, since: datetime | None = None) -> Sequence[Usage]:

@@ -119,6 +119,7 @@ async def _do(inside: Inside, manager: str, work: _Work, after: Receipt, report:
         files={**work.files, "receipt": after.to_json().encode()},
         after_success=commit_command('"$F/receipt"'),
         ended_with_us=True,
+        own=True,
     )
     ran = await run_job(inside, job, output)
     if ran.finished.exit_code != 0:

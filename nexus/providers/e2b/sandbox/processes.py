@@ -131,6 +131,7 @@ async def wait_until_ready(inside: Inside, user: str, ready: ReadySpec, report: 
         script=f"until (set +e; {ready.command}\n) >/dev/null 2>&1; do sleep 0.2; done",
         user=user,
         timeout=ready.timeout,
+        own=True,
     )
     ran = await run_job(inside, job, output)
     if ran.finished.exit_code != 0:
