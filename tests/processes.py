@@ -14,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
@@ -161,3 +161,13 @@ def _main(arguments: list[str], environment: dict[str, str], folder: str, prepar
     from nexus.cli.main import run
 
     sys.exit(run(arguments))
+
+
+@contextmanager
+def oddly_named() -> Iterator[int]:
+    """A process whose name is no text, as one that the kernel cut off within a character; yields its pid."""
+    program = "import sys; open('/proc/self/comm', 'wb').write(b'caf\\xc3'); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"\n"
+        yield process.pid

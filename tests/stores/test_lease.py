@@ -17,6 +17,7 @@ from nexus.stores.remote.lease import LOCK, LeaseLock, Note, ObjectBook, decode
 from nexus.stores.remote.objects import Steadfast
 from nexus.stores.remote.processes import has_ended, this_process
 from tests.fakes.objects import MemoryObjects
+from tests.processes import oddly_named
 
 ANN = LockInfo(holder="ann@one", pid=1, operation="apply", since="2026-01-02T03:04:05Z", id="anns")
 BOB = LockInfo(holder="bob@two", pid=2, operation="destroy", since="2026-01-02T03:05:05Z", id="bobs")
@@ -161,6 +162,12 @@ def test_nothing_is_known_of_processes_elsewhere() -> None:
     assert not has_ended(this_process())
     machine, pid, _ = this_process().split("/")
     assert has_ended(f"{machine}/{pid}/1")
+
+
+def test_processes_are_known_whatever_they_are_called() -> None:
+    machine, _, _ = this_process().split("/")
+    with oddly_named() as pid:
+        assert has_ended(f"{machine}/{pid}/1")
 
 
 def test_the_note_is_json_that_people_can_read() -> None:

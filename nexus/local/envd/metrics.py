@@ -52,8 +52,9 @@ class Meter:
             if not directory.name.isdigit():
                 continue
             try:
-                fields = (directory / "stat").read_text().rpartition(")")[2].split()
-                statm = (directory / "statm").read_text().split()
+                # Bytes: the command's name may be in any encoding, and be cut off within a character.
+                fields = (directory / "stat").read_bytes().rpartition(b")")[2].split()
+                statm = (directory / "statm").read_bytes().split()
             except OSError:
                 continue
             ticks += int(fields[11]) + int(fields[12])

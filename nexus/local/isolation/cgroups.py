@@ -55,7 +55,7 @@ def find_hierarchies(mountinfo: Path = Path("/proc/self/mountinfo")) -> Hierarch
     v2: Path | None = None
     controllers: frozenset[str] = frozenset()
     v1: dict[str, Path] = {}
-    for line in mountinfo.read_text().splitlines():
+    for line in mountinfo.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         before, _, after = line.partition(" - ")
         path, kind, options = Path(before.split()[4]), after.split()[0], after.split()[2]
         if kind not in ("cgroup", "cgroup2") or not os.access(path, os.W_OK):

@@ -38,7 +38,9 @@ def _machine() -> str:
 def _began(pid: int) -> str:
     """When a process began, in ticks since the boot; "" where there is no such one, or only what is left of one."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+    # The command's name is in parentheses and may hold anything, so count from behind it.
+    fields = text.rpartition(")")[2].split()
     return "" if fields[0] in "ZX" else fields[19]

@@ -79,10 +79,12 @@ async def test_file_systems_are_told_by_the_mount_a_path_is_on(tmp_path: Path) -
         "1 0 0:1 / / rw - overlay overlay rw\n"
         "2 1 0:2 / /var/lib\\040x rw - ext4 /dev/vda rw\n"
         "3 1 0:3 / /var rw shared:1 - tmpfs tmpfs rw\n"
+        "4 1 0:4 / /srv/größe rw - xfs /dev/vdb rw\n"
     )
     assert file_system_of(Path("/opt/x"), mountinfo) == "overlay"
     assert file_system_of(Path("/var/other"), mountinfo) == "tmpfs"
     assert file_system_of(Path("/var/lib x/home"), mountinfo) == "ext4"
+    assert file_system_of(Path("/srv/größe/home"), mountinfo) == "xfs"
 
 
 async def test_a_host_without_a_shell_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
