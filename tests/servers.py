@@ -21,7 +21,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -42,11 +42,20 @@ _PORTS = range(10_000, 20_000)
 
 def free_port() -> int:
     """A port that nobody listens on, and that nobody gets by chance before the server does."""
-    while True:
-        port = random.SystemRandom().choice(_PORTS)
-        with socket.socket() as listening, suppress(OSError):
-            listening.bind(("127.0.0.1", port))
-            return port
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """As many, all different."""
+    found: list[int] = []
+    with ExitStack() as held:
+        while len(found) < count:
+            port = random.SystemRandom().choice(_PORTS)
+            listening = held.enter_context(socket.socket())
+            with suppress(OSError):
+                listening.bind(("127.0.0.1", port))
+                found.append(port)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +129,10 @@ def s3() -> Iterator[S3Server]:
     identity = {"name": "tests", "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}]}
     (folder / "s3.json").write_text(json.dumps({"identities": [{**identity, "actions": ["Admin", "Read", "Write"]}]}))
     parts = ("master", "volume", "filer", "s3")
-    ports = {name: free_port() for name in parts}
+    free = iter(free_ports(2 * len(parts)))
+    ports = {name: next(free) for name in parts}
     arguments = [f"-{name}.port={port}" for name, port in ports.items()]
-    arguments += [f"-{name}.port.grpc={free_port()}" for name in parts]
+    arguments += [f"-{name}.port.grpc={next(free)}" for name in parts]
     arguments += ["-s3", f"-s3.config={folder}/s3.json", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false"]
     arguments += ["-master.telemetry=false", "-volume.max=10", "-volume.minFreeSpace=1MiB"]
     command = [str(Path(sys.executable).with_name("weed")), "server", f"-dir={folder}", "-ip=127.0.0.1"]

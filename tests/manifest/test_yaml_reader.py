@@ -132,9 +132,9 @@ def test_aliases_are_limited():
 
 def test_a_billion_laughs_are_not_laughed():
     lines = ["a0: &a0 [x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
-    started = time.monotonic()
+    started = time.process_time()
     assert codes("\n".join(lines)) == ["too-many-aliases"]
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_large_values_are_not_multiplied_by_aliases():

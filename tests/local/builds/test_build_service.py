@@ -139,4 +139,4 @@ def test_a_superseded_build_cannot_be_started_while_that_is_written_down(bench: 
         assert bench.registry.build(template.id, newer.id).status is BuildStatus.BUILDING
         await bench.service.close()
 
-    asyncio.run(asyncio.wait_for(scenario(), 10))
+    asyncio.run(asyncio.wait_for(scenario(), 60))

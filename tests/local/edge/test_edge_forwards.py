@@ -44,7 +44,7 @@ def test_any_protocol_passes_a_forward(cloud: Cloud, forwards: ForwardTable, for
         forward = cloud.thread.run(forwards.open("ibox", port))
         with socket.create_connection((forward.address, forward_port)) as connection:
             connection.sendall(b"upgrade: websocket\r\n\r\n")
-            assert connection.recv(12) == b"HTTP/1.1 101"
+            assert connection.recv(12, socket.MSG_WAITALL) == b"HTTP/1.1 101"
             connection.shutdown(socket.SHUT_WR)
             received = b""
             while data := connection.recv(1000):
@@ -95,7 +95,7 @@ def test_dropping_a_sandbox_cuts_its_forwarded_connections(cloud: Cloud, forward
             with socket.create_connection((forward.address, forward_port)) as connection:
                 connection.settimeout(60)
                 connection.sendall(b"upgrade: websocket\r\n\r\n")
-                assert connection.recv(12) == b"HTTP/1.1 101"
+                assert connection.recv(12, socket.MSG_WAITALL) == b"HTTP/1.1 101"
                 cloud.kill("iother")
                 with contextlib.suppress(ConnectionResetError):
                     while connection.recv(1000):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ async def edge(machines: Machines) -> AsyncIterator[str]:
     server = await greeter("127.0.0.1", 0, b"edge")
     port: int = server.sockets[0].getsockname()[1]
     others = [await greeter(host, port, b"other") for host in ("127.0.0.2", "127.77.0.9")]
-    if socket.has_ipv6:
+    with suppress(OSError):  # a host without IPv6, or with its loopback alone without
         others.append(await greeter("::1", port, b"other"))
     machines.supervisor.set_edge_port(port)
     yield str(port)

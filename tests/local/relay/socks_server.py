@@ -96,11 +96,11 @@ def running(server: SocksServer) -> Iterator[SocksServer]:
     thread = threading.Thread(target=lambda: loop.run_until_complete(_finish(task)))
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(60)
         yield server
     finally:
         loop.call_soon_threadsafe(task.cancel)
-        thread.join(10)
+        thread.join(60)
         loop.close()
 
 

@@ -55,7 +55,7 @@ def through(proxy: SocksServer, **more: Any) -> dict[str, Any]:
 
 
 def fetch(sandbox: Sandbox, url: str) -> dict[str, Any]:
-    found = json.loads(sandbox.commands.run(f"curl -sS --max-time 10 {url}").stdout)
+    found = json.loads(sandbox.commands.run(f"curl -sS --max-time 30 {url}").stdout)
     assert isinstance(found, dict)
     return found
 

@@ -38,7 +38,7 @@ def test_rules_outlive_the_daemon_and_are_nowhere_in_plain(engine_home: Path) ->
         "egress_proxy": {"address": "127.0.0.1:9", "username": "me", "password": password},
     }
     sandbox = Sandbox.create(timeout=3000, network=network, **sdk(endpoint))
-    ask = f"curl -sS --max-time 10 http://{NAME}:{port}/"
+    ask = f"curl -sS --max-time 30 http://{NAME}:{port}/"
     assert json.loads(sandbox.commands.run(ask).stdout)["headers"]["x-secret"] == [in_secret]
 
     daemon.stop(engine_home)
@@ -64,6 +64,7 @@ def test_while_the_daemon_is_down_its_port_leads_nowhere(engine_home: Path) -> N
     ask = f"curl -s -o /dev/null -w '%{{http_code}}\\n' --max-time 5 http://{name}/"
     sandbox.commands.run(f"until {ask} | grep -q 200; do sleep 0.05; done")
     sandbox.commands.run(f"while :; do {ask} >>seen; sleep 0.05; done", background=True)
+    sandbox.commands.run("until [ -e seen ]; do sleep 0.05; done")
 
     daemon.stop(engine_home)
     (seen,) = engine_home.glob(f"store/*/up/{sandbox.sandbox_id}/root/u/home/user/seen")

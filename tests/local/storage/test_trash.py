@@ -86,7 +86,7 @@ def test_a_stop_does_not_wait_for_the_end_of_a_removal(
     monkeypatch.setattr(trash_module, "remove_tree", endless)
     trash.start()
     trash.take(full(tmp_path / "thing"))
-    assert entered.wait(10)
+    assert entered.wait(60)
     trash.stop()
     assert len(list(folder.iterdir())) == 1
 
