@@ -6,7 +6,9 @@ Kept apart so that tests can make every single one of them fail, or the machine 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -43,10 +45,22 @@ class Files:
             os.close(descriptor)
 
     def replace(self, path: Path, content: bytes) -> None:
-        """The file with this content, or as it was: never anything between."""
-        new = path.with_name(f"{path.name}.new")
-        self.write(new, content)
-        self.rename(new, path)
+        """The file with this content, or as it was: never anything between. For who holds a lock on it."""
+        self._replace(path, path.with_name(f"{path.name}.new"), content)
+
+    def replace_unlocked(self, path: Path, content: bytes) -> None:
+        """The same for a file that several may write at once: each writes a draft of its own, and the last one wins."""
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.new")
+        try:
+            self._replace(path, draft, content)
+        except OSError:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise
+
+    def _replace(self, path: Path, draft: Path, content: bytes) -> None:
+        self.write(draft, content)
+        self.rename(draft, path)
         self.sync_folder(path.parent)
 
     def open_append(self, path: Path) -> int:

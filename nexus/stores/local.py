@@ -61,7 +61,7 @@ class _Place:
         self.files.make_folder(self.folder)
         ignore = self.root / ".gitignore"
         if not ignore.exists():
-            self.files.replace(ignore, b"*\n")
+            self.files.replace_unlocked(ignore, b"*\n")
 
 
 class LocalStateStore:
@@ -206,4 +206,4 @@ class LocalDurations:
     async def write(self, learnt: Durations) -> None:
         with explained("write what operations took", self._path):
             self._place.prepare()
-            self._place.files.replace(self._path, durations.encode(learnt))
+            self._place.files.replace_unlocked(self._path, durations.encode(learnt))

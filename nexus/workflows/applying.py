@@ -30,9 +30,9 @@ from nexus.model.runs import Run, RunHead, run_of
 from nexus.model.state import Commit, HistoryEntry, OutputRecord, State
 from nexus.planning import Evaluation, SavedPlan, refreshed
 from nexus.policy import Guard
-from nexus.stores import Durations, commit
+from nexus.stores import commit
 from nexus.workflows import runs
-from nexus.workflows.estimating import estimate_from
+from nexus.workflows.estimating import read_estimate
 from nexus.workflows.limits import pacing
 from nexus.workflows.loading import Project
 from nexus.workflows.locking import locked
@@ -89,7 +89,7 @@ async def apply(
 ) -> Applied:
     """Plan under the lock, ask, do. Whatever happens in between, what was done is in the state or in the journal."""
     options = request.saved.options if request.saved is not None else request.options
-    async with locked(session, options.command, request.lock_timeout) as note:
+    async with locked(session, project.command(options), request.lock_timeout) as note:
         if note is not None:
             sink(DiagnosticRaised(diagnostic=note))
         # A saved plan of a project that was never applied has given its future state a name.
@@ -130,7 +130,7 @@ async def _recorded(
 
 
 async def _head(project: Project, session: Session, draft: Draft) -> RunHead:
-    holder = await session.backend.lock.holder() or session.holder("apply")
+    holder = await session.backend.lock.holder() or session.holder(project.command(draft.plan.options))
     return runs.head_of(project, draft.plan, holder, draft.survey.state, session.clock.now(), session.ids())
 
 
@@ -182,7 +182,6 @@ async def carry_out(
     entry: Callable[[ApplyResult], HistoryEntry] | None = None,
 ) -> Applied:
     """Walk the operations and write the state, with an ``entry`` of its history where one is wanted."""
-    learnt = await session.backend.durations.read()
     executor = Executor(
         session.provider,
         session.backend.journal,
@@ -190,7 +189,7 @@ async def carry_out(
         ids=session.ids,
         clock=session.clock,
         limits=limits,
-        estimate=estimate_from(learnt),
+        estimate=await read_estimate(session.backend),
         lock=session.backend.lock,
     )
     bind_interrupt(executor.interrupt)
@@ -212,7 +211,7 @@ async def carry_out(
         told = () if result.lock_lost else problem.diagnostics
         unwritten = replace(result, lock_lost=True)
         return Applied(plan=draft.plan, approved=True, result=unwritten, diagnostics=(*result.diagnostics, *told))
-    await _learn(session, draft.plan, result, learnt)
+    await _learn(session, draft.plan, result)
     return Applied(
         plan=draft.plan,
         approved=True,
@@ -236,10 +235,12 @@ def _entry(head: RunHead, files: Commit, plan: Plan, result: ApplyResult) -> His
     )
 
 
-async def _learn(session: Session, plan: Plan, result: ApplyResult, learnt: Durations) -> None:
+async def _learn(session: Session, plan: Plan, result: ApplyResult) -> None:
+    """Added to what is known by now: applies of other environments have learnt meanwhile."""
     took = ((operation, result.took[operation.id]) for operation in plan.operations if operation.id in result.took)
+    durations = session.backend.durations
     with suppress(DiagnosticsError):  # they are only good for estimates
-        await session.backend.durations.write(learnt.after(took))
+        await durations.write((await durations.read()).after(took))
 
 
 class Resolver:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from nexus.executor import Estimate, usual_estimate
 from nexus.model.changes import Operation
-from nexus.stores import Backend, Durations
+from nexus.stores import Backend
 
 
 async def read_estimate(backend: Backend) -> Estimate:
-    """What the project's earlier runs have taught."""
-    return estimate_from(await backend.durations.read())
-
-
-def estimate_from(learnt: Durations) -> Estimate:
-    """As long as in earlier runs, else as such operations take as a rule."""
+    """As long as in the project's earlier runs, else as such operations take as a rule."""
+    learnt = await backend.durations.read()
 
     def estimate(operation: Operation) -> float:
         known = learnt.of(operation)

@@ -6,7 +6,9 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 
 from nexus.model.diagnostics import DiagnosticsError
 from nexus.model.state import State
-from nexus.stores import Done, Failed, Header, LockInfo, commit, load, local_backend
+from nexus.stores import Done, Durations, Failed, Header, LockInfo, commit, load, local_backend
 from nexus.stores.files import Files
 from nexus.stores.locking import LEASE
 from nexus.stores.statefile import decode
@@ -117,6 +119,38 @@ async def test_everything_belongs_to_the_user_alone_and_stays_out_of_git(tmp_pat
     await backend.lock.release()
 
 
+class InStep(Files):
+    """Puts no file in its place before the other side is about to do the same."""
+
+    def __init__(self, both: threading.Barrier) -> None:
+        self._both = both
+
+    def rename(self, source: Path, destination: Path) -> None:
+        self._both.wait(30)
+        super().rename(source, destination)
+
+
+def test_two_environments_that_are_used_for_the_first_time_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """They share a folder, with its .gitignore and what operations took, and no lock."""
+    both = threading.Barrier(2)
+
+    async def first_run(environment: str) -> None:
+        backend = local_backend(tmp_path, environment, InStep(both))
+        await backend.lock.acquire(INFO)
+        await backend.durations.write(Durations({environment: 1.0}))
+        await backend.lock.release()
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda name: asyncio.run(first_run(name)), ("dev", "prod")))
+    folder = tmp_path / ".nexus"
+    assert (folder / ".gitignore").read_text() == "*\n"
+    assert asyncio.run(local_backend(tmp_path, "dev").durations.read()) in (
+        Durations({"dev": 1.0}),
+        Durations({"prod": 1.0}),
+    )
+    assert {path.name for path in folder.iterdir()} == {".gitignore", "durations.json", "dev", "prod"}
+
+
 async def test_reading_makes_nothing(tmp_path: Path) -> None:
     backend = local_backend(tmp_path, "default")
     await load(backend, FRESH)
@@ -196,7 +230,7 @@ async def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
             await backend.lock.acquire(INFO)
         assert "bob@there (process 7) is running «nexus destroy»" in problem.value.diagnostics[0].detail
         process.kill()
-        process.wait(10)
+        process.wait(60)
     await backend.lock.acquire(LockInfo(holder="me", pid=1, operation="apply", since=""), patience=5)
     await backend.lock.release()
 

@@ -51,8 +51,8 @@ def remember(place: StatePlace, root: Path, environment: str) -> None:
         files.make_folder(folder)
         ignore = root / FOLDER / ".gitignore"
         if not ignore.exists():
-            files.replace(ignore, b"*\n")
-        files.replace(folder / _MARK, content)
+            files.replace_unlocked(ignore, b"*\n")
+        files.replace_unlocked(folder / _MARK, content)
 
 
 def check_unmoved(place: StatePlace, root: Path, environment: str) -> None:
