@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 Document = Mapping[str, object]
+
+
+class DocumentWriter:
+    """Writes and removes documents in threads, since fsync takes longer than the event loop may stand still.
+
+    What was asked for last is what stays, whichever thread is quicker: a document that was removed does not come back.
+    """
+
+    def __init__(self) -> None:
+        self._wanted: dict[Path, Document | None] = {}
+        self._turns: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+
+    async def write(self, path: Path, document: Document) -> None:
+        """Returns when ``document``, or what was asked for later, is on disk."""
+        await self._bring_about(path, document)
+
+    async def remove(self, path: Path) -> None:
+        """Returns when ``path`` is gone, or what was asked for later is on disk. Idempotent."""
+        await self._bring_about(path, None)
+
+    async def _bring_about(self, path: Path, document: Document | None) -> None:
+        self._wanted[path] = document
+        async with self._turns.setdefault(path, asyncio.Lock()):
+            # Whoever had the turn before may have done it.
+            if path in self._wanted:
+                wanted = self._wanted[path]
+                await asyncio.to_thread(_write_or_remove, path, wanted)
+                if self._wanted[path] is wanted:
+                    del self._wanted[path]
 
 
 def write_document(path: Path, document: Document) -> None:
@@ -53,6 +84,13 @@ def remove_document(path: Path) -> None:
     """Remove ``path`` durably. Idempotent."""
     path.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def _write_or_remove(path: Path, document: Document | None) -> None:
+    if document is None:
+        remove_document(path)
+    else:
+        write_document(path, document)
 
 
 def clear_leftovers(folder: Path) -> None:

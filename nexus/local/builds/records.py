@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +16,7 @@ from nexus.local.builds.model import (
     TagAssignment,
     Template,
 )
-from nexus.local.documents import clear_leftovers, read_document, remove_document, write_document
+from nexus.local.documents import DocumentWriter, clear_leftovers, read_document, remove_document
 
 FORMAT = 1
 _log = logging.getLogger(__name__)
@@ -30,7 +28,7 @@ class TemplateRecords:
     def __init__(self, folder: Path) -> None:
         self._templates = folder / "templates"
         self._builds = folder / "builds"
-        self._writing: defaultdict[Path, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._documents = DocumentWriter()
 
     def open(self) -> None:
         for folder in (self._templates, self._builds):
@@ -38,10 +36,10 @@ class TemplateRecords:
             clear_leftovers(folder)
 
     def load_templates(self) -> list[Template]:
-        return [_decode_template(document) for document in self._documents(self._templates)]
+        return [_decode_template(document) for document in self._read_all(self._templates)]
 
     def load_builds(self) -> list[Build]:
-        return [_decode_build(document) for document in self._documents(self._builds)]
+        return [_decode_build(document) for document in self._read_all(self._builds)]
 
     def log_file(self, build_id: str) -> Path:
         return self._builds / f"{build_id}.log"
@@ -53,10 +51,10 @@ class TemplateRecords:
         await self._write(self._builds / f"{build.id}.json", _encode_build(build))
 
     async def remove_template(self, template_id: str) -> None:
-        await asyncio.to_thread(remove_document, self._templates / f"{template_id}.json")
+        await self._documents.remove(self._templates / f"{template_id}.json")
 
     async def remove_build(self, build_id: str) -> None:
-        await asyncio.to_thread(remove_document, self._builds / f"{build_id}.json")
+        await self._documents.remove(self._builds / f"{build_id}.json")
         self.log_file(build_id).unlink(missing_ok=True)
 
     def forget_build(self, build_id: str) -> None:
@@ -65,10 +63,9 @@ class TemplateRecords:
         self.log_file(build_id).unlink(missing_ok=True)
 
     async def _write(self, path: Path, document: Mapping[str, object]) -> None:
-        async with self._writing[path]:
-            await asyncio.to_thread(write_document, path, document)
+        await self._documents.write(path, document)
 
-    def _documents(self, folder: Path) -> list[dict[str, object]]:
+    def _read_all(self, folder: Path) -> list[dict[str, object]]:
         found = []
         for path in sorted(folder.glob("*.json")):
             try:

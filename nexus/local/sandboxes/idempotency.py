@@ -6,7 +6,6 @@ no secrets: tokens are derived again from the sandbox's id when the answer is re
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from nexus.local.clock import Clock
-from nexus.local.documents import clear_leftovers, read_document, remove_document, write_document
+from nexus.local.documents import DocumentWriter, clear_leftovers, read_document
 from nexus.local.errors import BusyError, ConflictError, InvalidRequestError, UnknownOutcomeError
 
 LIFETIME = timedelta(days=1)
@@ -39,6 +38,7 @@ class IdempotencyLedger:
         self._folder = folder
         self._clock = clock
         self._claims: dict[str, Claim] = {}
+        self._documents = DocumentWriter()
 
     def open(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ class IdempotencyLedger:
         claim = Claim(digest=digest, fingerprint=fingerprint, sandbox_id=sandbox_id, at=self._clock.now())
         self._claims[digest] = claim
         try:
-            await asyncio.to_thread(write_document, self._path(digest), _encode(claim))
+            await self._documents.write(self._path(digest), _encode(claim))
         except OSError as error:
             del self._claims[digest]
             raise BusyError(f"the Idempotency-Key could not be kept: {error.strerror}", retry_after=1) from error
@@ -82,12 +82,15 @@ class IdempotencyLedger:
         """Keep the answer for every later request with the same key."""
         finished = replace(claim, status=status, answer=answer)
         self._claims[claim.digest] = finished
-        await asyncio.to_thread(write_document, self._path(claim.digest), _encode(finished))
+        await self._documents.write(self._path(claim.digest), _encode(finished))
 
     async def release(self, claim: Claim) -> None:
         """Forget a claim whose request left nothing behind, so that the next one with this key starts afresh."""
-        self._claims.pop(claim.digest, None)
-        await asyncio.to_thread(remove_document, self._path(claim.digest))
+        if self._claims.get(claim.digest) is not claim:
+            # Another request has forgotten it meanwhile, and its key may have been claimed again.
+            return
+        del self._claims[claim.digest]
+        await self._documents.remove(self._path(claim.digest))
 
     async def _forget_old(self) -> None:
         horizon = self._clock.now() - LIFETIME

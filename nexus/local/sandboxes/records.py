@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from nexus.local.documents import clear_leftovers, read_document, remove_document, write_document
+from nexus.local.documents import DocumentWriter, clear_leftovers, read_document
 from nexus.local.relay.identity import IdentityToken
 from nexus.local.sandboxes import network_settings
 from nexus.local.sandboxes.model import (
@@ -27,16 +25,12 @@ _log = logging.getLogger(__name__)
 
 
 class SandboxRecords:
-    """The folder of records. Writes run in a thread: fsync takes longer than the event loop may stand still.
-
-    ``vault`` seals what of them is confidential.
-    """
+    """The folder of records. ``vault`` seals what of them is confidential."""
 
     def __init__(self, folder: Path, vault: Vault) -> None:
         self._folder = folder
         self._vault = vault
-        self._latest: dict[str, SandboxRecord] = {}
-        self._writing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._documents = DocumentWriter()
 
     def open(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -56,16 +50,10 @@ class SandboxRecords:
 
     async def write(self, record: SandboxRecord) -> None:
         """Returns when ``record``, or one that was given later, is on disk; never brings a removed one back."""
-        self._latest[record.id] = record
-        async with self._writing[record.id]:
-            if (latest := self._latest.get(record.id)) is not None:
-                await asyncio.to_thread(write_document, self._path(record.id), _encode(latest, self._vault))
+        await self._documents.write(self._path(record.id), _encode(record, self._vault))
 
     async def remove(self, sandbox_id: str) -> None:
-        self._latest.pop(sandbox_id, None)
-        async with self._writing[sandbox_id]:
-            await asyncio.to_thread(remove_document, self._path(sandbox_id))
-        self._writing.pop(sandbox_id, None)
+        await self._documents.remove(self._path(sandbox_id))
 
     def _path(self, sandbox_id: str) -> Path:
         return self._folder / f"{sandbox_id}.json"

@@ -17,6 +17,7 @@ from nexus.local.errors import BusyError, ConflictError, InvalidRequestError
 from nexus.local.sandboxes.idempotency import LIFETIME, IdempotencyLedger
 from tests.local.engine_client import advance, faults, rest, sdk
 from tests.local.fakes.clock import ManualClock
+from tests.local.fakes.threads import HeldThreads
 
 
 @pytest.fixture
@@ -70,6 +71,52 @@ async def test_keys_are_forgotten_after_a_day(tmp_path: Path) -> None:
     await ledger.finish(await ledger.claim("key-1", "print", "isandbox"), 201, {})
     await clock.advance((LIFETIME + timedelta(seconds=1)).total_seconds())
     assert (await ledger.claim("key-1", "another", "iother")).status is None
+
+
+async def test_a_key_used_again_while_others_are_forgotten_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retry of the second use would make a second sandbox."""
+    clock = ManualClock()
+    ledger = IdempotencyLedger(tmp_path, clock)
+    ledger.open()
+    for key in ("key-1", "key-2"):
+        await ledger.finish(await ledger.claim(key, "print", "isandbox"), 201, {})
+    await clock.advance((LIFETIME + timedelta(seconds=1)).total_seconds())
+    threads = HeldThreads(monkeypatch)
+    slow = asyncio.create_task(ledger.claim("key-3", "print", "ithird"))
+    await threads.settle()
+    quick = asyncio.create_task(ledger.claim("key-2", "print", "inew"))
+    await threads.settle()
+    while not quick.done():
+        threads.let_one(-1)
+        await threads.settle()
+    await threads.finish(slow)
+    with pytest.raises(ConflictError, match="in progress"):
+        await ledger.claim("key-2", "print", "ianother")
+    assert _kept_on_disk(tmp_path) == {"ithird", "inew"}
+
+
+async def test_a_forgotten_key_used_again_is_on_disk_whichever_thread_is_quicker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ManualClock()
+    ledger = IdempotencyLedger(tmp_path, clock)
+    ledger.open()
+    await ledger.finish(await ledger.claim("key-1", "print", "isandbox"), 201, {})
+    await clock.advance((LIFETIME + timedelta(seconds=1)).total_seconds())
+    threads = HeldThreads(monkeypatch)
+    forgetting = asyncio.create_task(ledger.claim("key-2", "print", "isecond"))
+    await threads.settle()
+    await threads.finish(forgetting, asyncio.create_task(ledger.claim("key-1", "print", "inew")))
+    assert _kept_on_disk(tmp_path) == {"isecond", "inew"}
+
+
+def _kept_on_disk(folder: Path) -> set[str]:
+    """The sandboxes of keys whose requests the next daemon finds under way."""
+    ledger = IdempotencyLedger(folder, ManualClock())
+    ledger.open()
+    return {claim.sandbox_id for claim in ledger.unfinished()}
 
 
 async def test_key_that_cannot_be_kept_makes_nothing(ledger: IdempotencyLedger, tmp_path: Path) -> None:
