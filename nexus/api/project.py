@@ -213,7 +213,7 @@ class AsyncProject(AsyncPools):
         name = revisions.name_of(await self.history(), str(revision))
         trees = self._state_folder / OWN_FOLDER / "revisions"
         folder, found = await asyncio.to_thread(files_at, self._loaded.root, name, trees, self._process)
-        request = replace(self._request, path=folder, texts={}, commit=found)
+        request = replace(self._request, path=folder, texts={}, commit=found, revision=str(revision))
         project = AsyncProject(request, target=self._target, state_folder=self._state_folder)
         # Where the state is by now, wherever it was then.
         project._state_place = self._state_place

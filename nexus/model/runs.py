@@ -57,7 +57,7 @@ class StandingStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunHead:
-    """How a run began. ``command`` is apply, destroy, run …; ``steps`` are the addresses that were asked for by name.
+    """How a run began. ``command`` is apply, destroy, run, rollback v1.4 …; ``steps`` are those that were asked for.
 
     ``holder`` is user@host, ``lock_id`` the holding of the lock under which it works. Times are RFC 3339 in UTC.
     """

@@ -128,6 +128,7 @@ class Commit:
 class HistoryEntry:
     """One change of the state by an apply, a destroy, or a run of a pipeline. ``serial`` is that of the state after it.
 
+    ``command`` is what was asked for: apply, destroy, run, promote, or rollback with the name of the revision.
     ``at`` is RFC 3339 in UTC, ``holder`` user@host. ``changes`` counts what was done, by action. ``complete``: all that
     was planned was done.
     """

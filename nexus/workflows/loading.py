@@ -11,6 +11,7 @@ from nexus.graph import DesiredGraph, Inputs
 from nexus.kinds.durations import parse_duration
 from nexus.kinds.registry import KINDS
 from nexus.manifest import Manifest, ProjectFiles
+from nexus.model.changes import PlanOptions
 from nexus.model.diagnostics import Diagnostic, Diagnostics
 from nexus.model.lockfile import Lockfile
 from nexus.model.state import Commit
@@ -24,7 +25,7 @@ class LoadRequest:
     """What to load: a folder (or the path of a nexus.yaml), an environment, and where variables get their values.
 
     ``texts`` stand for what is in files of the manifest: to see what an edit would come to. ``commit`` is that of the
-    files, where the folder's own repository does not tell it.
+    files, where the folder's own repository does not tell it, and ``revision`` what who goes back to it calls it.
 
     ``settled`` are values that are fixed already, those of a saved plan: then nothing else is asked for them. An
     ``instance`` is a second life of the environment: the same values, with objects, names and a state of its own.
@@ -38,6 +39,7 @@ class LoadRequest:
     assignments: tuple[str, ...] = ()
     settled: Mapping[str, Value] | None = None
     commit: Commit | None = None
+    revision: str = ""
     texts: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -61,8 +63,14 @@ class Project:
     desired: DesiredGraph
     lock: Lockfile | None = None
     commit: Commit | None = None
+    revision: str = ""
     policies: tuple[Rule, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+
+    def command(self, options: PlanOptions) -> str:
+        """What a person types to have this done with these files: ``apply``, ``destroy``, ``rollback v1.4`` …"""
+        is_rollback = self.revision and options.command == "apply"
+        return f"rollback {self.revision}" if is_rollback else options.command
 
     @property
     def ttl(self) -> int | None:
@@ -150,6 +158,7 @@ def expand(read: Manifest, request: LoadRequest) -> Project:
         desired=desired,
         lock=manifest.read_lock(read.root),
         commit=request.commit,
+        revision=request.revision,
         policies=policies,
         diagnostics=found.sorted(),
     )

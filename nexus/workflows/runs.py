@@ -171,7 +171,7 @@ def head_of(project: Project, plan: Plan, holder: LockInfo, state: State, now: d
     options = plan.options
     return RunHead(
         id=f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{suffix[:6]}",
-        command=options.command,
+        command=project.command(options),
         project=plan.project,
         environment=plan.environment,
         target=str(plan.target),

@@ -51,6 +51,12 @@ def test_a_rollback_is_an_ordinary_plan_of_the_files_as_they_were(project: Nexus
     assert (project.folder / "app" / "text").read_text() == "second\n", "one's own files stay"
     [back, *_] = project.ok("history", "--json").json("history")["history"]
     assert (back["title"], back["changes"], back["commit"]) == ("Begin", {"update": 1}, begun["commit"])
+    asked = f"rollback {begun['serial']}"
+    assert back["command"] == asked
+    assert f"{asked}: 1 update" in project.ok("history").out
+    [run, *_] = project.ok("runs", "--json").json("runs")["runs"]
+    assert run["command"] == asked
+    assert f"nexus {asked}, begun" in project.ok("graph", "--format", "html").out
     assert project("plan", "--detailed-exitcode").code == 2, "the next apply goes forward again"
     project.ok("apply", "-y")
     serials = [entry["serial"] for entry in project.ok("history", "--json").json("history")["history"]]
