@@ -64,7 +64,7 @@ PARAMETERS: Final[Mapping[str, Mapping[str, object]]] = {
     "until_end": {
         "type": "number",
         "minimum": 0,
-        "description": "budget: dollars until the time of all sandboxes is over, if nothing extends it.",
+        "description": "budget: dollars until all sandboxes time out, if nothing extends their time.",
     },
     "monthly": {
         "type": "number",
