@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import hypothesis
 import pytest
 
@@ -25,6 +26,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # «make campaign» draws anew, and so does any test with --hypothesis-profile=default.
 hypothesis.settings.register_profile("same", derandomize=True)
 hypothesis.settings.load_profile("same")
+
+
+# Whoever asks without saying how long to wait waits for five seconds, which a busy machine may need for an answer.
+_patience = httpx._config.DEFAULT_TIMEOUT_CONFIG
+_patience.connect = _patience.read = _patience.write = _patience.pool = 60.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

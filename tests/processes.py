@@ -79,6 +79,7 @@ class Run:
     def __init__(self, process: subprocess.Popen[bytes] | ForkServerProcess, folder: Path) -> None:
         self._process = process
         self._folder = folder
+        self._has_ended = False
         assert process.pid is not None
         self.pid: int = process.pid
 
@@ -89,6 +90,7 @@ class Run:
             self.kill()
             self._code(10.0)
             raise AssertionError(f"nexus ran for more than {limit:g} s\n{self.stdout}\n{self.stderr}")
+        self._has_ended = True
         outcome = Outcome(code, self.stdout, self.stderr)
         for name in ("stdout", "stderr"):
             (self._folder / name).unlink()
@@ -98,20 +100,21 @@ class Run:
     @property
     def stdout(self) -> str:
         """What it has written so far."""
-        return (self._folder / "stdout").read_text()
+        return (self._folder / "stdout").read_text(errors="replace")  # the last character may be half written
 
     @property
     def stderr(self) -> str:
-        return (self._folder / "stderr").read_text()
+        return (self._folder / "stderr").read_text(errors="replace")
 
     def interrupt(self) -> None:
         """As Ctrl-C does."""
         os.kill(self.pid, signal.SIGINT)
 
     def kill(self) -> None:
-        """Unless it has ended already."""
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        """Unless it has ended already: its id may be another's by now."""
+        if not self._has_ended:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
     def _code(self, limit: float) -> int | None:
         if isinstance(self._process, ForkServerProcess):

@@ -225,7 +225,7 @@ def url(window: Window) -> Iterator[str]:
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
-    assert started.wait(20)
+    assert started.wait(60)
     port, end = held[0]
     try:
         yield f"http://127.0.0.1:{port}"

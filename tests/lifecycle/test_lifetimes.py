@@ -102,7 +102,7 @@ pipelines: {p: {steps: {s: {sandbox: box, run: echo one > /home/user/made}}}}
 """
     scenario.write(manifest)
     scenario.apply().expect(0)
-    scenario.sandbox(BOX).set_timeout(30)
+    scenario.sandbox(BOX).set_timeout(200)
     scenario.expect_no_changes()
     scenario.write(manifest.replace("one", "two"))
     assert scenario.actions() == {BOX: "extend", "step.p.s": "run"}
