@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from datetime import UTC, datetime
 
 import pytest
 from e2b.exceptions import BuildException
 from e2b.template.logger import LogEntry, LogEntryEnd, LogEntryStart
 
-from nexus.providers.e2b.build_log import BuildLog, BuildStep
+from nexus.providers.e2b.build_log import BuildLog, BuildStep, what_is_printed
 from tests.providers.subject import RecordingReport
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
@@ -64,3 +66,22 @@ def test_a_failure_of_what_is_started_is_about_no_step(log: BuildLog) -> None:
     assert log.failed_step(problem) is None
     assert log.is_finalizing
     assert log.told(problem) == "no such file\nfailed to run start command 'serve': exit status 127"
+
+
+def test_what_is_printed_in_two_threads_at_once_leaves_neither_without_its_output() -> None:
+    """Of two that overlapped, the first would give stdout back, and the second the buffer of the first."""
+    begun, over, before = threading.Event(), threading.Event(), sys.stdout
+
+    def second() -> None:
+        with what_is_printed():
+            begun.set()
+            over.wait(30)
+
+    with what_is_printed() as printed:
+        thread = threading.Thread(target=second)
+        thread.start()
+        begun.wait(0.2)  # in vain, unless they can overlap
+        print("one")  # noqa: T201 - as the SDK does
+    over.set()
+    thread.join()
+    assert (sys.stdout is before, printed.getvalue()) == (True, "one\n")

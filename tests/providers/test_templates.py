@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from nexus.kinds.definitions import DEFINITIONS
+from nexus.local.daemon import Endpoint
 from nexus.model.addresses import Address
 from nexus.model.changes import Verb
 from nexus.model.observation import Presence
@@ -68,6 +73,56 @@ async def test_a_build_that_exists_is_not_made_again(make: Make) -> None:
     assert again.unchanged
     assert template.record.outputs["build_id"] == first.outputs["build_id"]
     assert template.record.id == first.id
+
+
+class Rival:
+    """Registers a newer build in the place of ours before ours can be started, and starts it with ``steps`` if any."""
+
+    def __init__(self, engine: Endpoint, template: Subject, steps: list[dict[str, Any]] | None) -> None:
+        self.engine = engine
+        self.name, self.tag = template.attributes["reference"].split(":")
+        self.steps = steps
+        self.build_id = ""
+
+    def progress(self, message: str) -> None: ...
+
+    def log(self, stream: str, text: str) -> None:
+        if text.startswith("Template created") and not self.build_id:
+            made = self._post("/v3/templates", {"name": self.name, "tags": [self.tag, "default"]})
+            self.build_id = made["buildID"]
+            if self.steps is not None:
+                body = {"fromTemplate": "base:default", "steps": self.steps}
+                self._post(f"/v2/templates/{made['templateID']}/builds/{self.build_id}", body)
+
+    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        headers = {"X-API-KEY": self.engine.api_key, "Content-Type": "application/json"}
+        request = urllib.request.Request(self.engine.api_url + path, json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return json.loads(response.read() or "{}")
+
+
+@pytest.mark.parametrize("steps", [None, [{"type": "RUN", "args": ["exit 3"]}]], ids=["never-started", "failed"])
+async def test_a_build_that_gave_way_to_one_that_came_to_nothing_can_be_made_again(
+    make: Make, engine: Endpoint, monkeypatch: pytest.MonkeyPatch, steps: list[dict[str, Any]] | None
+) -> None:
+    monkeypatch.setattr("nexus.providers.e2b.template._STARTS_WITHIN", timedelta(0))
+    template = make("template.ml").declare(base_template="base:default")
+    call = replace(template.call(Verb.BUILD), report=Rival(engine, template, steps))
+    with pytest.raises(ProviderError) as caught:
+        await template.provider.execute(call)
+    assert caught.value.certainty is Certainty.NOT_DONE
+    assert "gave way to a newer one" in caught.value.diagnostic.summary
+    assert "nexus apply" in caught.value.diagnostic.hint
+    assert not (await template.do(Verb.BUILD)).unchanged
+
+
+async def test_a_build_that_gave_way_to_the_same_of_somebody_else_takes_that_one(make: Make, engine: Endpoint) -> None:
+    template = make("template.ml").declare(base_template="base:default")
+    rival = Rival(engine, template, [])
+    result = await template.provider.execute(replace(template.call(Verb.BUILD), report=rival))
+    template.record = result.record
+    assert result.unchanged
+    assert template.record.outputs["build_id"] == rival.build_id
 
 
 async def test_another_input_is_another_build_of_the_same_template(make: Make, provider: E2BProvider) -> None:

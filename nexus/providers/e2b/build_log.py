@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +28,15 @@ _SAYS_NOTHING: Final = (
     "Build failed: ",  # the exception says it again
 )
 """What lines begin with that tell of the SDK's work, under names that the user has never seen."""
+
+_PRINTING: Final = threading.Lock()
+
+
+@contextlib.contextmanager
+def what_is_printed() -> Iterator[io.StringIO]:
+    """Takes what is printed within. The process has one stdout: of two threads at once, one would leave the other's."""
+    with _PRINTING, contextlib.redirect_stdout(io.StringIO()) as printed:
+        yield printed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +68,7 @@ class BuildLog:
     """
 
     def __init__(self, steps: Sequence[BuildStep], report: Report) -> None:
-        self._steps = steps
+        self.steps = steps
         self._report = report
         self._tail: list[str] = []
         self.is_finalizing = False
@@ -75,7 +87,7 @@ class BuildLog:
 
     def failed_step(self, problem: BuildException) -> BuildStep | None:
         """The step whose command the message is about; None where it is about something else."""
-        return next((step for step in self._steps if step.command in str(problem)), None)
+        return next((step for step in self.steps if step.command in str(problem)), None)
 
     def told(self, problem: BuildException) -> str:
         """The last lines that the failed step wrote, and the message without the command that it quotes."""
@@ -83,6 +95,6 @@ class BuildLog:
         return "\n".join([*self._tail, message if step is None else message.rpartition(step.command)[2].lstrip("': ")])
 
     def _readable(self, text: str) -> str:
-        for step in self._steps:
+        for step in self.steps:
             text = text.replace(step.command, step.said)
         return text

@@ -6,8 +6,7 @@ What another environment has built is not built again: its build is the base of 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import io
+import re
 import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -32,6 +31,7 @@ from e2b.api.client.models import (
 )
 from e2b.exceptions import BuildException, SandboxException
 from e2b.template.main import TemplateBase, TemplateBuilder, TemplateClass
+from e2b.template.types import BuildInfo
 
 from nexus.kinds.base import SourceFiles
 from nexus.kinds.bases import BaseSource
@@ -43,7 +43,7 @@ from nexus.model.state import ResourceRecord, Tree
 from nexus.model.values import Value
 from nexus.providers.base import Call, Certainty, ProviderError, Result
 from nexus.providers.e2b import errors
-from nexus.providers.e2b.build_log import BuildLog, BuildStep
+from nexus.providers.e2b.build_log import BuildLog, BuildStep, what_is_printed
 from nexus.providers.e2b.inside import ROOT
 from nexus.providers.e2b.released import is_in_use, kept_for_released, made_from
 from nexus.providers.e2b.rest import answer, confirm
@@ -51,11 +51,14 @@ from nexus.providers.e2b.sandbox import packages
 from nexus.providers.e2b.sandbox.pinned import NPM_LOCKS
 from nexus.providers.e2b.world import World, record_of, spec_of, unsupported
 from nexus.providers.recording import record_after
+from nexus.providers.reporting import Report
 
 DEFAULT_TAG: Final = "default"
 _DEFAULT_USER: Final = "user"
 _LOOK_AGAIN: Final = 0.5
 _STARTS_WITHIN: Final = timedelta(seconds=30)
+_GAVE_WAY: Final = re.compile(r"(400: )?(superseded by|the build was cancelled$|build is not in waiting state)")
+"""What is said of a build that another one took the place of: before it was started, or after that."""
 _READY_AT_ONCE: Final = "sleep 1"
 _LOCK_IN_BUILD: Final = "/var/lib/nexus/npm-locks.json"
 
@@ -82,31 +85,39 @@ class TemplateHandler:
                 raise unsupported(call)
 
     async def _build(self, call: Call) -> Result:
+        """Once for these inputs. E2B gives up a build for a newer one of the same tags, which is as good as ours.
+
+        It may be the apply of another project that has begun it. Where nothing comes of it, ours can be made again.
+        """
         spec = spec_of(call, TemplateSpec)
         found = await find_build(self._world, spec.name, spec.tag)
         if found is not None and found.ready:
             await self._move_default(spec)
             return Result(self._built(call, spec, found.template_id, found.build_id), unchanged=True)
-        steps = _steps(spec)
-        log = BuildLog(steps, call.report)
+        log = BuildLog(_steps(spec), call.report)
+        try:
+            info = await self._make(call, spec, log)
+        except BuildException as problem:
+            if log.failed_step(problem) or not await _gave_way(self._world, spec, problem, call.report):
+                raise _build_failure(problem, log, call) from problem
+            other = await find_build(self._world, spec.name, spec.tag)
+            if other is None or not other.ready:
+                raise _given_up(call) from problem
+            return Result(self._built(call, spec, other.template_id, other.build_id), unchanged=True)
+        return Result(self._built(call, spec, info.template_id, info.build_id))
+
+    async def _make(self, call: Call, spec: TemplateSpec, log: BuildLog) -> BuildInfo:
         with tempfile.TemporaryDirectory(prefix="nexus-build-") as folder:
             context = Path(folder)
             await asyncio.to_thread(_fill_context, context, spec, call.trees, call.files)
-            try:
-                info = await self._world.connection.builds.AsyncTemplate.build(
-                    self._describe(spec, steps, context, call),
-                    spec.name,
-                    tags=[spec.tag, DEFAULT_TAG],
-                    cpu_count=spec.cpu,
-                    memory_mb=spec.memory,
-                    on_build_logs=log,
-                )
-            except BuildException as problem:
-                other = await _build_in_place_of_ours(self._world, spec)
-                if other is None:
-                    raise _build_failure(problem, log, call) from problem
-                return Result(self._built(call, spec, other.template_id, other.build_id), unchanged=True)
-        return Result(self._built(call, spec, info.template_id, info.build_id))
+            return await self._world.connection.builds.AsyncTemplate.build(
+                self._describe(spec, log.steps, context, call),
+                spec.name,
+                tags=[spec.tag, DEFAULT_TAG],
+                cpu_count=spec.cpu,
+                memory_mb=spec.memory,
+                on_build_logs=log,
+            )
 
     def _built(self, call: Call, spec: TemplateSpec, template_id: str, build_id: str) -> ResourceRecord:
         shown = {name: call.attributes.get(name) for name in ("language", "env_vars")}
@@ -193,7 +204,12 @@ async def find_build(world: World, name: str, tag: str) -> FoundBuild | None:
     if response.status_code == 404:
         return None
     template_id = answer(response, TemplateAliasResponse).template_id
-    tags = await world.connection.client.AsyncTemplate.get_tags(template_id)
+    try:
+        tags = await world.connection.client.AsyncTemplate.get_tags(template_id)
+    except SandboxException as problem:
+        if errors.status_of(problem) == 404:
+            return None  # somebody has deleted it just now
+        raise
     build_id = next((item.build_id for item in tags if item.tag == tag), None)
     return FoundBuild(template_id, build_id or "", ready=build_id is not None)
 
@@ -210,20 +226,21 @@ async def build_of(world: World, template: str) -> str | None:
     return found.build_id if found is not None and found.ready else None
 
 
-async def _build_in_place_of_ours(world: World, spec: TemplateSpec) -> FoundBuild | None:
-    """The finished build of the same inputs that someone else, such as the apply of another project, has begun.
-
-    E2B cancels a build for a newer one of the same tags. None when there is none, or when it failed too.
-    """
+async def _gave_way(world: World, spec: TemplateSpec, problem: BuildException, report: Report) -> bool:
+    """Whether a build of ours has ended for another one of its template. Returns once no other one is under way."""
+    waited = False
     while (found := await find_build(world, spec.name, spec.tag)) is not None and not found.ready:
         response = await get_templates_template_id.asyncio_detailed(
             encode_path_param(found.template_id), client=world.connection.api
         )
-        if not any(_is_under_way(build, world.now()) for build in answer(response, TemplateWithBuilds).builds):
-            found = await find_build(world, spec.name, spec.tag)
+        others = [] if response.status_code == 404 else answer(response, TemplateWithBuilds).builds
+        if not any(_is_under_way(build, world.now()) for build in others):
             break
+        if not waited:
+            report.progress("waiting for the same build, which somebody else has begun")
+        waited = True
         await asyncio.sleep(_LOOK_AGAIN)
-    return found if found is not None and found.ready else None
+    return waited or _GAVE_WAY.match(str(problem)) is not None
 
 
 def _is_under_way(build: TemplateBuild, now: datetime) -> bool:
@@ -261,8 +278,7 @@ def _based(spec: TemplateSpec, template: TemplateBase, call: Call) -> TemplateBu
             return template.from_image(spec.base.value)
         case BaseSource.DOCKERFILE:
             # The SDK prints what it does not support of a Dockerfile.
-            printed = io.StringIO()
-            with contextlib.redirect_stdout(printed):
+            with what_is_printed() as printed:
                 builder = template.from_dockerfile(spec.base.value)
             for line in printed.getvalue().splitlines():
                 call.report.log("build", line)
@@ -343,6 +359,18 @@ def _make_folders(root: Path, folder: Path) -> None:
         _make_folders(root, folder.parent)
         folder.mkdir()
         folder.chmod(0o755)
+
+
+def _given_up(call: Call) -> ProviderError:
+    """It is worth another try: the other one may never have been started, and its failure was told to somebody else."""
+    return errors.failure(
+        "build-failed",
+        "The build gave way to a newer one of the same template, which came to nothing",
+        detail="Somebody else began to build it at the same moment: that build failed, or was never started.",
+        hint="run «nexus apply» again",
+        certainty=Certainty.NOT_DONE,
+        address=str(call.address),
+    )
 
 
 def _build_failure(problem: BuildException, log: BuildLog, call: Call) -> ProviderError:
