@@ -145,16 +145,13 @@ class TemplateRegistry:
 
     # Changing
 
-    async def register(self, alias: str, now: datetime) -> Template:
-        """The template of that alias, made when there is none."""
+    def called(self, alias: str, now: datetime) -> Template:
+        """The template of that alias; where there is none a new one, which is kept once it has a build."""
         if alias == BASE:
             raise InvalidRequestError(f"template name '{BASE}' is reserved")
-        existing = self._by_name(alias)
-        if existing is not None:
-            return existing
-        template = Template(id=new_template_id(), alias=alias, public=False, created_at=now, updated_at=now)
-        await self.save(template)
-        return template
+        return self._by_name(alias) or Template(
+            id=new_template_id(), alias=alias, public=False, created_at=now, updated_at=now
+        )
 
     async def add_snapshot(self, alias: str | None, build: Build) -> Template:
         """A finished snapshot under its tags: a new template, or one more build of the template called ``alias``.
@@ -197,25 +194,37 @@ class TemplateRegistry:
         self.on_change()
 
     async def save_build(self, build: Build) -> None:
-        self._builds[build.id] = build
-        await self._records.write_build(build)
+        """Keep the next state of a build, unless its template has been deleted meanwhile."""
+        if build.id in self._builds:
+            self._builds[build.id] = build
+            await self._records.write_build(build)
 
-    async def register_build(self, build: Build, superseded: Sequence[Build]) -> None:
-        """Keep a new build in place of those that it supersedes, which have failed.
+    async def register_build(self, template: Template, build: Build, superseded: Sequence[Build]) -> None:
+        """Keep a new build, and its template if that is new, in place of the failed ones that it supersedes.
 
         Nobody sees a moment between the two: a superseded build can't be started, and there is one in its place.
         """
+        is_new = template.id not in self._templates
         for changed in (build, *superseded):
             self._builds[changed.id] = changed
+        if is_new:
+            await self.save(template)
         for changed in (build, *superseded):
-            await self._records.write_build(changed)
+            # As it is now: it may have been started, or deleted with its template, while others were written.
+            if (latest := self._builds.get(changed.id)) is not None:
+                await self._records.write_build(latest)
 
     async def finish(self, build: Build, now: datetime) -> None:
-        """Write a finished build down and move its tags to it. Whoever sees that it is ready sees the tags too."""
+        """Write a ready build down and move its tags to it. Whoever sees that it is ready sees the tags too.
+
+        Nothing is left of it when its template is deleted meanwhile.
+        """
+        if build.id not in self._builds:
+            return
         await self._records.write_build(build)
-        self._builds[build.id] = build
         template = self._templates.get(build.template_id)
-        if template is not None and build.status is BuildStatus.READY:
+        if template is not None:
+            self._builds[build.id] = build
             tags = {**template.tags, **{tag: TagAssignment(build.id, now) for tag in build.tags}}
             await self.save(replace(template, tags=tags, updated_at=now))
 
@@ -248,13 +257,19 @@ class TemplateRegistry:
         kept = {tag: assignment for tag, assignment in template.tags.items() if tag not in tags}
         await self.save(replace(template, tags=kept, updated_at=now))
 
-    async def delete(self, template: Template) -> None:
-        """The template and its builds; layers stay as a cache for other templates."""
+    def forget(self, template: Template) -> list[Build]:
+        """Nobody finds the template any more, nor its builds, which are returned: for :meth:`erase`."""
         self._refuse_base(template)
+        builds = self.builds_of(template.id)
         self._templates.pop(template.id, None)
+        for build in builds:
+            del self._builds[build.id]
+        return builds
+
+    async def erase(self, template: Template, builds: Sequence[Build]) -> None:
+        """Remove a forgotten template from the disk; layers stay as a cache for other templates."""
         await self._records.remove_template(template.id)
-        for build in self.builds_of(template.id):
-            self._builds.pop(build.id, None)
+        for build in builds:
             await self._records.remove_build(build.id)
         self.on_change()
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from nexus.local.builds.build_log import BuildLog, BuildLogEntry, read_log
 from nexus.local.builds.builder import Builder, BuildFailedError
-from nexus.local.builds.model import Build, BuildSpec, BuildStatus, FailureReason, Template
+from nexus.local.builds.model import Build, BuildResult, BuildSpec, BuildStatus, FailureReason, Template
 from nexus.local.builds.records import TemplateRecords
 from nexus.local.builds.references import DEFAULT_TAG, check_tag, parse_reference
 from nexus.local.builds.registry import TemplateRegistry, new_build_id
@@ -57,6 +57,7 @@ class BuildService:
         self._turns = asyncio.Semaphore(PARALLEL_BUILDS)
         self._replacing = asyncio.Lock()
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._ending: set[str] = set()
         self._logs: dict[str, BuildLog] = {}
 
     async def recover(self) -> None:
@@ -79,7 +80,7 @@ class BuildService:
         named = () if reference.tag == DEFAULT_TAG and request.tags else (reference.tag,)
         tags = tuple(dict.fromkeys((*named, *(check_tag(tag) for tag in request.tags))))
         now = self._clock.now()
-        template = await self._registry.register(reference.name, now)
+        template = self._registry.called(reference.name, now)
         build = Build(
             id=new_build_id(),
             template_id=template.id,
@@ -90,7 +91,7 @@ class BuildService:
             created_at=now,
             updated_at=now,
         )
-        await self._registry.register_build(build, self._superseded_by(build))
+        await self._registry.register_build(template, build, self._superseded_by(build))
         return template, build
 
     async def start(self, template: Template, build_id: str, spec: BuildSpec) -> None:
@@ -100,11 +101,13 @@ class BuildService:
             raise InvalidRequestError("build is not in waiting state")
         self._check_room()
         building = replace(build, status=BuildStatus.BUILDING, updated_at=self._clock.now())
-        await self._registry.save_build(building)
+        await self._write_start(building)
         async with self._replacing:
             for other in self._registry.builds_of(template.id):
                 if other.id != build.id and set(other.tags) == set(build.tags):
                     await self._cancel(other)
+            # Its template may have been deleted meanwhile.
+            self._registry.build(template.id, build_id)
             log = BuildLog(self._records.log_file(build.id), self._clock)
             self._logs[build.id] = log
             self._running[build.id] = asyncio.create_task(self._run(building, spec, log), name=f"build-{build.id}")
@@ -116,9 +119,13 @@ class BuildService:
             raise InvalidRequestError("build is not in waiting state")
         await self._fail(build, FailureReason(message=message))
 
-    async def cancel_all_of(self, template: Template) -> None:
-        for build in self._registry.builds_of(template.id):
+    async def delete(self, template: Template) -> None:
+        """Remove a template, which nobody finds from the first moment on, and end its builds."""
+        builds = self._registry.forget(template)
+        for build in builds:
             await self._cancel(build)
+            self._logs.pop(build.id, None)
+        await self._registry.erase(template, builds)
 
     def log_entries(self, build: Build) -> Sequence[BuildLogEntry]:
         if build.status is BuildStatus.WAITING:
@@ -128,41 +135,68 @@ class BuildService:
 
     def _check_room(self) -> None:
         self._space.check("build a template")
-        self._quotas.check_builds(len(self._running))
+        building = sum(build.status is BuildStatus.BUILDING for build in self._registry.all_builds())
+        self._quotas.check_builds(building)
+
+    async def _write_start(self, building: Build) -> None:
+        try:
+            await self._registry.save_build(building)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                await self._fail(building, FailureReason(message=f"its start could not be written down: {error}"))
+            raise
 
     async def _run(self, build: Build, spec: BuildSpec, log: BuildLog) -> None:
         try:
             with contextlib.ExitStack() as pins:
-                async with self._turns:
-                    result = await self._builder.run(build, spec, log, pins)
-                now = self._clock.now()
-                ready = replace(build, status=BuildStatus.READY, result=result, updated_at=now, finished_at=now)
-                await self._registry.finish(ready, now)
-        except BuildFailedError as error:
-            log.add(f"Build failed: {error.reason.message}", level="error", step=error.reason.step)
-            await self._fail(build, error.reason)
-        except asyncio.CancelledError:
-            log.add("Build cancelled", level="error")
-            await self._fail(build, _CANCELLED)
-            raise
+                result = await self._carry_out(build, spec, log, pins)
+                # Nobody cuts this off: tags could point at a build that failed after all, or that never ends.
+                self._ending.add(build.id)
+                await self._end(build, result)
         except Exception as error:
             _log.exception("build %s failed", build.id)
             log.add(f"Build failed: {error}", level="error")
+            self._ending.add(build.id)
             await self._fail(build, FailureReason(message=f"the engine could not carry out the build: {error}"))
         finally:
             log.close()
             self._running.pop(build.id, None)
+            self._ending.discard(build.id)
+
+    async def _carry_out(
+        self, build: Build, spec: BuildSpec, log: BuildLog, pins: contextlib.ExitStack
+    ) -> BuildResult | FailureReason:
+        """What came of a build, also of one that was cancelled."""
+        try:
+            async with self._turns:
+                return await self._builder.run(build, spec, log, pins)
+        except BuildFailedError as error:
+            log.add(f"Build failed: {error.reason.message}", level="error", step=error.reason.step)
+            return error.reason
+        except asyncio.CancelledError:
+            log.add("Build cancelled", level="error")
+            return _CANCELLED
+
+    async def _end(self, build: Build, result: BuildResult | FailureReason) -> None:
+        if isinstance(result, FailureReason):
+            await self._fail(build, result)
+            return
+        now = self._clock.now()
+        ready = replace(build, status=BuildStatus.READY, result=result, updated_at=now, finished_at=now)
+        await self._registry.finish(ready, now)
 
     async def _fail(self, build: Build, reason: FailureReason) -> None:
-        now = self._clock.now()
-        await self._registry.finish(_failed(build, reason, now), now)
+        await self._registry.save_build(_failed(build, reason, self._clock.now()))
 
     async def _cancel(self, build: Build) -> None:
-        """End a build that is under way. The first of several callers cancels: twice would cut off its clean-up."""
+        """Return when a build that is under way has ended, cancelled unless it is just ending by itself.
+
+        The first of several callers cancels: twice would cut off its clean-up.
+        """
         task = self._running.get(build.id)
         if task is None:
             return
-        if not task.cancelling():
+        if not task.cancelling() and build.id not in self._ending:
             task.cancel()
         await asyncio.wait({task})
         if self._running.pop(build.id, None) is not None:

@@ -129,8 +129,7 @@ class TemplateRoutes:
             raise InvalidRequestError(
                 f"cannot delete template '{template.name}' because there are {state.value} sandboxes using it"
             )
-        await self._builds.cancel_all_of(template)
-        await self._registry.delete(template)
+        await self._builds.delete(template)
         return Response(status_code=204)
 
     async def update(self, request: Request) -> Response:

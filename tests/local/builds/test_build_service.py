@@ -11,16 +11,17 @@ from typing import cast
 import pytest
 
 from nexus.local.builds.build_log import BuildLog
-from nexus.local.builds.builder import Builder
-from nexus.local.builds.model import Build, BuildResult, BuildSpec, BuildStatus, Surroundings
+from nexus.local.builds.builder import Builder, BuildFailedError
+from nexus.local.builds.model import Build, BuildResult, BuildSpec, BuildStatus, FailureReason, Surroundings
 from nexus.local.builds.records import TemplateRecords
 from nexus.local.builds.registry import TemplateRegistry
 from nexus.local.builds.service import BuildRequest, BuildService
 from nexus.local.clock import SystemClock
-from nexus.local.errors import InvalidRequestError
+from nexus.local.errors import InvalidRequestError, NotFoundError, TooManyError
 from nexus.local.limits.model import Limits
 from nexus.local.limits.quotas import Quotas
 from nexus.local.storage.space import DiskLimits, DiskSpace
+from tests.local.fakes.threads import HeldThreads
 
 
 class _Work:
@@ -28,6 +29,7 @@ class _Work:
 
     def __init__(self) -> None:
         self.may_end = asyncio.Event()
+        self.fails = False
         self.has_begun = asyncio.Event()
         self.begun = self.cleaned_up = 0
 
@@ -40,6 +42,8 @@ class _Work:
             for _ in range(10):
                 await asyncio.sleep(0)
             self.cleaned_up += 1
+        if self.fails:
+            raise BuildFailedError(FailureReason(message="exit status 1", step="1"))
         return BuildResult(layers=(), surroundings=Surroundings(), start_cmd=None, ready_cmd=None, checked="")
 
 
@@ -57,12 +61,12 @@ class _InStep(TemplateRecords):
 
 
 class _Bench:
-    def __init__(self, folder: Path) -> None:
-        self.records = _InStep(folder)
+    def __init__(self, folder: Path, limits: Limits | None = None, records: TemplateRecords | None = None) -> None:
+        self.records = records or _InStep(folder)
         self.records.open()
         self.registry, self.work = TemplateRegistry(self.records), _Work()
         clock = SystemClock()
-        space, quotas = DiskSpace(folder, [], DiskLimits(min_free_mb=0)), Quotas(Limits(), clock)
+        space, quotas = DiskSpace(folder, [], DiskLimits(min_free_mb=0)), Quotas(limits or Limits(), clock)
         self.service = BuildService(self.registry, self.records, cast("Builder", self.work), clock, space, quotas)
 
     async def start(self, *tags: str) -> None:
@@ -104,8 +108,7 @@ def test_two_that_end_a_build_at_once_leave_it_to_clean_up(bench: _Bench) -> Non
     async def scenario() -> None:
         await bench.start("v1")
         await bench.work.has_begun.wait()
-        template = bench.registry.find("app")
-        await asyncio.gather(*(bench.service.cancel_all_of(template) for _ in range(3)))
+        await asyncio.gather(*(bench.service.close() for _ in range(3)))
         assert bench.statuses == [BuildStatus.ERROR]
         assert bench.work.cleaned_up == 1
 
@@ -126,6 +129,7 @@ def test_a_superseded_build_cannot_be_started_while_that_is_written_down(bench: 
 
     async def scenario() -> None:
         template, older = await bench.service.register(BuildRequest(name="app"))
+        assert isinstance(bench.records, _InStep)
         held = bench.records.held = asyncio.Barrier(2)
         registering = asyncio.create_task(bench.service.register(BuildRequest(name="app")))
         await held.wait()
@@ -140,3 +144,89 @@ def test_a_superseded_build_cannot_be_started_while_that_is_written_down(bench: 
         await bench.service.close()
 
     asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+@pytest.fixture
+def on_disk(tmp_path: Path) -> _Bench:
+    """Its records are written by threads."""
+    return _Bench(tmp_path, Limits(concurrent_builds=1), TemplateRecords(tmp_path))
+
+
+async def test_a_build_whose_tags_move_is_not_cut_off(on_disk: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else they would point at a build that has failed after all, and no sandbox could be made of the template."""
+    await on_disk.start("v1")
+    threads = HeldThreads(monkeypatch)
+    on_disk.work.may_end.set()
+    await threads.settle()
+    threads.let_one()
+    await threads.settle()
+    await threads.finish(asyncio.create_task(on_disk.service.close()))
+    assert on_disk.statuses == [BuildStatus.READY]
+    assert on_disk.registry.resolve("app:v1").layers == ()
+
+
+async def test_a_build_that_fails_while_it_is_cancelled_has_ended(
+    on_disk: _Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await on_disk.start("v1")
+    threads, on_disk.work.fails = HeldThreads(monkeypatch), True
+    on_disk.work.may_end.set()
+    await threads.settle()
+    await threads.finish(asyncio.create_task(on_disk.service.close()))
+    assert on_disk.statuses == [BuildStatus.ERROR]
+
+
+async def test_no_more_builds_start_at_the_same_moment_than_may(
+    on_disk: _Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered = [await on_disk.service.register(BuildRequest(name=name)) for name in ("app", "other")]
+    threads = HeldThreads(monkeypatch)
+    starts = [
+        asyncio.create_task(on_disk.service.start(template, build.id, BuildSpec())) for template, build in registered
+    ]
+    with pytest.raises(TooManyError):
+        await threads.finish(*starts)
+    assert on_disk.statuses == [BuildStatus.BUILDING, BuildStatus.WAITING]
+    await on_disk.service.close()
+
+
+async def test_a_build_does_not_start_when_its_template_is_deleted_meanwhile(
+    on_disk: _Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template, build = await on_disk.service.register(BuildRequest(name="app"))
+    threads = HeldThreads(monkeypatch)
+    starting = asyncio.create_task(on_disk.service.start(template, build.id, BuildSpec()))
+    await threads.settle()
+    with pytest.raises(NotFoundError):
+        await threads.finish(asyncio.create_task(on_disk.service.delete(template)), starting)
+    await threads.settle()
+    assert on_disk.work.begun == 0
+    _expect_nothing(on_disk)
+
+
+async def test_nothing_is_left_of_a_build_that_ends_while_its_template_is_deleted(
+    on_disk: _Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await on_disk.start("v1")
+    threads = HeldThreads(monkeypatch)
+    on_disk.work.may_end.set()
+    await threads.settle()
+    await threads.finish(asyncio.create_task(on_disk.service.delete(on_disk.registry.find("app"))))
+    _expect_nothing(on_disk)
+
+
+async def test_nothing_is_left_of_a_build_that_is_registered_while_its_template_is_deleted(
+    on_disk: _Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = HeldThreads(monkeypatch)
+    registering = asyncio.create_task(on_disk.service.register(BuildRequest(name="app")))
+    await threads.settle()
+    deleting = asyncio.create_task(on_disk.service.delete(on_disk.registry.find("app")))
+    await threads.settle()
+    await threads.finish(registering, deleting)
+    _expect_nothing(on_disk)
+
+
+def _expect_nothing(bench: _Bench) -> None:
+    assert bench.registry.templates() == bench.registry.all_builds() == []
+    assert bench.records.load_templates() == bench.records.load_builds() == []

@@ -32,6 +32,6 @@ async def test_a_template_that_is_deleted_while_it_is_written_does_not_come_back
     threads = HeldThreads(monkeypatch)
     changing = asyncio.create_task(registry.set_public(template, True, NOW))
     await threads.settle()
-    await threads.finish(changing, asyncio.create_task(registry.delete(template)))
+    await threads.finish(changing, asyncio.create_task(registry.erase(template, registry.forget(template))))
     assert registry.templates() == []
     assert records.load_templates() == []

@@ -37,12 +37,16 @@ class HeldThreads:
         await asyncio.gather(*tasks)
 
     def let_one(self, position: int = 0) -> None:
-        """Do what was asked for at that place in the order."""
+        """Do what was asked for at that place in the order, also when nobody waits for it any more."""
         work, done = self._held.pop(position)
         try:
-            done.set_result(work())
+            result = work()
         except OSError as error:
-            done.set_exception(error)
+            if not done.done():
+                done.set_exception(error)
+        else:
+            if not done.done():
+                done.set_result(result)
 
     async def _to_thread(self, work: Callable[..., object], *arguments: object, **options: object) -> object:
         if self._is_over:
