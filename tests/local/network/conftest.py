@@ -37,6 +37,19 @@ def own_address() -> str | None:
         return str(sock.getsockname()[0])
 
 
+def _kernel_has_ipv6() -> bool:
+    try:
+        socket.socket(socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+HAS_IPV6 = _kernel_has_ipv6()
+"""Whether programs can have such sockets at all, be they connected to anything or not."""
+needs_ipv6 = pytest.mark.skipif(not HAS_IPV6, reason="this kernel has no IPv6")
+
+
 @pytest.fixture(scope="session")
 def host_address() -> str:
     address = own_address()

@@ -15,7 +15,7 @@ from nexus.local.network import SupervisorClient
 from nexus.local.network.control_server import ControlServer
 from nexus.local.network.names import NamePatterns, is_localhost
 from nexus.local.network.rules import EgressRules
-from tests.local.network.conftest import DEADLINE, Machines
+from tests.local.network.conftest import DEADLINE, HAS_IPV6, Machines
 
 pytestmark = pytest.mark.engine
 
@@ -28,6 +28,12 @@ for address in sys.argv[2:]:
         result = mine.connect_ex((address, int(sys.argv[1])))
         print(errno.errorcode.get(result, result), mine.recv(100).decode() if result == 0 else "")
 """
+
+
+async def tried(machines: Machines, port: str, *addresses: str, policy: NetworkPolicy | None = None) -> set[str]:
+    """How connections of a machine to ``port`` of all these go, as far as the kernel knows such addresses."""
+    known = [address for address in addresses if HAS_IPV6 or ":" not in address]
+    return {line.strip() for line in (await machines.run(TRY, port, *known, policy=policy)).split("\n")}
 
 
 async def greeter(host: str, port: int, greeting: bytes) -> asyncio.Server:
@@ -53,15 +59,14 @@ async def edge(machines: Machines) -> AsyncIterator[str]:
 
 
 async def test_both_loopback_addresses_lead_to_the_edge(machines: Machines, edge: str) -> None:
-    assert (await machines.run(TRY, edge, "127.0.0.1", "::1", "::ffff:127.0.0.1")).split("\n") == ["0 edge"] * 3
+    assert await tried(machines, edge, "127.0.0.1", "::1", "::ffff:127.0.0.1") == {"0 edge"}
 
 
 async def test_nothing_else_of_the_hosts_loopback_is_reached(machines: Machines, edge: str) -> None:
     there = await greeter("127.0.0.1", 0, b"other")
     port = str(there.sockets[0].getsockname()[1])
-    assert (await machines.run(TRY, edge, "127.0.0.2", "0.0.0.0", "::")).split() == ["ECONNREFUSED"] * 3
-    assert await machines.run(TRY, edge, "127.77.0.9") == "ECONNREFUSED"
-    assert (await machines.run(TRY, port, "127.0.0.1", "::1")).split() == ["ECONNREFUSED"] * 2
+    assert await tried(machines, edge, "127.0.0.2", "0.0.0.0", "::", "127.77.0.9") == {"ECONNREFUSED"}
+    assert await tried(machines, port, "127.0.0.1", "::1") == {"ECONNREFUSED"}
     there.close()
 
 
@@ -96,8 +101,7 @@ async def test_names_below_localhost_resolve_whatever_the_rules(machines: Machin
     ],
 )
 async def test_rules_hold_for_the_edge(machines: Machines, edge: str, policy: NetworkPolicy, result: str) -> None:
-    found = await machines.run(TRY, edge, "127.0.0.1", "::1", policy=policy)
-    assert [line.strip() for line in found.split("\n")] == [result] * 2
+    assert await tried(machines, edge, "127.0.0.1", "::1", policy=policy) == {result}
 
 
 async def test_a_machines_own_server_on_that_port_goes_first(machines: Machines, edge: str) -> None:
@@ -125,11 +129,11 @@ async def test_the_edge_is_closed_with_the_daemon_that_opened_it(machines: Machi
         await successor.set_edge_port(int(edge))
         daemon.close()
         await successor.machines()
-        assert await machines.run(TRY, edge, "127.0.0.1") == "0 edge"
+        assert await tried(machines, edge, "127.0.0.1") == {"0 edge"}
         successor.close()
         while machines.host.edge_port is not None:  # noqa: ASYNC110 - the end of a connection has no event here
             await asyncio.sleep(0.01)
-    assert await machines.run(TRY, edge, "127.0.0.1") == "ECONNREFUSED"
+    assert await tried(machines, edge, "127.0.0.1") == {"ECONNREFUSED"}
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
 

@@ -9,6 +9,8 @@ import socket
 
 import pytest
 
+from tests.local.network.conftest import needs_ipv6
+
 pytestmark = pytest.mark.engine
 
 CONNECT = """
@@ -260,8 +262,6 @@ async def test_loopback_and_unix_sockets_stay_inside(machines):
     client = socket.create_connection(("localhost", 80))
     server.accept()[0].sendall(b"inside")
     print(client.recv(100).decode())
-    v6 = socket.create_server(("::1", 80), family=socket.AF_INET6)
-    print(socket.create_connection(("::1", 80)).getpeername()[0])
     u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     u.bind(("127.0.0.1", 5000))
     u.sendto(b"self", ("127.0.0.1", 5000))
@@ -278,7 +278,17 @@ async def test_loopback_and_unix_sockets_stay_inside(machines):
     print(data.decode(), len(fds))
     """
     out = await machines.run(script)
-    assert out.splitlines() == ["inside", "::1", "(b'self', ('127.0.0.1', 5000))", "fds 1"]
+    assert out.splitlines() == ["inside", "(b'self', ('127.0.0.1', 5000))", "fds 1"]
+
+
+@needs_ipv6
+async def test_the_other_loopback_stays_inside(machines):
+    script = """
+    import socket
+    server = socket.create_server(("::1", 80), family=socket.AF_INET6)
+    print(socket.create_connection(("::1", 80)).getpeername()[0])
+    """
+    assert await machines.run(script) == "::1"
 
 
 async def test_the_hosts_own_loopback_and_addresses_are_out_of_reach(machines, host_address):
@@ -290,8 +300,6 @@ async def test_the_hosts_own_loopback_and_addresses_are_out_of_reach(machines, h
     import errno, socket, sys
     for host in ("127.0.0.1", "0.0.0.0", "127.77.0.1", "169.254.169.254", sys.argv[1]):
         print(errno.errorcode[socket.socket().connect_ex((host, int(sys.argv[2])))])
-    s = socket.socket(socket.AF_INET6)
-    print(errno.errorcode[s.connect_ex((f"::ffff:{sys.argv[1]}", int(sys.argv[2])))])
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         s.sendto(b"x", (sys.argv[1], int(sys.argv[2])))
@@ -300,7 +308,20 @@ async def test_the_hosts_own_loopback_and_addresses_are_out_of_reach(machines, h
     """
     out = await machines.run(script, host_address, str(port))
     everywhere.close()
-    assert out.split() == ["ECONNREFUSED"] * 7
+    assert out.split() == ["ECONNREFUSED"] * 6
+
+
+@needs_ipv6
+async def test_the_hosts_own_addresses_are_out_of_reach_of_dual_stack_sockets(machines, host_address):
+    machines.host.reachable = frozenset()
+    server = await asyncio.get_running_loop().create_server(asyncio.Protocol, "0.0.0.0", 0)
+    script = """
+    import errno, socket, sys
+    s = socket.socket(socket.AF_INET6)
+    print(errno.errorcode[s.connect_ex((f"::ffff:{sys.argv[1]}", int(sys.argv[2])))])
+    """
+    assert await machines.run(script, host_address, str(server.sockets[0].getsockname()[1])) == "ECONNREFUSED"
+    server.close()
 
 
 async def test_a_socket_that_left_cannot_turn_to_loopback_or_serve(machines, udp_echoes, echo):
@@ -343,6 +364,7 @@ async def test_bad_pointers_are_the_callers_fault(machines):
     assert (await machines.run(script)).splitlines() == ["-1 14", "-1 9"]
 
 
+@needs_ipv6
 async def test_dual_stack_socket_reaches_ipv4_outside(machines, echo):
     script = """
     import socket, sys
