@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -18,6 +21,8 @@ from nexus.model.state import Commit
 _PATIENCE: Final = 60.0
 _KEPT: Final = 3
 """Folders of commits that stay: a plan of the same one need not write them again."""
+_IN_USE: Final = 3600.0
+"""Seconds since its last use in which a folder stays whatever there is: somebody may be planning by it."""
 _TITLE: Final = 200
 
 
@@ -65,7 +70,7 @@ def files_at(root: Path, name: str, trees: Path, process: Mapping[str, str]) -> 
         commit, _, title = git("log", "-1", "--format=%H %s", "--end-of-options", name, "--").partition(" ")
         prefix = git("rev-parse", "--show-prefix")
         tree = trees / commit
-        if not tree.is_dir():
+        if not _is_kept(tree):
             _check_out(git, commit, prefix, tree)
             _forget_old(trees)
     except OSError as problem:
@@ -77,26 +82,47 @@ def files_at(root: Path, name: str, trees: Path, process: Mapping[str, str]) -> 
     return tree / prefix, Commit(commit, title[:_TITLE])
 
 
+def _is_kept(tree: Path) -> bool:
+    """Whether it is there; it was used just now."""
+    try:
+        os.utime(tree)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def _check_out(git: _Git, commit: str, prefix: str, tree: Path) -> None:
-    """The project's folder of a commit, into a tree of its own. The repository's index and files stay as they are."""
-    draft = tree.with_name(f".{commit}.{os.getpid()}")
+    """The project's folder of a commit, into a tree of its own. The repository's index and files stay as they are.
+
+    Others may do the same at the same moment: whoever comes second leaves the tree as it is.
+    """
+    tree.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{commit}.", dir=tree.parent))
     index = {"GIT_INDEX_FILE": f"{draft}.index"}
-    draft.mkdir(parents=True)
     try:
         top = _Git(Path(git("rev-parse", "--show-toplevel")), git.process, index)
         top(f"--work-tree={draft}", "checkout", "--force", commit, "--", prefix or ".")
         if not (draft / prefix / MANIFEST_NAME).is_file():
             raise _unknown(commit, f"That commit has no {MANIFEST_NAME} in {prefix or 'its root'}.")
-        draft.rename(tree)
+        try:
+            draft.rename(tree)
+        except OSError:
+            if not tree.is_dir():
+                raise
     finally:
         Path(index["GIT_INDEX_FILE"]).unlink(missing_ok=True)
         shutil.rmtree(draft, ignore_errors=True)
 
 
 def _forget_old(trees: Path) -> None:
-    found = sorted(trees.iterdir(), key=lambda path: path.lstat().st_mtime, reverse=True)
-    for path in found[_KEPT:]:
-        shutil.rmtree(path, ignore_errors=True)
+    """Trees that were not used for long, and drafts of those who were ended while they wrote them."""
+    found: list[tuple[float, Path]] = []
+    for path in trees.iterdir():
+        with suppress(FileNotFoundError):  # somebody else's draft has just become a tree
+            found.append((path.lstat().st_mtime, path))
+    for used_at, path in sorted(found, reverse=True)[_KEPT:]:
+        if time.time() - used_at > _IN_USE:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _unknown(name: str, detail: str) -> DiagnosticsError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,7 +16,7 @@ def save(path: Path, name: str, before: bytes | None, after: bytes) -> None:
     DiagnosticsError when it can't be written, or says something else than ``before`` by now.
     """
     target = path.resolve()
-    draft = target.with_name(f".{target.name}.new")
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(6)}.new")  # others may write it at the same moment
     try:
         if before is not None and target.read_bytes() != before:
             raise DiagnosticsError(

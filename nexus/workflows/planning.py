@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -151,7 +152,7 @@ def save(plan: Plan, path: Path) -> None:
     Raises DiagnosticsError when it can't be written, or when policies deny it.
     """
     refuse_denied(plan)
-    draft = path.with_name(f".{path.name}.new")
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.new")  # others may write it at the same moment
     try:
         draft.write_text(planning.format_saved(plan), encoding="utf-8")
         draft.chmod(0o600)
