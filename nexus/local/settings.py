@@ -22,6 +22,9 @@ HOST = "127.0.0.1"
 # Below the kernel's ephemeral range, so that outgoing connections do not take the ports between two starts.
 _PORT_RANGE = range(21000, 30000)
 
+# The kernel takes 107 bytes for a socket's address, and below this folder come an engine's, a machine's, and its name.
+_LONGEST_PLACE = 48
+
 TIER_VARIABLE = "NEXUS_LOCAL_ISOLATION"
 """Names the way to isolate sandboxes; unset, the best that works is taken."""
 
@@ -121,11 +124,10 @@ def default_home() -> Path:
 
 def runtime_folder(home: Path) -> Path:
     """The folder for sockets of the engine at ``home``: short, private, and the same on every call."""
-    name = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:8]
-    base = Path(os.environ.get("XDG_RUNTIME_DIR") or "/run")
-    if not os.access(base, os.W_OK):
-        base = Path(tempfile.gettempdir())
-    return base / f"nexus-{os.getuid()}-{name}"
+    name = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:8]
+    places = (os.environ.get("XDG_RUNTIME_DIR") or "/run", tempfile.gettempdir())
+    fitting = (place for place in places if len(os.fsencode(place)) <= _LONGEST_PLACE and os.access(place, os.W_OK))
+    return Path(next(fitting, "/tmp")) / f"nexus-{os.getuid()}-{name}"  # noqa: S108 - what lies there is private
 
 
 def identity_file(home: Path) -> Path:
