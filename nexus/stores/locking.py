@@ -35,8 +35,13 @@ _POLL: Final = 0.1
 _WRITING: Final = 5.0
 """Seconds for which somebody else's write is waited for: it takes a moment, unless they are suspended within."""
 
-_GLANCES: Final = 3
-"""How often a lock is tried before it counts as held: someone who only asks for the holder has it for an instant."""
+_GLANCE: Final = 1.0
+_INSTANT: Final = 0.01
+"""For so long, and every so many seconds, a lock is tried that nobody has signed.
+
+Who only asks for the holder has it for an instant, as has who is just taking it."""
+
+_UNKNOWN: Final = LockInfo(holder="someone", pid=0, operation="apply", since="")
 
 
 class LocalLock:
@@ -52,15 +57,16 @@ class LocalLock:
         if self._descriptor is not None:
             raise DiagnosticsError(locked(await self.holder()))
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + patience
-        glances = _GLANCES
+        begun = loop.time()
         while not self._take(info):
             if (silent := self._taken_over(info)) is not None:
                 return silent
-            glances -= 1
-            if glances <= 0 and loop.time() >= deadline:
-                raise DiagnosticsError(locked(await self.holder()))
-            await asyncio.sleep(0.01 if glances > 0 else min(_POLL, max(0.0, deadline - loop.time())))
+            holder = await self.holder()
+            is_signed = holder not in (None, _UNKNOWN)
+            left = begun + (patience if is_signed else max(patience, _GLANCE)) - loop.time()
+            if left <= 0:
+                raise DiagnosticsError(locked(holder))
+            await asyncio.sleep(min(_POLL if is_signed else _INSTANT, left))
         return None
 
     async def verify(self) -> None:
@@ -135,8 +141,12 @@ class LocalLock:
     # ---- taking
 
     def _take(self, info: LockInfo) -> bool:
+        """Nobody takes it over meanwhile: until our note is written, that of who had it last may seem to be silent."""
         with explained("take the lock", self._path):
             self._prepare()
+        with explained("take the lock", self._path), self._turn() as is_ours:
+            if not is_ours:
+                return False
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
             try:
                 # Between opening and locking, the file may have been taken away.
@@ -246,7 +256,6 @@ def _write_note(descriptor: int, info: LockInfo) -> None:
 
 
 def _note(descriptor: int) -> LockInfo:
-    unknown = LockInfo(holder="someone", pid=0, operation="apply", since="")
     try:
         data = json.loads(os.pread(descriptor, 4096, 0))
         return LockInfo(
@@ -257,4 +266,4 @@ def _note(descriptor: int) -> LockInfo:
             id=str(data.get("id", "")),
         )
     except (ValueError, KeyError, TypeError):
-        return unknown  # it has the lock, and has not written its note yet
+        return _UNKNOWN  # it has the lock, and has not written its note yet

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
+import json
 import os
 import stat
 import subprocess
@@ -9,14 +11,14 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from nexus.model.diagnostics import DiagnosticsError
 from nexus.model.state import State
-from nexus.stores import Done, Durations, Failed, Header, LockInfo, commit, load, local_backend
+from nexus.stores import Done, Durations, Failed, Header, LockInfo, commit, load, local_backend, locking
 from nexus.stores.files import Files
 from nexus.stores.locking import LEASE
 from nexus.stores.statefile import decode
@@ -264,6 +266,45 @@ async def test_a_holder_that_gave_no_sign_of_life_is_replaced(tmp_path: Path) ->
     await first.lock.release()
     await second.lock.verify()
     await second.lock.release()
+
+
+async def test_who_only_asks_for_the_holder_is_not_taken_for_one(tmp_path: Path) -> None:
+    """However long that takes on a busy machine."""
+    backend = local_backend(tmp_path, "default")
+    await backend.lock.acquire(INFO)
+    await backend.lock.release()
+    asks = os.open(tmp_path / ".nexus/default/lock", os.O_RDONLY)
+    fcntl.flock(asks, fcntl.LOCK_SH)
+    asyncio.get_running_loop().call_later(0.2, os.close, asks)
+    await backend.lock.acquire(INFO)
+    await backend.lock.release()
+
+
+async def test_who_has_just_taken_the_lock_of_one_that_was_killed_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it has signed, the lock bears the name of the killed one, who has given no sign of life for long."""
+    first, second = local_backend(tmp_path, "default"), local_backend(tmp_path, "default")
+    file = tmp_path / ".nexus/default/lock"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(asdict(INFO)))
+    long_ago = time.time() - LEASE - 1
+    os.utime(file, (long_ago, long_ago))
+    refusals: list[DiagnosticsError] = []
+    write_note = locking._write_note
+
+    def written_late(descriptor: int, info: LockInfo) -> None:
+        monkeypatch.setattr(locking, "_write_note", write_note)
+        with pytest.raises(DiagnosticsError, match="state-locked") as refused, ThreadPoolExecutor() as thread:
+            thread.submit(asyncio.run, second.lock.acquire(replace(INFO, pid=43, id="lock2"))).result()
+        refusals.append(refused.value)
+        write_note(descriptor, info)
+
+    monkeypatch.setattr(locking, "_write_note", written_late)
+    assert await first.lock.acquire(replace(INFO, pid=42, id="lock1")) is None
+    await first.lock.verify()
+    assert len(refusals) == 1
+    await first.lock.release()
 
 
 async def test_a_lock_file_that_was_removed_is_a_lost_lock(tmp_path: Path) -> None:
