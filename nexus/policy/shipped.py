@@ -117,7 +117,7 @@ SHIPPED: Final[Mapping[str, tuple[Meaning, ...]]] = {
     ),
     "budget": (
         _over("hourly", "hour", "an hour"),
-        _over("until_end", "until_end", "until all time out"),
+        _over("until_end", "until_end", "until timeout"),
         _over("monthly", "month", "a month"),
     ),
     "no-data-loss": (

@@ -61,7 +61,7 @@ def cost_lines(cost: PlanCost) -> Iterator[str]:
     after = cost.after
     where = "Cost" if cost.billed else "Cost at E2B (nothing here)"
     yield (
-        f"{where}: {dollars(after.hour)} an hour{_changed(cost)}, {dollars(after.until_end)} until all time out, "
+        f"{where}: {dollars(after.hour)} an hour{_changed(cost)}, {dollars(after.until_end)} until timeout, "
         f"{dollars(after.month)} a month."
     )
     if cost.assumed:
@@ -85,7 +85,7 @@ def cost_rows(cost: PlanCost) -> list[tuple[str, str, str, str]]:
     return [
         ("an hour", dollars(before.hour), dollars(after.hour), signed(change.hour)),
         (
-            "until all time out",
+            "until timeout",
             dollars(before.until_end),
             dollars(after.until_end),
             signed(change.until_end),

@@ -31,7 +31,7 @@ def test_a_denied_plan_is_shown_and_neither_saved_nor_applied(nexus: Nexus) -> N
     assert planned.code == 1
     assert "+ sandbox.web  create" in planned.out
     assert "  internet  sandbox.web: everything outside may be reached" in planned.out
-    assert "Cost at E2B (nothing here): $0.1170 an hour, $0.0098 until all time out, $85.41 a month." in planned.out
+    assert "Cost at E2B (nothing here): $0.1170 an hour, $0.0098 until timeout, $85.41 a month." in planned.out
     assert "Denied, for 1 reason: nothing of it can be applied." in planned.out
     assert "error[policy-denied]: The internet is on\n  --> nexus.yaml:5:3" in planned.err
     assert not (nexus.folder / "denied").exists()

@@ -165,7 +165,7 @@ def test_the_sentence_tells_what_is_charged_and_the_difference() -> None:
     world.apply("sandboxes: {a: {count: 10}}")
     cost = costs(world, "sandboxes: {a: {count: 9}}")
     assert list(cost_lines(cost)) == [
-        "Cost at E2B (nothing here): $1.05 an hour (-$0.1170), $1.05 until all time out, $768.69 a month."
+        "Cost at E2B (nothing here): $1.05 an hour (-$0.1170), $1.05 until timeout, $768.69 a month."
     ]
     billed = PlanCost(rates=cost.rates, billed=True, sandboxes=cost.sandboxes)
     assert next(cost_lines(billed)).startswith("Cost: $1.05 an hour")

@@ -70,7 +70,7 @@ BAD = [
     ),
     pytest.param(
         "sandboxes:\n  web: {timeout: 2h}\npolicies:\n  budget: {use: budget, until_end: 0.2, hourly: 1}\n",
-        ["denied 6:36 The plan comes to $0.23 until all time out, and the budget is $0.20"],
+        ["denied 6:36 The plan comes to $0.23 until timeout, and the budget is $0.20"],
         id="more than the budget of one life",
     ),
     pytest.param(

@@ -65,7 +65,7 @@ def test_what_is_assumed_is_said(place: Place) -> None:
         "Opens:",
         "  internet  sandbox.web: everything outside may be reached",
         "  port      sandbox.web: api (8000) has a URL",
-        "Cost at E2B (nothing here): $0.1170 an hour, $0.1170 until all time out, $85.41 a month.",
+        "Cost at E2B (nothing here): $0.1170 an hour, $0.1170 until timeout, $85.41 a month.",
         "Assumed for it: the size of sandbox.web.",
         "Denied, for 2 reasons: nothing of it can be applied.",
     ]
