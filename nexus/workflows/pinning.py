@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from nexus.kinds.registry import KINDS
-from nexus.manifest import write_lock
+from nexus.manifest import read_lock, write_lock
 from nexus.model.addresses import Address
 from nexus.model.changes import PlanOptions
 from nexus.model.diagnostics import Diagnostic, Diagnostics, DiagnosticsError, error
@@ -69,13 +69,15 @@ async def lock(
             pending.append(demand)
     await _Resolving(request, project, session, tell, resolved).run(pending)
     builds = await _builds(session, asked.templates, target)
+    before = read_lock(project.root)  # others may have locked other environments while ours was resolved
+    there = before or Lockfile()
     environments = {
-        **known.environments,
+        **there.environments,
         project.base_environment: LockedEnvironment(uploads=asked.uploads, builds=builds),
     }
-    after = replace(known.with_sets(project.base_environment, resolved), environments=environments)
+    after = replace(there.with_sets(project.base_environment, resolved), environments=environments)
     written = write_lock(project.root, after)
-    return Locked(before=project.lock, after=after, written=written, diagnostics=asked.diagnostics)
+    return Locked(before=before, after=after, written=written, diagnostics=asked.diagnostics)
 
 
 def _asked(project: Project, session: Session, target: Target) -> Demands:

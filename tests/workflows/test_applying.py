@@ -34,7 +34,7 @@ async def test_what_the_apply_of_another_environment_has_learnt_meanwhile_is_kep
             clock=clock,
             ids=sequential_ids(),
             holder=lambda operation: LockInfo(holder="me", pid=1, operation=operation, since=""),
-            keep_secret=list,
+            keep_secret=lambda values: None,
         ),
         ApplyRequest(),
         approve=lambda plan: True,
