@@ -319,12 +319,10 @@ def test_a_recursive_watch_follows_new_moved_and_lost_directories(sandbox: Sandb
     watcher = sandbox.files.watch_dir(str(folder), recursive=True, include_entry=True)
     (folder / "a/b/c").mkdir(parents=True)
     (folder / "a/b/c/early").touch()
-    seen = _events(watcher, 4)
-    assert {"a", "a/b", "a/b/c", "a/b/c/early"} <= {event.name for event in seen if event.type is CREATE}
+    _until_seen(watcher, (CREATE, "a"), (CREATE, "a/b"), (CREATE, "a/b/c"), (CREATE, "a/b/c/early"))
     (folder / "a/b").rename(folder / "moved")
     (folder / "moved/c/late").write_text("x")
-    names = {(event.type, event.name) for event in _events(watcher, 4)}
-    assert {(RENAME, "a/b"), (CREATE, "moved"), (CREATE, "moved/c/late")} <= names
+    _until_seen(watcher, (RENAME, "a/b"), (CREATE, "moved"), (CREATE, "moved/c/late"))
     watcher.stop()
 
 
@@ -380,6 +378,15 @@ def _events(watcher, count: int) -> list:
         assert time.monotonic() < deadline, f"only {events}"
         events += watcher.get_new_events()
     return events
+
+
+def _until_seen(watcher, *wanted: tuple[object, str]) -> None:
+    """Poll until all of these came, among others and in any order."""
+    missing = set(wanted)
+    deadline = time.monotonic() + 60
+    while missing:
+        assert time.monotonic() < deadline, f"without {missing}"
+        missing -= {(event.type, event.name) for event in watcher.get_new_events()}
 
 
 def _inotify_count(descriptors: Path) -> int:

@@ -263,7 +263,7 @@ async def test_starting_is_quick(workshop: Workshop) -> None:
         await workshop.start()
         times.append(time.perf_counter() - before)
     sys.stdout.write(f"{workshop.isolation.tier}: {statistics.median(times) * 1000:.0f} ms\n")
-    assert statistics.median(times) < 2
+    assert statistics.median(times) < 10
 
 
 async def _get(sock: socket.socket, path: str) -> str:

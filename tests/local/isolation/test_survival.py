@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -120,7 +121,8 @@ def _run_and_kill_owner(tier: str, places: Places, name: str, *, kill_supervisor
         assert owner.stdout is not None
         zygote, init = map(int, owner.stdout.readline().split())
         os.kill(owner.pid, signal.SIGKILL)
-        os.kill(zygote, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it may have seen that nobody needs it any more
+            os.kill(zygote, signal.SIGKILL)
     if kill_supervisor:
         os.kill(supervisor_pid(places), signal.SIGKILL)
     return zygote, init

@@ -133,8 +133,8 @@ def test_creates_that_come_too_fast_wait_for_their_turn(clean_engine: Endpoint) 
         assert (refused.status_code, refused.json()["code"]) == (429, 429)
         assert refused.headers["ratelimit-limit"] == "2"
         assert refused.headers["ratelimit-remaining"] == "0"
-        assert 290 <= int(refused.headers["retry-after"]) <= 300
-        assert int(refused.headers["ratelimit-reset"]) > 590
+        assert 200 < int(refused.headers["retry-after"]) <= 300
+        assert int(refused.headers["ratelimit-reset"]) > 500
         assert client.get("/v2/sandboxes").status_code == 200
         advance(clean_engine, int(refused.headers["retry-after"]))
         assert client.post("/v2/sandboxes", json={"templateID": "base", "timeout": 3600}).status_code == 201
