@@ -53,6 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m nexus.local", description="Run the local engine's daemon.")
     parser.add_argument("--home", type=Path, required=True)
     home: Path = parser.parse_args(arguments).home.absolute()
+    # Whatever that of the shell is: what machines are made of has to be readable to their users.
+    os.umask(0o022)
     # Before anything changes: the mark is of what has been imported.
     code_mark()
     try:

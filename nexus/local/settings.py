@@ -125,9 +125,14 @@ def default_home() -> Path:
 def runtime_folder(home: Path) -> Path:
     """The folder for sockets of the engine at ``home``: short, private, and the same on every call."""
     name = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:8]
+    return place_for_sockets() / f"nexus-{os.getuid()}-{name}"
+
+
+def place_for_sockets() -> Path:
+    """A folder whose name leaves room for the addresses of sockets below it. It may be open to others."""
     places = (os.environ.get("XDG_RUNTIME_DIR") or "/run", tempfile.gettempdir())
     fitting = (place for place in places if len(os.fsencode(place)) <= _LONGEST_PLACE and os.access(place, os.W_OK))
-    return Path(next(fitting, "/tmp")) / f"nexus-{os.getuid()}-{name}"  # noqa: S108 - what lies there is private
+    return Path(next(fitting, "/tmp"))  # noqa: S108 - what is made there is private
 
 
 def identity_file(home: Path) -> Path:

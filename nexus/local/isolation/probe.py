@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,7 @@ from nexus.local.isolation.starting import StartError
 from nexus.local.isolation.tiers import Tier
 from nexus.local.isolation.zygote_process import ZygoteError
 from nexus.local.network import SupervisorError
-from nexus.local.settings import TIER_VARIABLE
+from nexus.local.settings import TIER_VARIABLE, place_for_sockets
 from nexus.local.storage import host
 from nexus.local.storage.file_systems import file_system_of, unfit_folder
 
@@ -100,7 +100,7 @@ async def diagnose(home: Path, *, every: bool = False) -> Sequence[Finding]:
     with contextlib.suppress(OSError):
         # What is wrong with it shows in every tier.
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(prefix="nexus-") as runtime:
+    with _readable_files(), tempfile.TemporaryDirectory(prefix="nexus-", dir=place_for_sockets()) as runtime:
         for tier in tiers.ALL:
             if best is not None and not every:
                 break
@@ -117,6 +117,16 @@ async def diagnose(home: Path, *, every: bool = False) -> Sequence[Finding]:
     if best is not None:
         findings.append(network or Finding(name="network", title="outbound network with rules", ok=True))
     return [*findings, *_group_findings(best), *program_findings()]
+
+
+@contextlib.contextmanager
+def _readable_files() -> Iterator[None]:
+    """As in a daemon: what machines are made of has to be readable to their users, whatever the shell's umask is."""
+    before = os.umask(0o022)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 _SHARED_NETWORK: Final = Finding(

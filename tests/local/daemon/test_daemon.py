@@ -63,6 +63,17 @@ def test_two_starts_at_once_give_one_daemon_and_stop_leaves_sandboxes(engine_hom
     assert Sandbox.list(**sdk(final)).next_items() == []
 
 
+def test_users_of_sandboxes_can_read_what_there_is_whatever_the_umask(engine_home: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        endpoint = daemon.ensure_running(engine_home)
+    finally:
+        os.umask(before)
+    sandbox = Sandbox.create(**sdk(endpoint))
+    assert sandbox.commands.run("test -w ~ && ls / /etc /usr/lib /usr/share >/dev/null && echo all").stdout == "all\n"
+    assert sandbox.commands.run("command -v python3 >/dev/null || exit 0; python3 -c 'import json'").exit_code == 0
+
+
 def test_second_daemon_on_the_same_home_is_refused(engine_home: Path) -> None:
     daemon.ensure_running(engine_home)
     second = subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest_asyncio
 
 from nexus.local.isolation import tiers
 from nexus.local.isolation.namespaces import NamespaceIsolation
+from nexus.local.settings import place_for_sockets
 from nexus.local.storage.removal import remove_tree
 from tests.local.isolation.workshop import Places, Workshop
 
@@ -19,7 +21,10 @@ from tests.local.isolation.workshop import Places, Workshop
 @pytest.fixture(scope="session")
 def places() -> Iterator[Places]:
     root = Path(tempfile.mkdtemp(prefix="nexus-iso-"))
-    yield Places(store=root / "store", runtime=root / "rt")
+    before = os.umask(0o022)  # as in a daemon
+    with tempfile.TemporaryDirectory(prefix="nexus-", dir=place_for_sockets()) as runtime:
+        yield Places(store=root / "store", runtime=Path(runtime))
+    os.umask(before)
     remove_tree(root)
 
 
