@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import re
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 from nexus.local.documents import clear_leftovers, sync_folder
@@ -42,16 +41,15 @@ class ArchiveStore:
 
     async def prune(self, *, only_old: bool) -> int:
         """Remove the archives; with ``only_old`` those that no build has asked for lately. Returns their bytes."""
-        return await asyncio.to_thread(self._prune, time.time() - _RECENT_SECONDS if only_old else None)
-
-    def _prune(self, before: float | None) -> int:
-        freed = 0
-        for path in self._folder.iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                status = path.stat()
-                if _HASH.fullmatch(path.name) and (before is None or status.st_mtime < before):
-                    path.unlink()
-                    freed += status.st_blocks * 512
+        before = time.time() - _RECENT_SECONDS
+        freed, aside = 0, []
+        # No await before the last of them is out of sight: whoever is told afterwards that one is there will find it.
+        for path in [path for path in self._folder.iterdir() if _HASH.fullmatch(path.name)]:
+            status = path.stat()
+            if not only_old or status.st_mtime < before:
+                aside.append(path.rename(path.with_name(f".{path.name}.pruned.tmp")))
+                freed += status.st_blocks * 512
+        await asyncio.to_thread(_unlink_all, aside)
         return freed
 
     async def store(self, files_hash: str, pieces: AsyncIterator[bytes]) -> None:
@@ -75,6 +73,11 @@ class ArchiveStore:
             temporary.unlink(missing_ok=True)
             raise
         await asyncio.to_thread(sync_folder, self._folder)
+
+
+def _unlink_all(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def check_hash(text: str) -> str:

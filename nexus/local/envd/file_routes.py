@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 from dataclasses import dataclass
@@ -149,7 +150,9 @@ async def _join(sources: list[str], destination: str, account: Account) -> None:
         os.replace(temporary, destination)
         for source in sources:
             if source != destination:
-                os.unlink(source)
+                # Another request may have joined, and removed, the same files meanwhile.
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(source)
     except OSError as error:
         raise from_os_error(error, destination) from error
     finally:

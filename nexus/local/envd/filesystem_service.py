@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import shutil
@@ -204,25 +205,31 @@ def _walk(directory: str, depth: int) -> Iterator[str]:
 
 
 async def _remove(path: str) -> None:
-    """Remove a file or a whole tree, giving others a turn now and then."""
+    """Remove a file or a whole tree, giving others a turn now and then, who may remove some of it themselves."""
     if not stat.S_ISDIR(os.lstat(path).st_mode):
         os.unlink(path)
         return
     count = 0
     for directory, names, files in os.walk(path, topdown=False):
         for name in files:
-            os.unlink(os.path.join(directory, name))
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(directory, name))
         for name in names:
-            child = os.path.join(directory, name)
-            if os.path.islink(child):
-                os.unlink(child)
-            else:
-                os.rmdir(child)
+            _remove_folder(os.path.join(directory, name))
         count += len(files) + len(names)
         if count >= _TURN:
             count = 0
             await asyncio.sleep(0)
-    os.rmdir(path)
+    _remove_folder(path)
+
+
+def _remove_folder(path: str) -> None:
+    """Remove an empty folder, or a link to one, if it is still there."""
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.islink(path):
+            os.unlink(path)
+        else:
+            os.rmdir(path)
 
 
 def _rename(source: str, destination: str) -> None:
