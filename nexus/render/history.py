@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nexus.model.changes import Action
 from nexus.model.state import Commit, HistoryEntry
 from nexus.render.documents import FORMAT_VERSION, Json
 from nexus.render.values import local_time
+from nexus.render.words import DONE
 
 _SHORT = 9
 
@@ -52,11 +54,16 @@ def print_history(console: Console, entries: Sequence[HistoryEntry]) -> None:
 
 
 def _what(entry: HistoryEntry) -> Text:
-    counts = ", ".join(f"{count} {action}" for action, count in entry.changes.items())
+    counts = ", ".join(f"{count} {_done(action)}" for action, count in entry.changes.items())
     text = Text(f"{entry.command}: {counts}" if counts else entry.command)
     if not entry.complete:
         text.append(" (not all)", style="warning")
     return text
+
+
+def _done(action: str) -> str:
+    """In words; an action that another version of nexus took may have none here."""
+    return DONE[Action(action)] if action in {known.value for known in Action} else action
 
 
 def _commit(commit: Commit) -> Text:

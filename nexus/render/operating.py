@@ -26,6 +26,7 @@ _FOR_MACHINES: Final = frozenset(
 )
 """Fields of a line that tell people nothing."""
 _LONGEST_FIELD: Final = 60
+_SHELL: Final = "/bin/bash -l -c "
 LEVEL_STYLES = {"error": "error", "warn": "warning", "debug": "faint"}
 
 
@@ -225,8 +226,15 @@ def log_text(entry: LogEntry, *, timestamps: bool) -> Text:
     text.append(source, style="faint").append(first)
     for line in more:
         text.append(f"\n{margin}│ ", style="faint").append(line)
-    told = ", ".join(f"{name} {_one_line(value)}" for name, value in entry.fields.items() if name not in _FOR_MACHINES)
+    told = ", ".join(_told(name, value) for name, value in entry.fields.items() if name not in _FOR_MACHINES)
     return text.append(f"  ({told})", style="faint") if told and _source(entry) == _SYSTEM else text
+
+
+def _told(name: str, value: str) -> str:
+    """Of a command its first line, without the shell that E2B's SDK runs it in; a status says itself what it is."""
+    if name == "command":
+        value = value.removeprefix(_SHELL).strip().partition("\n")[0]
+    return _one_line(value) if name == "status" else f"{name} {_one_line(value)}"
 
 
 def _one_line(value: str) -> str:

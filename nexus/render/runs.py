@@ -123,8 +123,10 @@ def _error(item: OperationRun) -> Json | None:
 
 def print_runs(console: Console, listed: Sequence[tuple[RunSummary, RunStatus]]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in ("id", "started", "by", "what", "result", "took", "operations"):
-        table.add_column(name, justify="right" if name in ("took", "operations") else "left")
+    # Ids are for copying, so they are whole at any width.
+    table.add_column("id", no_wrap=True, min_width=max((len(summary.head.id) for summary, _ in listed), default=0))
+    for name in ("started", "by", "what", "result", "took"):
+        table.add_column(name, justify="right" if name == "took" else "left")
     for summary, status in listed:
         head, end = summary.head, summary.end
         table.add_row(
@@ -134,7 +136,6 @@ def print_runs(console: Console, listed: Sequence[tuple[RunSummary, RunStatus]])
             head.words,
             Text(status.value, style=_STYLES[status]),
             "" if end is None else duration(end.seconds),
-            str(head.operations),
         )
     console.print(table)
 

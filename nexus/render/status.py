@@ -14,9 +14,10 @@ from rich.text import Text
 from nexus.providers.operating import LiveSandbox, NetworkRules, Surroundings, Usage
 from nexus.render.documents import FORMAT_VERSION, Json
 from nexus.render.operating import STATUS_STYLES, display_name, last_activity, megabytes, moment, template_name, uptime
-from nexus.render.values import duration, plural, size
+from nexus.render.values import duration, local_time, plural, size
 
 _UNKNOWN: Final = "–"
+_NAME_WIDTH: Final = 14
 
 
 def percentages(usage: Usage) -> Mapping[str, float]:
@@ -134,14 +135,18 @@ def print_status(
         *((name, Text(text)) for name, text in _usage_rows(usage)),
         ("network", Text(_network(network))),
         *((name, Text(text)) for name, text in _inner_rows(surroundings)),
-        ("last activity", Text(moment(last_activity(item, _last(surroundings))))),
+        ("last activity", Text(local_time(moment(last_activity(item, _last(surroundings)))))),
         ("start command", Text(start_command or _UNKNOWN)),
     ]
     for name, percent, threshold, exceeded in _alerts(usage, alerts):
         told = _UNKNOWN if percent is None else f"{percent:g} %"
         rows.append((f"alert: {name}", Text(f"{told} of {threshold} %", style="error" if exceeded else "ok")))
+    table = Table.grid(padding=(0, 1))
+    table.add_column(style="faint", no_wrap=True, min_width=_NAME_WIDTH)
+    table.add_column(overflow="fold")
     for name, text in rows:
-        console.print(Text.assemble((f"{name:<14} ", "faint"), text))
+        table.add_row(name, text)
+    console.print(table)
 
 
 def _usage_rows(usage: Usage | None) -> Iterator[tuple[str, str]]:
@@ -178,7 +183,7 @@ def _ends(item: LiveSandbox, now: datetime) -> str:
     if item.status != "running":
         return "not while it is paused"
     left = max((item.expires_at - now).total_seconds(), 0)
-    return f"in {duration(left)}, at {moment(item.expires_at)}"
+    return f"in {duration(left)}, at {local_time(moment(item.expires_at))}"
 
 
 def _last(found: Surroundings | None) -> datetime | None:

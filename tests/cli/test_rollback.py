@@ -53,7 +53,7 @@ def test_a_rollback_is_an_ordinary_plan_of_the_files_as_they_were(project: Nexus
     assert (back["title"], back["changes"], back["commit"]) == ("Begin", {"update": 1}, begun["commit"])
     asked = f"rollback {begun['serial']}"
     assert back["command"] == asked
-    assert f"{asked}: 1 update" in project.ok("history").out
+    assert f"{asked}: 1 updated" in project.ok("history").out
     [run, *_] = project.ok("runs", "--json").json("runs")["runs"]
     assert run["command"] == asked
     assert f"nexus {asked}, begun" in project.ok("graph", "--format", "html").out

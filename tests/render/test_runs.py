@@ -49,5 +49,12 @@ def test_runs_are_listed_with_who_and_how(screen: Screen) -> None:
     console, stream = screen(120)
     print_runs(console, [(RUN.summary, RunStatus.FAILED), (RunSummary(HEAD), RunStatus.INTERRUPTED)])
     first, second = stream.getvalue().splitlines()[-2:]
-    assert first.split()[3:] == ["ann@host", "run", "etl", "failed", "5.0s", "5"]
-    assert second.split()[3:] == ["ann@host", "run", "etl", "interrupted", "5"]
+    assert first.split()[3:] == ["ann@host", "run", "etl", "failed", "5.0s"]
+    assert second.split()[3:] == ["ann@host", "run", "etl", "interrupted"]
+
+
+def test_the_ids_of_runs_are_whole_on_a_narrow_screen(screen: Screen) -> None:
+    console, stream = screen(80)
+    print_runs(console, [(RUN.summary, RunStatus.FAILED)])
+    assert RUN.summary.head.id in stream.getvalue()
+    assert max(map(len, stream.getvalue().splitlines())) <= 80

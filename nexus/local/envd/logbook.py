@@ -6,6 +6,7 @@ the length of each entry, and never holds the value of an environment variable.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from typing import Literal
 Level = Literal["debug", "info", "warn", "error"]
 
 _MAX_TEXT = 1024
+_LONGEST_WAIT = 2.0
+"""Seconds, as in E2B's own envd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,38 @@ class LogEvent:
         return {"timestamp": self.time, "level": self.level, "message": self.message, "fields": dict(self.fields)}
 
 
+class OutputLog:
+    """What one process writes to one stream, entered as whole lines: the pieces that a pipe brings are cut anywhere.
+
+    A line that is not ended yet is entered when it becomes too long, after a while, or when it is flushed.
+    """
+
+    def __init__(self, logbook: Logbook, level: Level, **fields: object) -> None:
+        self._logbook = logbook
+        self._level: Level = level
+        self._fields = fields
+        self._begun = bytearray()
+        self._flushing: asyncio.TimerHandle | None = None
+
+    def write(self, data: bytes) -> None:
+        self._begun += data
+        end = len(self._begun) if len(self._begun) >= _MAX_TEXT else self._begun.rfind(b"\n") + 1
+        self._enter(end)
+        if self._begun and self._flushing is None:
+            self._flushing = asyncio.get_running_loop().call_later(_LONGEST_WAIT, self.flush)
+
+    def flush(self) -> None:
+        self._enter(len(self._begun))
+
+    def _enter(self, end: int) -> None:
+        if end:
+            self._logbook.record_output(self._level, bytes(self._begun[:end]), **self._fields)
+            del self._begun[:end]
+        if not self._begun and self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
+
+
 class Logbook:
     """A ring of the last ``capacity`` events."""
 
@@ -41,7 +76,7 @@ class Logbook:
         self._events.append(LogEvent(time.time(), level, message[:_MAX_TEXT], texts))
 
     def record_output(self, level: Level, data: bytes, **fields: object) -> None:
-        """One event for one piece of output; only its beginning is kept."""
+        """One event for some output; only its beginning is kept."""
         self.record(level, data[:_MAX_TEXT].decode(errors="replace").rstrip("\n"), **fields)
 
     def events(self) -> list[LogEvent]:

@@ -18,7 +18,7 @@ from nexus.local.envd.accounts import Account
 from nexus.local.envd.broadcast import Broadcast, Ended, Listener, Output, OutputKind
 from nexus.local.envd.channels import Channels, open_pipes, open_terminal, set_window
 from nexus.local.envd.config import UserSwitch
-from nexus.local.envd.logbook import Level, Logbook
+from nexus.local.envd.logbook import Level, Logbook, OutputLog
 from nexus.local.envd.pipes import InputPipe, OutputPipe
 from nexus.local.envd.reaper import Reaper
 from nexus.local.envd.spawning import Command, spawn_as
@@ -76,6 +76,7 @@ class RunningProcess:
         self._signalled = False
         self._deadline: asyncio.TimerHandle | None = None
         self._pipes: list[OutputPipe] = []
+        self._logs: list[OutputLog] = []
         self._terminal: int | None = None
         self._input: InputPipe | None = None
         self.pid = self._spawn(switch)
@@ -114,11 +115,14 @@ class RunningProcess:
             self._read(channels.stderr, "stderr", _PIECE)
 
     def _read(self, descriptor: int, kind: OutputKind, piece: int) -> None:
+        level: Level = "error" if kind == "stderr" else "info"
+        log = OutputLog(self._logbook, level, event_type=kind, operation_id=self.operation)
+        self._logs.append(log)
+
         def on_data(data: bytes) -> None:
-            self._logbook.record_output(level, data, event_type=kind, operation_id=self.operation, pid=self.pid)
+            log.write(data)
             self.output.publish(Output(kind, data))
 
-        level: Level = "error" if kind == "stderr" else "info"
         self._pipes.append(OutputPipe(descriptor, piece=piece, on_data=on_data, on_close=self._settle))
 
     def kill_after(self, seconds: float) -> None:
@@ -194,6 +198,8 @@ class RunningProcess:
         for pipe in self._pipes:
             # Whatever a grandchild prints after this is read and thrown away, so that it never blocks.
             pipe.drain(_LAST_WORDS)
+        for log in self._logs:
+            log.flush()
         if self._deadline is not None:
             self._deadline.cancel()
         if self._input is not None:

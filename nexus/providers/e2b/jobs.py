@@ -87,6 +87,8 @@ class Usage:
 
 
 _SCRIPT_OF_NODE: Final = "script.cjs"
+_SHOWN_IN_LOGS: Final = "# script run by nexus"
+"""The first line of a job's command is what people are shown of it."""
 
 
 def new_token() -> str:
@@ -212,7 +214,7 @@ def export_lines(variables: Mapping[str, str]) -> str:
 def _command(job: Job, folder: str, token: str) -> str:
     """The command line of a job: it names files, and holds nothing of the user's."""
     source = "" if job.input is not None else ' < "$F/stdin"'
-    lines = [f"export NEXUS_JOB={token}", f"F={folder}", f". {folder}/env"]
+    lines = [_SHOWN_IN_LOGS, f"export NEXUS_JOB={token}", f"F={folder}", f". {folder}/env"]
     if not job.measured:
         lines.append("trap 'rm -rf \"$F\"' EXIT")
     lines += _program(job)
