@@ -89,8 +89,8 @@ async def migrate(migration: Migration, confirm: Confirm) -> Migrated:
         else:
             async with _locked(stores[1], migration):
                 migrated = await _copy(_Move(source, target, *stores), confirm)
-    if migrated.done:
-        remember(target, manifest.root, migration.environment)
+        if migrated.done:  # before the lock is free: whoever waits for it is not to go on with what was left
+            remember(target, manifest.root, migration.environment)
     return migrated
 
 

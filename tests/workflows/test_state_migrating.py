@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 from collections.abc import Callable, Iterator
@@ -94,6 +95,30 @@ async def test_and_back_again_with_what_was_done_meanwhile(ann: Clone, terraform
     migrated = await ann.migrate()
     assert migrated.state is not None
     assert (migrated.state.serial, await ann.serial()) == (2, 2)
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+async def test_whoever_waited_for_the_lock_does_not_go_on_with_a_state_that_was_left(
+    ann: Clone, terraform: servers.TerraformServer, *, is_local: bool
+) -> None:
+    """An apply that has read the manifest as it was."""
+    there = f"{{backend: http, address: {terraform.address}}}"
+    before, after = ("", there) if is_local else (there, "")
+    ann.says(before)
+    await ann.writes(KNOWN)
+    backend = backend_of(ann.folder, "default", KEY)
+    waiting: list[asyncio.Task[object]] = []
+
+    def confirm(question: str) -> bool:
+        waiting.append(asyncio.create_task(backend.lock.acquire(new_holder("apply"), patience=60)))
+        return True
+
+    ann.says(after)
+    await ann.migrate(confirm)
+    with pytest.raises(DiagnosticsError, match="state-moved"):
+        await waiting[0]
+    assert await backend.lock.holder() is None
+    assert await ann.serial() == 1
 
 
 async def test_a_journal_that_a_crash_left_goes_along(ann: Clone, terraform: servers.TerraformServer) -> None:

@@ -11,7 +11,6 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Final, Protocol
@@ -115,12 +114,11 @@ def decode(content: bytes) -> Note:
 
 
 class LeaseLock:
-    """See :class:`nexus.stores.base.Lock`. ``lease`` in seconds; ``prepare`` is called before the lock is taken."""
+    """See :class:`nexus.stores.base.Lock`. ``lease`` in seconds."""
 
-    def __init__(self, book: Book, lease: float = LEASE, prepare: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, book: Book, lease: float = LEASE) -> None:
         self._book = book
         self._lease = lease
-        self._prepare = prepare
         self._holding: _Holding | None = None
 
     async def acquire(self, info: LockInfo, patience: float = 0.0) -> LockInfo | None:
@@ -167,7 +165,6 @@ class LeaseLock:
 
     def _take(self, info: LockInfo) -> LockInfo | None:
         """Take it if it may be taken: whom it was taken from, then; who holds it, where it was not taken."""
-        self._prepare()
         while True:
             there = self._book.read()
             before = None if there is None else decode(there.content)

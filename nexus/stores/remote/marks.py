@@ -1,6 +1,6 @@
 """Where the state was when it was last used from here: so that one that stayed behind is not forgotten.
 
-A file beside what is kept locally, written when the lock is taken. Without it, what lies there locally counts.
+A file beside what is kept locally, written once the lock is taken. Without it, what lies there locally counts.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Final
 
 from nexus.model.diagnostics import DiagnosticsError, error
 from nexus.schema.state_place import StatePlace, parse_state_place, state_place_to_json
+from nexus.stores.base import Lock, LockInfo
 from nexus.stores.failures import explained
 from nexus.stores.files import Files
 from nexus.stores.local import FOLDER
@@ -68,3 +69,39 @@ def check_unmoved(place: StatePlace, root: Path, environment: str) -> None:
             hint="«nexus state migrate» brings it there, or put «state» back as it was",
         )
     )
+
+
+class PlacedLock:
+    """The lock of an environment's state at ``place``, which is only taken while the state is there.
+
+    It may have been brought elsewhere while the lock was waited for.
+    """
+
+    def __init__(self, lock: Lock, place: StatePlace, root: Path, environment: str) -> None:
+        self._lock = lock
+        self._place = place
+        self._root = root
+        self._environment = environment
+
+    async def acquire(self, info: LockInfo, patience: float = 0.0) -> LockInfo | None:
+        silent = await self._lock.acquire(info, patience)
+        try:
+            check_unmoved(self._place, self._root, self._environment)
+            if not self._place.is_local:
+                remember(self._place, self._root, self._environment)
+        except DiagnosticsError:
+            await self._lock.release()
+            raise
+        return silent
+
+    async def verify(self) -> None:
+        await self._lock.verify()
+
+    async def release(self) -> None:
+        await self._lock.release()
+
+    async def holder(self) -> LockInfo | None:
+        return await self._lock.holder()
+
+    async def break_open(self, lock_id: str | None) -> LockInfo | None:
+        return await self._lock.break_open(lock_id)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from nexus.stores.local import local_backend
 from nexus.stores.remote.documents import RemoteDocument
 from nexus.stores.remote.journal import RemoteJournal
 from nexus.stores.remote.lease import LEASE, Book, LeaseLock, ObjectBook
-from nexus.stores.remote.marks import check_unmoved, remember
+from nexus.stores.remote.marks import PlacedLock, check_unmoved
 from nexus.stores.remote.objects import PATIENCE, Objects, Steadfast
 from nexus.stores.remote.states import RemoteStateStore, RemoteVersions
 
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
 def open_backend(place: StatePlace, root: Path, environment: str, process: Mapping[str, str]) -> Backend:
     """The stores of one environment, where the manifest of the project at ``root`` says.
 
-    Raises DiagnosticsError (``state-moved``) when they were elsewhere when this was last used.
+    Raises DiagnosticsError (``state-moved``) when they were elsewhere when this was last used, as does whoever takes
+    the lock once they have been brought elsewhere.
     """
-    local = local_backend(root, environment)  # first: it refuses what can't be the name of an environment
+    backend = local_backend(root, environment)  # first: it refuses what can't be the name of an environment
     check_unmoved(place, root, environment)
-    if place.is_local:
-        return local
-    return remote_backend(place, root, environment, process, prepare=lambda: remember(place, root, environment))
+    if not place.is_local:
+        backend = remote_backend(place, root, environment, process)
+    return replace(backend, lock=PlacedLock(backend.lock, place, root, environment))
 
 
 def remote_backend(
@@ -41,16 +43,15 @@ def remote_backend(
     environment: str,
     process: Mapping[str, str],
     *,
-    prepare: Callable[[], None] = lambda: None,
     patience: float = PATIENCE,
 ) -> Backend:
     """The stores of one environment at ``place``; what is learnt, and told of runs, stays in the project at ``root``.
 
-    Touches no network until it is used. ``process`` is the environment that credentials and keys are in; ``prepare`` is
-    called before a lock is taken. Raises DiagnosticsError when something that is needed is not there.
+    Touches no network until it is used. ``process`` is the environment that credentials and keys are in. Raises
+    DiagnosticsError when something that is needed is not there.
     """
     objects, book = _opened(place, environment, process, patience)
-    lock = LeaseLock(book, place.lease or LEASE, prepare)
+    lock = LeaseLock(book, place.lease or LEASE)
     documents, local = _sealed(objects, _keys(place, root, process)), local_backend(root, environment)
     return _assembled(place, documents, lock, local)
 

@@ -155,6 +155,7 @@ class PostgresObjects:
                 connect_timeout=5,
                 tcp_user_timeout=1000 * _TIMEOUT,
                 application_name="nexus",
+                client_encoding="utf8",  # a database without an encoding would give names as bytes
                 prepare_threshold=None,  # statements are not prepared, so that a pool may stand between
                 **self._options,  # type: ignore[arg-type]
             )
