@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from nexus.local.documents import read_document, write_document
+from nexus.local.documents import DocumentWriter, read_document
 from nexus.local.edge.directory import Ingress, InTransitionError, Route
 from nexus.local.edge.forwards import Forward, ForwardTable
 from nexus.local.errors import ConflictError
-from nexus.local.sandboxes.fleet import LiveSandbox
+from nexus.local.sandboxes.fleet import LiveSandbox, unknown_sandbox
 from nexus.local.sandboxes.model import SandboxState
 from nexus.local.sandboxes.service import SandboxService
 from nexus.local.storage.space import DiskSpace
@@ -69,6 +68,7 @@ class Forwards:
         self._table = table
         self._service = service
         self._path = path
+        self._documents = DocumentWriter()
 
     async def restore(self) -> None:
         document = read_document(self._path) or {}
@@ -83,9 +83,13 @@ class Forwards:
     async def open(self, sandbox_id: str, port: int) -> str:
         """The URL of a port of a sandbox. Raises NotFoundError for an unknown sandbox."""
         live = self._service.fleet.find(sandbox_id)
-        before = len(self._table.all())
+        before = self._table.all()
         forward = await self._table.open(live.id, port)
-        if len(self._table.all()) != before:
+        if self._service.fleet.get(live.id) is not live:
+            # Its kill came meanwhile, when there was nothing to close yet.
+            await self.close(live.id)
+            raise unknown_sandbox(sandbox_id)
+        if forward not in before:
             await self._save()
         return self._table.url(forward)
 
@@ -97,4 +101,4 @@ class Forwards:
 
     async def _save(self) -> None:
         rows = [[forward.sandbox_id, forward.port, forward.address] for forward in self._table.all()]
-        await asyncio.to_thread(write_document, self._path, {"forwards": rows})
+        await self._documents.write(self._path, {"forwards": rows})

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -68,6 +70,7 @@ class SnapshotService:
         self._registry = registry
         self._quotas = quotas
         self._clock = clock
+        self._to_be: Counter[str] = Counter()
 
     async def create(self, sandbox_id: str, name: str | None) -> Snapshot:
         """Snapshot a running sandbox, which goes on afterwards. The same name again adds to the same template.
@@ -78,12 +81,11 @@ class SnapshotService:
         live = self._fleet.find_running(sandbox_id)
         if live.transition is not None:
             raise ConflictError(f"Sandbox '{live.id}' cannot be snapshotted while in '{live.transition}' state")
-        if reference is None or not self._exists(reference):
-            self._quotas.check_snapshots(len(self._registry.snapshots()))
-        tag = DEFAULT_TAG if reference is None else reference.tag
-        async with self._copier.copied(live, "snapshotting") as copy:
-            build = self._build_of(copy, tag)
-            template = await self._registry.add_snapshot(None if reference is None else reference.name, build)
+        alias, tag = (None, DEFAULT_TAG) if reference is None else (reference.name, reference.tag)
+        template_id = new_template_id()
+        with self._room(alias or template_id):
+            async with self._copier.copied(live, "snapshotting") as copy:
+                template = await self._registry.add_snapshot(alias, self._build_of(copy, template_id, tag))
         live.logbook.note(self._clock.now(), "Sandbox snapshotted", template=template.id)
         return Snapshot(template, tag)
 
@@ -96,14 +98,28 @@ class SnapshotService:
         page = found[: query.limit]
         return SnapshotPage(page, _token(page[-1]) if len(found) > len(page) and page else None)
 
-    def _exists(self, reference: Reference) -> bool:
-        return any(template.alias == reference.name for template in self._registry.snapshots())
+    @contextlib.contextmanager
+    def _room(self, name: str) -> Iterator[None]:
+        """Room for the snapshot of that alias or id, held while it is made; one that is there needs none.
 
-    def _build_of(self, copy: DiskCopy, tag: str) -> Build:
+        Raises TooManyError.
+        """
+        snapshots = self._registry.snapshots()
+        present = {known for template in snapshots for known in (template.id, template.alias)}
+        to_be = self._to_be.keys() - present
+        if name not in present | to_be:
+            self._quotas.check_snapshots(len(snapshots) + len(to_be))
+        self._to_be[name] += 1
+        try:
+            yield
+        finally:
+            self._to_be -= Counter([name])
+
+    def _build_of(self, copy: DiskCopy, template_id: str, tag: str) -> Build:
         now = self._clock.now()
         return Build(
             id=new_build_id(),
-            template_id=new_template_id(),
+            template_id=template_id,
             status=BuildStatus.READY,
             tags=(tag,),
             cpu_count=copy.record.bootable.cpu_count,

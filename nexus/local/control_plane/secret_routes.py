@@ -30,8 +30,9 @@ class SecretRoutes:
 
     async def create(self, request: Request) -> Response:
         fields = await read_fields(request)
-        self._quotas.check_secrets(len(self._secrets.list()))
-        secret = await self._secrets.create(fields.required_text("name"), _value(fields), fields.text_map("metadata"))
+        secret = await self._secrets.create(
+            fields.required_text("name"), _value(fields), fields.text_map("metadata"), self._quotas.check_secrets
+        )
         return JSONResponse(_shown(secret), status_code=201)
 
     async def list_secrets(self, request: Request) -> Response:

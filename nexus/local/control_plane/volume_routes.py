@@ -31,8 +31,8 @@ class VolumeRoutes:
 
     async def create(self, request: Request) -> Response:
         name = (await read_fields(request)).required_text("name")
-        self._quotas.check_volumes(len(self._volumes.list()))
-        return JSONResponse(self._with_token(await self._volumes.create(name)), status_code=201)
+        volume = await self._volumes.create(name, self._quotas.check_volumes)
+        return JSONResponse(self._with_token(volume), status_code=201)
 
     async def list_volumes(self, _request: Request) -> Response:
         return JSONResponse([{"volumeID": volume.id, "name": volume.name} for volume in self._volumes.list()])

@@ -24,7 +24,7 @@ class LiveSandbox:
     """One sandbox: what is on record, its machine, and the transition under way (``pausing``, ``resuming``).
 
     ``parked_envs`` holds the environment between a pause that drops the machine and the resume that makes a new one,
-    in memory only.
+    in memory only. ``changing_network`` is held while the rules of the machine and those on record may differ.
     """
 
     record: SandboxRecord
@@ -33,6 +33,7 @@ class LiveSandbox:
     logbook: Logbook = field(default_factory=Logbook)
     samples: SampleSeries = field(default_factory=SampleSeries)
     parked_envs: dict[str, str] | None = field(default=None, repr=False)
+    changing_network: asyncio.Lock = field(default_factory=asyncio.Lock)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

@@ -39,7 +39,11 @@ class Pauser:
         match mode:
             case PauseMode.FULL:
                 await live.machine.pause()
-                await self._save(live, _paused(live.record, mode, at))
+                try:
+                    await self._save(live, _paused(live.record, mode, at))
+                except BaseException:
+                    await live.machine.resume()
+                    raise
             case PauseMode.FILESYSTEM:
                 await self._keep_only_disk(live, at)
         live.logbook.note(at, "Sandbox paused", mode=mode.value)
@@ -55,11 +59,23 @@ class Pauser:
             await live.machine.resume()
         now = clock.now()
         end_at = now + timedelta(seconds=seconds)
-        await self._save(
-            live, replace(live.record, state=SandboxState.RUNNING, started_at=now, end_at=end_at, pause_mode=None)
-        )
+        try:
+            await self._save(
+                live, replace(live.record, state=SandboxState.RUNNING, started_at=now, end_at=end_at, pause_mode=None)
+            )
+        except BaseException:
+            await self._put_back(live)
+            raise
         live.parked_envs = None
         live.logbook.note(now, "Sandbox resumed")
+
+    async def _put_back(self, live: LiveSandbox) -> None:
+        """Have the machine as it was before a resume that could not be put on record: nothing would end it in time."""
+        if live.record.pause_mode is PauseMode.FILESYSTEM:
+            await live.machine.kill()
+            live.running_machine = None
+        else:
+            await live.machine.pause()
 
     async def _keep_only_disk(self, live: LiveSandbox, at: datetime) -> None:
         """Put it on record, and only then end the machine: after a crash in between, recovery ends it.

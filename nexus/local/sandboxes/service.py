@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 import string
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -70,6 +70,7 @@ class SandboxService:
         self._quotas = quotas
         self._retention = retention
         self._space = space
+        self._to_be: dict[str, SandboxRecord] = {}
         self.on_leave: Callable[[str], Awaitable[None]] = _nothing
         self.before_kill: Callable[[LiveSandbox], Awaitable[None]] = _nothing
         self.on_gone: Callable[[str], Awaitable[None]] = _nothing
@@ -113,7 +114,7 @@ class SandboxService:
         """
         self._space.check("start a sandbox")
         live = LiveSandbox(record)
-        with self._room(), self._retention.pinned(record.layers):
+        with self._room(), self._retention.pinned(record.layers), self._coming_to_be(record):
             await self._records.write(record)
             try:
                 live.running_machine = await self._booter.boot(record, env_vars)
@@ -134,7 +135,9 @@ class SandboxService:
         return page_of((live.shown(now) for live in self.fleet), query)
 
     def uses_template(self, template_id: str) -> SandboxState | None:
-        """The state of some sandbox made from the template, or None."""
+        """The state of some sandbox made from the template, or None. One that is just being made counts as running."""
+        if any(record.bootable.template_id == template_id for record in self._to_be.values()):
+            return SandboxState.RUNNING
         states = [live.record.state for live in self.fleet if live.record.bootable.template_id == template_id]
         return min(states, key=lambda state: state is not SandboxState.RUNNING, default=None)
 
@@ -144,7 +147,9 @@ class SandboxService:
             yield from live.record.layers
 
     def uses_volume(self, name: str) -> bool:
-        return any(mount.name == name for live in self.fleet for mount in live.record.volume_mounts)
+        """Whether a sandbox has the volume mounted, or is just being made with it."""
+        records = [*self._to_be.values(), *(live.record for live in self.fleet)]
+        return any(mount.name == name for record in records for mount in record.volume_mounts)
 
     async def kill(self, sandbox_id: str) -> None:
         """Gone from the first moment on; returns when its processes and files are gone too."""
@@ -166,9 +171,13 @@ class SandboxService:
 
     async def forget_if_dead(self, live: LiveSandbox) -> None:
         """Remove a sandbox whose machine has ended by itself: its init was killed, or the host ran out of memory."""
-        if self.fleet.get(live.id) is not live or not live.is_running:
+        if not self._runs(live):
             return
-        if await self._isolation.attach(live.machine.id) is None:
+        machine = live.machine
+        if await self._isolation.attach(machine.id) is not None:
+            return
+        # A kill or a pause that came meanwhile may be what has ended it.
+        if self._runs(live) and live.running_machine is machine:
             _log.warning("the machine of sandbox %s has ended", live.id)
             await self.kill(live.id)
 
@@ -196,7 +205,7 @@ class SandboxService:
 
     async def expire(self, live: LiveSandbox) -> None:
         """The evictor's call: pause or kill, as the sandbox's lifecycle says. Looks once more whether it is time."""
-        if self.fleet.get(live.id) is not live or live.transition or live.record.end_at > self._clock.now():
+        if not self._runs(live) or live.transition or live.record.end_at > self._clock.now():
             return
         if live.record.lifecycle.auto_pause:
             live.logbook.note(self._clock.now(), "Sandbox timed out: pausing")
@@ -214,7 +223,8 @@ class SandboxService:
         try:
             with live.in_transition("pausing"):
                 await self.on_leave(live.id)
-                await self._pauser.pause(live, mode, at=self._clock.now(), require_healthy=require_healthy)
+                async with live.changing_network:
+                    await self._pauser.pause(live, mode, at=self._clock.now(), require_healthy=require_healthy)
         finally:
             # Its time may have come during a pause that failed.
             self.on_lifetime_change()
@@ -265,10 +275,19 @@ class SandboxService:
         """Replace the egress rules; who may reach the sandbox stays as it was."""
         live = self.fleet.find_running(sandbox_id)
         network = live.record.network.with_egress_of(egress)
-        if network.needs_authority and not live.record.network.needs_authority:
-            await self._booter.install_authority(live.record, live.machine)
-        await live.machine.set_network(network.policy())
-        await self._update(live, network=network)
+        try:
+            if network.needs_authority and not live.record.network.needs_authority:
+                await self._booter.install_authority(live.record, live.machine)
+            # A pause waits for the end of this: it goes by what is on record.
+            async with live.changing_network:
+                self.fleet.find_running(sandbox_id)
+                await live.machine.set_network(network.policy())
+                self.fleet.find(sandbox_id)
+                await self._update(live, network=network)
+        except Exception:
+            # One that was killed meanwhile is not found, whatever failed for want of it.
+            self.fleet.find(sandbox_id)
+            raise
 
     # Helpers
 
@@ -308,7 +327,19 @@ class SandboxService:
             hours = self._quotas.max_timeout / 3600
             raise InvalidRequestError(f"Timeout cannot be greater than {hours:g} hours")
 
-    def _room(self) -> AbstractContextManager[None]:
+    def _runs(self, live: LiveSandbox) -> bool:
+        return self.fleet.get(live.id) is live and live.is_running
+
+    @contextlib.contextmanager
+    def _coming_to_be(self, record: SandboxRecord) -> Iterator[None]:
+        """Nobody finds the sandbox while the block runs, but what it is made of has to stay."""
+        self._to_be[record.id] = record
+        try:
+            yield
+        finally:
+            del self._to_be[record.id]
+
+    def _room(self) -> contextlib.AbstractContextManager[None]:
         """Room for one sandbox more, held while it starts. Raises TooManyError."""
         return self._quotas.starting(sum(live.is_running for live in self.fleet))
 

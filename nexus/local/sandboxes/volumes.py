@@ -6,7 +6,7 @@ import asyncio
 import re
 import shutil
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,7 @@ class VolumeRegistry:
         self._folder = folder
         self._owner = owner
         self._volumes: dict[str, Volume] = {}
+        self._names_to_be: set[str] = set()
         self._trash = Trash(folder / _TRASH)
 
     def open(self) -> None:
@@ -69,22 +70,26 @@ class VolumeRegistry:
             raise NotFoundError("Volume not found")
         return volume
 
-    async def create(self, name: str) -> Volume:
-        """Raises InvalidRequestError for an unusable or taken name."""
+    async def create(self, name: str, room: Callable[[int], None] = lambda _existing: None) -> Volume:
+        """Found by others when it is whole. Raises InvalidRequestError for an unusable or taken name.
+
+        ``room`` is asked whether there may be one more beside so many, and raises when not.
+        """
+        room(len(self._volumes) + len(self._names_to_be))
         if _NAME.fullmatch(name) is None:
             raise InvalidRequestError(
                 "Invalid volume name: only letters, digits, hyphens and underscores are allowed, 128 at most"
             )
-        if self.named(name) is not None:
+        if name in self._names_to_be or self.named(name) is not None:
             raise InvalidRequestError(f"Volume with name '{name}' already exists")
         volume = Volume(str(uuid.uuid4()), name)
-        # Registered before the first await: two requests for one name must not both pass the check above.
-        self._volumes[volume.id] = volume
+        # Before the first await: two requests for one name must not both pass the check above.
+        self._names_to_be.add(name)
         try:
             await asyncio.to_thread(self._write, volume)
-        except BaseException:
-            del self._volumes[volume.id]
-            raise
+            self._volumes[volume.id] = volume
+        finally:
+            self._names_to_be.discard(name)
         return volume
 
     async def destroy(self, volume_id: str) -> None:

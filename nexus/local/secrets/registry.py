@@ -7,7 +7,7 @@ import logging
 import re
 import secrets
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -86,12 +86,18 @@ class SecretRegistry:
         secret = self.get(name)
         return self._vault.open(secret.sealed, secret.purpose)
 
-    async def create(self, name: str, value: str, metadata: Mapping[str, str]) -> Secret:
-        """Raises InvalidRequestError, and ConflictError for a name that is taken."""
+    async def create(
+        self, name: str, value: str, metadata: Mapping[str, str], room: Callable[[int], None] = lambda _existing: None
+    ) -> Secret:
+        """Raises InvalidRequestError, and ConflictError for a name that is taken.
+
+        ``room`` is asked whether there may be one more beside so many, and raises when not.
+        """
         canonical = _checked_name(name)
         _check_value(value)
         _check_metadata(metadata)
         async with self._writing:
+            room(len(self._secrets))
             if self._find(canonical) is not None:
                 raise ConflictError(f"Secret with name '{canonical}' already exists")
             now = self._clock.now()
