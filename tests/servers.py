@@ -91,7 +91,20 @@ def postgres() -> Iterator[PostgresServer]:
     start = [str(programs / "pg_ctl"), "-D", str(data), "-w", "-l", str(data / "log"), "-o", options, "start"]
     stop = [str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "-w", "stop"]
     try:
-        _run([str(programs / "initdb"), "-D", str(data), "-U", "nexus", "--auth=trust", "--no-sync"])
+        _run(
+            [
+                str(programs / "initdb"),
+                "-D",
+                str(data),
+                "-U",
+                "nexus",
+                "--auth=trust",
+                "--no-sync",
+                "-E",
+                "UTF8",
+                "--locale=C",
+            ]
+        )
         _run(start)
         yield PostgresServer(port, start, stop)
     finally:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from nexus.model.diagnostics import DiagnosticsError
@@ -100,6 +101,17 @@ async def test_postgres_refuses_strangers(postgres: PostgresServer, tmp_path: Pa
         await opened(tmp_path, "postgres", postgres.fields(user="stranger")).states.read()
     with refused("state-access-denied", "does not exist"):
         await opened(tmp_path, "postgres", postgres.fields(database="nowhere")).states.read()
+
+
+async def test_a_postgres_that_knows_no_encoding_keeps_versions_too(
+    postgres: PostgresServer, tmp_path: Path, full_state: State
+) -> None:
+    with psycopg.connect(autocommit=True, host="127.0.0.1", port=postgres.port, user="nexus", dbname="postgres") as own:
+        own.execute("CREATE DATABASE plain ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    backend = opened(tmp_path, "postgres", postgres.fields(database="plain"))
+    await backend.states.write(full_state, 0)
+    await backend.states.write(replace(full_state, serial=8), 7)
+    assert [version.serial for version in await backend.versions.list()] == [7]
 
 
 async def test_a_postgres_that_only_reads_for_the_moment_is_asked_again(
