@@ -155,18 +155,15 @@ class SandboxService:
         """Gone from the first moment on; returns when its processes and files are gone too."""
         live = self.fleet.find(sandbox_id)
         self.fleet.remove(live)
-        try:
-            await self.on_leave(live.id)
-            await live.settled()
-            await self.before_kill(live)
-            if live.running_machine is not None:
-                await live.running_machine.kill()
-            await self._isolation.discard(live.id)
-        except BaseException:
-            # Still there, so still shown: the caller can try again.
-            self.fleet.add(live)
-            raise
-        await self._records.remove(live.id)
+        # A resume that is under way, and what is left should the kill fail, stand on them.
+        with self._retention.pinned(live.record.layers):
+            try:
+                await self._end(live)
+            except BaseException:
+                # Still there, so still shown: the caller can try again.
+                self.fleet.add(live)
+                raise
+            await self._records.remove(live.id)
         await self.on_gone(live.id)
 
     async def forget_if_dead(self, live: LiveSandbox) -> None:
@@ -290,6 +287,14 @@ class SandboxService:
             raise
 
     # Helpers
+
+    async def _end(self, live: LiveSandbox) -> None:
+        await self.on_leave(live.id)
+        await live.settled()
+        await self.before_kill(live)
+        if live.running_machine is not None:
+            await live.running_machine.kill()
+        await self._isolation.discard(live.id)
 
     async def _go_live(self, live: LiveSandbox, seconds: int) -> None:
         now = self._clock.now()

@@ -24,6 +24,7 @@ from nexus.local.storage.space import DiskLimits, DiskSpace
 from tests.local.fakes.clock import ManualClock
 
 Result = TypeVar("Result")
+LAYER = "layer"
 
 
 class Gate:
@@ -104,7 +105,9 @@ class _Booter:
 
 class _Templates:
     def resolve(self, reference: str) -> Bootable:
-        return Bootable(template_id=reference, build_id="b", alias=reference, layers=(), cpu_count=1, memory_mb=128)
+        return Bootable(
+            template_id=reference, build_id="b", alias=reference, layers=(LAYER,), cpu_count=1, memory_mb=128
+        )
 
     def matches(self, reference: str, template_id: str) -> bool:
         return reference == template_id
@@ -118,6 +121,7 @@ class ServiceBench:
 
     def __init__(self, folder: Path) -> None:
         self.steps, self.fleet, self.clock = Steps(), Fleet(), ManualClock()
+        self.retention = Retention()
         self.records = SandboxRecords(folder / "sandboxes", Vault("key"))
         self.volumes = VolumeRegistry(folder / "volumes", None)
         self.records.open()
@@ -134,9 +138,11 @@ class ServiceBench:
             volumes=self.volumes,
             clock=self.clock,
             quotas=Quotas(Limits(), self.clock),
-            retention=Retention(),
+            retention=self.retention,
             space=DiskSpace(folder, [], DiskLimits(min_free_mb=0)),
         )
+
+        self.retention.add_source(self.service.needed_layers)
 
     def close(self) -> None:
         self.volumes.close()

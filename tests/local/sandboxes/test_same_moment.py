@@ -13,7 +13,7 @@ import pytest
 from nexus.local.errors import NotFoundError
 from nexus.local.sandboxes.model import NetworkSettings, PauseMode, SandboxState, VolumeMount
 from tests.local.fakes.threads import HeldThreads
-from tests.local.sandboxes.service_bench import ServiceBench
+from tests.local.sandboxes.service_bench import LAYER, ServiceBench
 
 CLOSED = NetworkSettings(internet=False)
 
@@ -94,6 +94,26 @@ async def test_what_a_sandbox_is_made_of_is_in_use_before_it_is_there(bench: Ser
     assert bench.service.uses_template("t") is None
 
 
+@pytest.mark.parametrize("kill_fails", [False, True])
+async def test_layers_stay_until_a_sandbox_that_is_killed_while_it_is_resumed_is_gone(
+    bench: ServiceBench, kill_fails: bool
+) -> None:
+    live = await bench.create()
+    await bench.service.pause(live.id, PauseMode.FILESYSTEM)
+    boot = bench.steps.hold("boot")
+    resuming = asyncio.create_task(bench.service.connect(live.id, 60))
+    await boot.reached.wait()
+    if kill_fails:
+        bench.service.before_kill = _fail
+    killing = asyncio.create_task(bench.service.kill(live.id))
+    await asyncio.sleep(0)
+    assert bench.fleet.get(live.id) is None
+    assert bench.retention.needed() == {LAYER}
+    boot.may_go_on.set()
+    await asyncio.gather(resuming, killing, return_exceptions=True)
+    assert bench.retention.needed() == ({LAYER} if kill_fails else set())
+
+
 async def test_the_end_of_its_time_does_not_kill_a_sandbox_that_has_been_paused(bench: ServiceBench) -> None:
     live = await bench.create()
     await bench.service.pause(live.id)
@@ -129,5 +149,5 @@ async def test_a_resume_that_cannot_be_written_down_has_not_happened(
     assert bench.running == [live.id]
 
 
-async def _fail(_record: object) -> None:
+async def _fail(_what: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
