@@ -56,8 +56,8 @@ def command(settings: Settings, example: str, list_only: bool, name: str | None,
     source = _find(example)
     settings.folder.mkdir(parents=True, exist_ok=True)
     written = _copy(source, settings.folder)
-    _adapt(settings.folder, source, name or settings.folder.name)
-    write_check(settings.folder)
+    written += _adapt(settings.folder, source, name or settings.folder.name)
+    written += write_check(settings.folder)
     click.echo(f"Began a project from «{source.name}» in {settings.folder}: {', '.join(sorted(written))}")
     click.echo("Next: nexus plan, then nexus apply")
     return 0
@@ -125,15 +125,18 @@ def _copy(source: Path, target: Path) -> list[str]:
     return sorted({path.relative_to(source).parts[0] for path in files})
 
 
-def _adapt(target: Path, source: Path, name: str) -> None:
+def _adapt(target: Path, source: Path, name: str) -> list[str]:
+    """Make what was copied the project's own. Returns what was written besides."""
     manifest = target / "nexus.yaml"
     text = manifest.read_text(encoding="utf-8")
     project = _project_name(name) or source.name
     text = text.replace(f"project: {source.name}\n", f"project: {project}\n", 1)
     manifest.write_text(SCHEMA_LINE.format(schema=_schema_uri()) + text, encoding="utf-8")
     ignore = target / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text(".nexus/\n", encoding="utf-8")
+    if ignore.exists():
+        return []
+    ignore.write_text(".nexus/\n", encoding="utf-8")
+    return [ignore.name]
 
 
 def _schema_uri() -> str:

@@ -66,7 +66,7 @@ def _facts(record: ResourceRecord) -> dict[str, Value]:
     """What a person wants to know: what was asked for and what came of it, without what is empty."""
     facts: dict[str, Value] = {}
     for source in (record.attributes, record.outputs):
-        told = {name: _without_nothing(value) for name, value in source.items()}
+        told = {name: _in_short(_without_nothing(value)) for name, value in source.items()}
         facts.update({name: value for name, value in told.items() if not _is_nothing(value) and value is not False})
     facts.pop("address", None)
     facts.pop("id", None)
@@ -75,6 +75,17 @@ def _facts(record: ResourceRecord) -> dict[str, Value]:
     if record.expires_at:
         facts["expires_at"] = record.expires_at
     return facts
+
+
+def _in_short(value: Value) -> Value:
+    """Files that a step left as their paths, which is how its plan shows them."""
+    match value:
+        case {"path": str() as path, "sha256": str()}:
+            return path
+        case dict():
+            return {name: _in_short(item) for name, item in value.items()}
+        case _:
+            return value
 
 
 def _without_nothing(value: Value) -> Value:

@@ -29,3 +29,11 @@ def test_the_state_shows_instances_by_number_and_leaves_out_what_holds_nothing(s
         '  sandbox.worker["10"]  i10',
         "",
     ]
+
+
+def test_the_state_shows_files_that_a_step_left_by_their_paths(screen: Screen) -> None:
+    console, stream = screen(80)
+    left = {"sandbox": "i9", "address": "sandbox.web", "path": "/home/user/answer.txt", "sha256": "0" * 64, "size": 3}
+    resources = [worker("9", outputs={"answer": left})]
+    print_state(console, State(lineage="l", resources={item.address: item for item in resources}))
+    assert 'outputs  answer = "/home/user/answer.txt"' in stream.getvalue()

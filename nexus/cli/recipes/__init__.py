@@ -39,11 +39,16 @@ class Recipe:
         return text
 
 
-def write_check(folder: Path) -> None:
-    """Write the recipe that only proves the manifest into a project's folder, unless there is one."""
+def write_check(folder: Path) -> list[str]:
+    """Write the recipe that only proves the manifest into a project's folder, unless there is one.
+
+    Returns what was written, as seen from there.
+    """
     path = _path("github", folder)
-    if not path.exists():
-        _write(path, _shipped(_CHECK))
+    if path.exists():
+        return []
+    _write(path, _shipped(_CHECK))
+    return [str(path.relative_to(folder))]
 
 
 def write_recipe(recipe: Recipe, forge: Forge, repository: Path) -> Path:
