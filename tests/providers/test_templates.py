@@ -125,6 +125,17 @@ async def test_a_build_that_gave_way_to_the_same_of_somebody_else_takes_that_one
     assert template.record.outputs["build_id"] == rival.build_id
 
 
+async def test_a_promoted_build_that_was_deleted_meanwhile_is_said_to_be(make: Make) -> None:
+    source, template = make("template.dev"), make("template.ml").declare(base_template="base:default")
+    await source.declare(base_template="base:default").do(Verb.BUILD)
+    reference = source.record.outputs["reference"]
+    await source.do(Verb.DELETE)
+    with pytest.raises(ProviderError) as caught:
+        await template.do(Verb.BUILD, reference)
+    assert reference in caught.value.diagnostic.detail
+    assert "deleted meanwhile" in caught.value.diagnostic.hint
+
+
 async def test_another_input_is_another_build_of_the_same_template(make: Make, provider: E2BProvider) -> None:
     template = make("template.ml").declare(base_template="base:default", run_commands=["echo one"])
     await template.do(Verb.BUILD)

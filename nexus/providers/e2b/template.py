@@ -385,6 +385,10 @@ def _build_failure(problem: BuildException, log: BuildLog, call: Call) -> Provid
     hint = "" if step is None else step.hint
     if isinstance(call.spec, TemplateSpec) and call.spec.packages.pins:
         hint = f"if the registry does not have the locked versions any more: nexus lock --upgrade {call.address.group}"
+    if call.operation.unit and not field:
+        hint = (
+            f"where {call.operation.unit} comes from, it may have been deleted meanwhile: make it there, and try again"
+        )
     return errors.failure(
         "build-failed",
         f"The build failed at {field}" if field else "The build failed",
