@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from nexus.local.documents import DocumentWriter, read_document
-from nexus.local.edge.directory import Ingress, InTransitionError, Route
+from nexus.local.edge.directory import Ingress, InTransitionError, NotResumedError, Route
 from nexus.local.edge.forwards import Forward, ForwardTable
-from nexus.local.errors import ConflictError
+from nexus.local.errors import ConflictError, EngineError
 from nexus.local.sandboxes.fleet import LiveSandbox, unknown_sandbox
 from nexus.local.sandboxes.model import SandboxState
 from nexus.local.sandboxes.service import SandboxService
@@ -33,6 +33,8 @@ class SandboxDirectory:
                     return None
             except ConflictError as error:
                 raise InTransitionError from error
+            except EngineError as error:
+                raise NotResumedError(error.message, error.status) from error
         machine = live.running_machine
         if machine is None or self._service.fleet.get(sandbox_id) is not live:
             return None

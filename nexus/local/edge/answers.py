@@ -46,6 +46,11 @@ def in_transition(sandbox_id: str) -> Answer:
     return Answer(409, {"sandboxId": sandbox_id, "message": message, "code": 409})
 
 
+def not_resumed(sandbox_id: str, status: int, reason: str) -> Answer:
+    message = f"The sandbox is paused and could not be resumed: {reason}"
+    return Answer(status, {"sandboxId": sandbox_id, "message": message, "code": status})
+
+
 def disk_full(sandbox_id: str) -> Answer:
     message = "not enough disk space available: the sandbox has written as much as it may, or the host's disk is full"
     return Answer(507, {"sandboxId": sandbox_id, "message": message, "code": 507})

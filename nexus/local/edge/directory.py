@@ -47,6 +47,14 @@ class InTransitionError(Exception):
     """The sandbox is just being paused, resumed or replaced; the request may be repeated."""
 
 
+class NotResumedError(Exception):
+    """A paused sandbox could not be resumed for a request; ``status`` is that of the answer."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class Directory(Protocol):
     """Finds sandboxes for the edge."""
 
@@ -54,7 +62,7 @@ class Directory(Protocol):
         """The running sandbox of that id, or None when it is unknown, killed or paused.
 
         Called for every request, so this is where a paused sandbox with auto-resume is resumed. Raises
-        :class:`InTransitionError`.
+        :class:`InTransitionError` and :class:`NotResumedError`.
         """
 
     def tokens(self) -> Iterable[tuple[str, str]]:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from nexus.local.edge import answers
 from nexus.local.edge.addressing import ENVD_PORT, Target
 from nexus.local.edge.answers import Answer
-from nexus.local.edge.directory import Directory, InTransitionError, Route
+from nexus.local.edge.directory import Directory
+from nexus.local.edge.lookup import look_up
 from nexus.local.edge.open_streams import OpenStreams
 from nexus.local.edge.peers import READ_SIZE, splice
 
@@ -131,7 +132,7 @@ class ForwardTable:
             writer.close()
 
     async def _carry(self, forward: Forward, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        route = await self._route(forward)
+        route = await look_up(self._directory, forward.sandbox_id)
         if isinstance(route, Answer):
             await _explain(route, reader, writer)
             return
@@ -151,13 +152,6 @@ class ForwardTable:
                     await splice((reader, writer), (up_reader, up_writer))
             finally:
                 up_writer.transport.abort()
-
-    async def _route(self, forward: Forward) -> Route | Answer:
-        try:
-            route = await self._directory.find(forward.sandbox_id)
-        except InTransitionError:
-            return answers.in_transition(forward.sandbox_id)
-        return route or answers.sandbox_not_found(forward.sandbox_id)
 
 
 async def _explain(answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -18,10 +18,11 @@ from nexus.local.edge import answers
 from nexus.local.edge.addressing import ENVD_PORT, BadAddressError, Target, is_internal, is_upload, target_of
 from nexus.local.edge.answers import Answer
 from nexus.local.edge.carriage import Carriage, CutShortError
-from nexus.local.edge.directory import Directory, InTransitionError, Route
+from nexus.local.edge.directory import Directory, Route
 from nexus.local.edge.exchange import HeaderList, UpstreamFailedError, forwarded_headers
 from nexus.local.edge.faults import EdgeFaults, Strike
 from nexus.local.edge.listening import Listener, TlsContext
+from nexus.local.edge.lookup import look_up
 from nexus.local.edge.open_streams import OpenStreams
 from nexus.local.edge.peers import READ_SIZE, Peer, TlsUpstreamPeer, UpstreamPeer
 from nexus.local.envd.access import AccessDeniedError
@@ -156,12 +157,9 @@ class Edge:
         self, target: Target, client: Peer, request: h11.Request, headers: RequestHeaders, strike: Strike
     ) -> Answer | None:
         method, url = request.method.decode("ascii"), request.target.decode("latin-1")
-        try:
-            route = await self._directory.find(target.sandbox_id)
-        except InTransitionError:
-            return answers.in_transition(target.sandbox_id)
-        if route is None:
-            return answers.sandbox_not_found(target.sandbox_id)
+        route = await look_up(self._directory, target.sandbox_id)
+        if isinstance(route, Answer):
+            return route
         if is_internal(target, url):
             return answers.plain(404, "not found")
         if target.port != ENVD_PORT and (refusal := _check_traffic(route, headers)) is not None:
@@ -188,13 +186,8 @@ class Edge:
 
     async def _unreachable(self, target: Target) -> Answer:
         """Why a machine could not be reached: it may have gone since it was found."""
-        try:
-            gone = await self._directory.find(target.sandbox_id) is None
-        except InTransitionError:
-            return answers.in_transition(target.sandbox_id)
-        if gone:
-            return answers.sandbox_not_found(target.sandbox_id)
-        return answers.port_not_open(target.sandbox_id, target.port)
+        found = await look_up(self._directory, target.sandbox_id)
+        return found if isinstance(found, Answer) else answers.port_not_open(target.sandbox_id, target.port)
 
 
 def _check_traffic(route: Route, headers: RequestHeaders) -> Answer | None:

@@ -121,7 +121,7 @@ class ServiceBench:
 
     def __init__(self, folder: Path) -> None:
         self.steps, self.fleet, self.clock = Steps(), Fleet(), ManualClock()
-        self.retention = Retention()
+        self.retention, self.quotas = Retention(), Quotas(Limits(), self.clock)
         self.records = SandboxRecords(folder / "sandboxes", Vault("key"))
         self.volumes = VolumeRegistry(folder / "volumes", None)
         self.records.open()
@@ -137,7 +137,7 @@ class ServiceBench:
             templates=_Templates(),
             volumes=self.volumes,
             clock=self.clock,
-            quotas=Quotas(Limits(), self.clock),
+            quotas=self.quotas,
             retention=self.retention,
             space=DiskSpace(folder, [], DiskLimits(min_free_mb=0)),
         )
