@@ -188,5 +188,6 @@ def _start_envd(folder: Path, sandbox_id: str, config: dict[str, Any]) -> tuple[
             [sys.executable, str(_SCRIPT), str(folder / "etc"), json.dumps(values)],
             stdin=listening.fileno(),
             env={"PYTHONPATH": str(_ROOT), "LEAKED_FROM_HOST": "1"},
+            umask=0o022,  # as in a machine
         )
     return path, process

@@ -66,9 +66,10 @@ def test_the_environment_is_layered_and_nothing_is_inherited(cloud: Cloud, sandb
 
 def test_a_command_starts_at_home_and_cwd_may_be_relative_to_it(cloud: Cloud, sandbox: Sandbox) -> None:
     (cloud.home / "work").mkdir(exist_ok=True)
-    assert sandbox.commands.run("pwd").stdout.strip() == str(cloud.home)
-    assert sandbox.commands.run("pwd", cwd="work").stdout.strip() == str(cloud.home / "work")
-    assert sandbox.commands.run("pwd", cwd="~/work").stdout.strip() == str(cloud.home / "work")
+    home = cloud.home.resolve()
+    assert sandbox.commands.run("pwd").stdout.strip() == str(home)
+    assert sandbox.commands.run("pwd", cwd="work").stdout.strip() == str(home / "work")
+    assert sandbox.commands.run("pwd", cwd="~/work").stdout.strip() == str(home / "work")
 
 
 def test_a_missing_cwd_is_an_invalid_argument(sandbox: Sandbox) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from nexus.local.isolation import lent_programs, remedies, tiers
 from nexus.local.isolation.probe import NoIsolationError, diagnose, select_isolation
-from nexus.local.settings import TIER_VARIABLE
+from nexus.local.settings import TIER_VARIABLE, place_for_sockets
 from nexus.local.storage.file_systems import file_system_of
 from tests.local.isolation.workshop import Places
 
@@ -22,8 +23,9 @@ pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 
 async def test_the_wanted_tier_is_taken(tier: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TIER_VARIABLE, tier)
-    isolation = await select_isolation(tmp_path / "store", tmp_path / "rt")
-    await isolation.close()
+    with tempfile.TemporaryDirectory(prefix="nexus-", dir=place_for_sockets()) as runtime:
+        isolation = await select_isolation(tmp_path / "store", Path(runtime))
+        await isolation.close()
     assert isolation.tier == tier
     assert not list(isolation.store.uppers.iterdir())
 

@@ -53,6 +53,9 @@ def host(tmp_path: Path) -> Path:
     }
     for name, text in files.items():
         (root / name).write_text(text)
+    for path in root.rglob("*"):  # what others may not read is not taken over
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() else 0o644)
     (root / "etc/shadow").chmod(0o640)
     (root / "etc/apt/auth.conf").chmod(0o600)
     return root
