@@ -140,9 +140,10 @@ class AsyncSandboxHandle:
                         await shell.close()
 
     async def logs(self, *, lines: int = 100, level: Level | None = None, own: bool = False) -> Logs:
-        """The last ``lines`` of what E2B keeps of what it said, at or above ``level``, the oldest first.
+        """The last ``lines`` of what E2B keeps of what it said and of what its start_command prints, the oldest first.
 
-        With ``own`` also what is about nexus' own work in it: setting it up, and looking into it.
+        ``level`` leaves out what is below it. With ``own`` there is also what is about nexus' own work in it: setting
+        it up, and looking into it.
         """
         async with self._found(hide_secrets=True) as (ground, sandbox):
             return await logging.read_logs(ground.operator, sandbox, lines, Wanted(level, own))

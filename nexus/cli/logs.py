@@ -26,7 +26,6 @@ LEVELS = ("all", "debug", "info", "warn", "error")
         "nexus logs web  # the last hundred lines",
         "nexus logs -f web --level warn  # go on as they come",
         "nexus logs 'worker[0]' -n 20 --timestamps",
-        "nexus exec web -- tail -n 50 /var/log/nexus-start.log  # what its start_command says",
     ),
 )
 @sandbox_argument
@@ -52,10 +51,10 @@ def command(
     local: bool,
     as_json: bool,
 ) -> int:
-    """Show what E2B keeps of what SANDBOX said: a name, name[key], an address, or an id at E2B.
+    """Show what SANDBOX said: a name, name[key], an address, or an id at E2B.
 
-    That is what was run in it, by steps, by nexus exec or over E2B's SDK, and what it printed. A start_command prints
-    into a file of the sandbox, /var/log/nexus-start.log.
+    That is what its start_command prints, and what E2B keeps of what was run in it, by steps, by nexus exec or over
+    E2B's SDK. The lines of a start_command bear the time at which it printed last.
     """
     from nexus.render.operating import log_entry_to_json, log_text, logs_to_json
 

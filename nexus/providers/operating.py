@@ -92,6 +92,16 @@ class LogEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StartOutput:
+    """What the start_command of a sandbox has printed: its last ``lines``, of ``total``, ``size`` bytes in all."""
+
+    lines: Sequence[str]
+    total: int
+    size: int
+    written_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """What a sandbox used at a moment. ``cpu_percent`` is of all its CPUs; sizes are in bytes."""
 
@@ -232,6 +242,16 @@ class Operator(Protocol):
 
     async def logs(self, sandbox_id: str, *, limit: int = 1000, since: datetime | None = None) -> Sequence[LogEntry]:
         """The newest ``limit`` entries, or the first ones from ``since`` on; the oldest first either way."""
+
+    async def start_output(self, sandbox_id: str, lines: int) -> StartOutput | None:
+        """The last ``lines`` that the sandbox's start_command has printed; None without one, or while it is paused."""
+
+    async def follow_start_output(self, sandbox_id: str, skip: int, on_line: Callable[[int, str], None]) -> None:
+        """Hand on what start_command prints after so many lines, as it comes: each line with its number, from 1 on.
+
+        Returns after a while, and at once for a sandbox that is paused. The command may be started again: so are the
+        numbers then.
+        """
 
     async def usage(self, sandbox_id: str, *, since: datetime | None = None) -> Sequence[Usage]: ...
 

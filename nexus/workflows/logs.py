@@ -1,19 +1,23 @@
-"""The use case `logs`: what E2B keeps of what a sandbox said, and what it says from now on.
+"""The use case `logs`: what a sandbox said, and what it says from now on.
 
-All of it is read, whatever is wanted of it: whose work a line is about, another line tells.
+That is what E2B keeps of it, and what its start_command prints, which lies in a file of the sandbox. All of E2B's lines
+are read, whatever is wanted of them: whose work a line is about, another line tells.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from nexus.model.diagnostics import DiagnosticsError
+from nexus.providers.base import ProviderError
 from nexus.providers.failures import SANDBOX_NOT_FOUND
-from nexus.providers.operating import LogEntry, Operator
+from nexus.providers.operating import LogEntry, Operator, StartOutput
 from nexus.workflows.operating import Sandbox, about
 
 _PAGE: Final = 1000
@@ -43,11 +47,13 @@ class Wanted:
 async def read_logs(operator: Operator, sandbox: Sandbox, lines: int, wanted: Wanted) -> Logs:
     """The last ``lines`` of what is ``wanted``, and how much there is of it."""
     entries = _Choice(wanted).of(await _all_logs(operator, sandbox))
+    printed = await _start_output(operator, sandbox, lines, wanted)
+    shown = _in_order(entries, printed)[-lines:]
     return Logs(
-        entries=entries[-lines:],
-        total=len(entries),
-        size=sum(len(entry.message.encode()) + 1 for entry in entries),
-        oldest=entries[0].time if entries else None,
+        entries=shown,
+        total=len(entries) + (printed.total if printed else 0),
+        size=sum(len(entry.message.encode()) + 1 for entry in entries) + (printed.size if printed else 0),
+        oldest=min((found[0].time for found in (entries, shown) if found), default=None),
     )
 
 
@@ -70,11 +76,20 @@ async def follow_logs(operator: Operator, sandbox: Sandbox, lines: int, wanted: 
     """
     choice = _Choice(wanted)
     past = await _all_logs(operator, sandbox)
-    chosen = choice.of(past)
+    printed = await _start_output(operator, sandbox, lines, wanted)
+    chosen = _in_order(choice.of(past), printed)
     for entry in chosen[-lines:] if lines else ():
         yield entry
     news = _News(past[-1].time if past else _THE_BEGINNING)
     news.of(past)
+    async with _start_output_to_come(operator, sandbox, printed, wanted) as coming:
+        async for entry in _merged(operator, sandbox, news, choice, coming):
+            yield entry
+
+
+async def _merged(
+    operator: Operator, sandbox: Sandbox, news: _News, choice: _Choice, coming: deque[LogEntry]
+) -> AsyncIterator[LogEntry]:
     ended = False
     while True:
         try:
@@ -86,6 +101,8 @@ async def follow_logs(operator: Operator, sandbox: Sandbox, lines: int, wanted: 
             raise
         for entry in choice.of(page):
             yield entry
+        while coming:
+            yield coming.popleft()
         if page:
             continue
         if ended:
@@ -93,6 +110,68 @@ async def follow_logs(operator: Operator, sandbox: Sandbox, lines: int, wanted: 
         ended = await _is_gone(operator, sandbox)
         if not ended:
             await asyncio.sleep(_BETWEEN_LOOKS)
+
+
+# ---- what start_command prints
+
+
+async def _start_output(operator: Operator, sandbox: Sandbox, lines: int, wanted: Wanted) -> StartOutput | None:
+    """The file has no levels and times: its lines are ordinary ones, of when it was written last.
+
+    A sandbox that is gone, or does not answer, has a log all the same.
+    """
+    if not _takes_ordinary_lines(wanted):
+        return None
+    try:
+        return await operator.start_output(sandbox.id, lines)
+    except ProviderError:
+        return None
+
+
+@asynccontextmanager
+async def _start_output_to_come(
+    operator: Operator, sandbox: Sandbox, printed: StartOutput | None, wanted: Wanted
+) -> AsyncIterator[deque[LogEntry]]:
+    coming: deque[LogEntry] = deque()
+    if not _takes_ordinary_lines(wanted):
+        yield coming
+        return
+    seen = 0 if printed is None else printed.total
+    following = asyncio.create_task(_follow_start_output(operator, sandbox, seen, coming.append))
+    try:
+        yield coming
+    finally:
+        following.cancel()
+        await asyncio.wait({following})
+
+
+async def _follow_start_output(
+    operator: Operator, sandbox: Sandbox, seen: int, on_entry: Callable[[LogEntry], None]
+) -> None:
+    """Goes on with a sandbox that is paused, and resumed later."""
+
+    def on_line(number: int, line: str) -> None:
+        nonlocal seen
+        seen = number
+        on_entry(_printed_line(line, datetime.now(UTC)))
+
+    while True:
+        with suppress(ProviderError):
+            await operator.follow_start_output(sandbox.id, seen, on_line)
+        await asyncio.sleep(_BETWEEN_LOOKS)
+
+
+def _takes_ordinary_lines(wanted: Wanted) -> bool:
+    return _severity("info") >= _severity(wanted.level or "debug")
+
+
+def _in_order(entries: Sequence[LogEntry], printed: StartOutput | None) -> list[LogEntry]:
+    lines = [_printed_line(line, printed.written_at) for line in printed.lines] if printed is not None else []
+    return sorted([*entries, *lines], key=lambda entry: entry.time)
+
+
+def _printed_line(line: str, time: datetime) -> LogEntry:
+    return LogEntry(time=time, level="info", message=line, fields={"source": "start"})
 
 
 async def _is_gone(operator: Operator, sandbox: Sandbox) -> bool:

@@ -105,6 +105,17 @@ def test_what_there_is_can_be_asked_for(applied: nexus.Project) -> None:
     assert str(next(iter(applied.state().resources))) in ("catalogue.base", *applied.addresses)
 
 
+def test_logs_have_what_start_command_prints(applied: nexus.Project) -> None:
+    web = applied.sandbox("web")
+    following = web.follow_logs(lines=1)
+    next(following)
+    with urllib.request.urlopen(web.url(8000) + "/hosts", timeout=60) as page:
+        assert page.status == 200
+    assert any("GET /hosts" in entry.message for entry in following)
+    assert any("GET /hosts" in entry.message and entry.fields["source"] == "start" for entry in web.logs().entries)
+    following.close()
+
+
 def test_logs_are_read_and_followed(applied: nexus.Project) -> None:
     web = applied.sandbox("web")
     assert web.logs(lines=1).entries

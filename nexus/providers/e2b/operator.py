@@ -21,7 +21,16 @@ from nexus.model.values import Value, has_sensitive, reveal
 from nexus.providers.base import ProviderError
 from nexus.providers.carrying import Carried, Incoming, OnBytes, RemoteFile, RemotePlace, RemoteTree, Shipment
 from nexus.providers.configuring import Configuration, Reached
-from nexus.providers.e2b import carrying, configuring, errors, inspection, looking, marking, metadata
+from nexus.providers.e2b import (
+    carrying,
+    configuring,
+    errors,
+    inspection,
+    looking,
+    marking,
+    metadata,
+    start_output,
+)
 from nexus.providers.e2b.accounts import list_sandboxes
 from nexus.providers.e2b.inside import ROOT, Inside
 from nexus.providers.e2b.jobs import Job, collect, run_job
@@ -44,6 +53,7 @@ from nexus.providers.operating import (
     LogEntry,
     NetworkRules,
     Snapshot,
+    StartOutput,
     Surroundings,
     Usage,
     Written,
@@ -110,6 +120,20 @@ class E2BOperator:
         shown = Redactor(self._secrets()).text
         entries = [log_entry(line, shown) for line in answer(response, SandboxLogsV2Response, sandbox_id).logs]
         return entries[::-1] if newest_first else entries
+
+    async def start_output(self, sandbox_id: str, lines: int) -> StartOutput | None:
+        if (await self.look(sandbox_id)).status != "running":
+            return None
+        inside = await self._open(sandbox_id)
+        return await _told(start_output.read(inside, lines, Redactor(self._secrets()).text), sandbox_id)
+
+    async def follow_start_output(self, sandbox_id: str, skip: int, on_line: Callable[[int, str], None]) -> None:
+        # A request to a paused sandbox may wake it.
+        if (await self.look(sandbox_id)).status != "running":
+            return
+        inside, shown = await self._open(sandbox_id), Redactor(self._secrets()).text
+        following = start_output.follow(inside, skip, lambda number, line: on_line(number, shown(line)))
+        await _told(following, sandbox_id)
 
     async def usage(self, sandbox_id: str, *, since: datetime | None = None) -> Sequence[Usage]:
         found = await _told(self._class.get_metrics(sandbox_id, start=since), sandbox_id)
