@@ -39,7 +39,7 @@ _POLL = 0.05
 _REQUEST_LIMIT = 60.0
 # What the daemon and its machines need of the caller's environment. Anything else, credentials above all, stays out.
 _PASSED_ON = (
-    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_DATA_HOME"),
+    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_DATA_HOME"),
     *CERTIFICATE_VARIABLES,
     *("NEXUS_LOCAL_FAULTS", "NEXUS_LOCAL_MAX_TIMEOUT", "NEXUS_LOCAL_ISOLATION"),
     *("NEXUS_LOCAL_MIN_FREE_MB", "NEXUS_LOCAL_MAX_DISK_MB", "NEXUS_LOCAL_MAX_SANDBOX_DISK_MB"),

@@ -129,8 +129,11 @@ def runtime_folder(home: Path) -> Path:
 
 
 def place_for_sockets() -> Path:
-    """A folder whose name leaves room for the addresses of sockets below it. It may be open to others."""
-    places = (os.environ.get("XDG_RUNTIME_DIR") or "/run", tempfile.gettempdir())
+    """A folder whose name leaves room for the addresses of sockets below it. It may be open to others.
+
+    Not ``XDG_RUNTIME_DIR``: it goes when its user logs out, and sandboxes are to outlive that.
+    """
+    places = ("/run", tempfile.gettempdir())
     fitting = (place for place in places if len(os.fsencode(place)) <= _LONGEST_PLACE and os.access(place, os.W_OK))
     return Path(next(fitting, "/tmp"))  # noqa: S108 - what is made there is private
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,16 +13,16 @@ from nexus.local.isolation.runtime_folder import RuntimeFolder, listen
 from nexus.local.settings import runtime_folder
 
 
-def test_the_folder_of_the_session_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_the_engines_own_and_not_one_that_goes_at_logout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/var/tmp")
-    assert runtime_folder(tmp_path).parent == Path("/var/tmp")
+    assert runtime_folder(tmp_path).parent in {Path("/run"), Path(tempfile.gettempdir())}
     assert runtime_folder(tmp_path) != runtime_folder(tmp_path / "another")
 
 
 def test_folders_that_are_too_long_for_sockets_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     long = tmp_path / ("long" * 20)
     long.mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(long))
+    monkeypatch.setattr(os, "access", lambda path, mode: path != "/run")
     monkeypatch.setattr(tempfile, "tempdir", str(long))
     runtime = runtime_folder(tmp_path)
     machine = RuntimeFolder.of(runtime, "i0123456789abcdefghi")
