@@ -25,6 +25,7 @@ from nexus.local.documents import clear_leftovers
 from nexus.local.engine import Engine, EngineOptions
 from nexus.local.home_check import check_home
 from nexus.local.identity import code_mark
+from nexus.local.isolation.keeper import REACHABLE_CHECK
 from nexus.local.isolation.probe import NoIsolationError, select_isolation
 from nexus.local.isolation_choice import chosen
 from nexus.local.limits.model import Limits
@@ -32,6 +33,7 @@ from nexus.local.ports import hold_ports
 from nexus.local.presence import HomeLockedError, Presence, hold_home, write_presence
 from nexus.local.settings import Settings, SettingsError, create_settings
 from nexus.local.storage import ballast
+from nexus.local.storage.removal import remove_tree
 from nexus.local.storage.space import DiskLimits
 
 _LOG_BYTES, _LOG_FILES = 5 * 1024 * 1024, 3
@@ -109,6 +111,8 @@ async def _run(settings: Settings, options: EngineOptions) -> None:
     finally:
         await isolation.close()
         ports.forwards.close()
+        if not settings.store.exists():
+            remove_tree(settings.runtime)
 
 
 async def _serve(engine: Engine, listening: socket.socket) -> None:
@@ -134,11 +138,21 @@ async def _serve(engine: Engine, listening: socket.socket) -> None:
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     write_presence(Presence.of_this_process(settings))
     _log.info("engine %s serves on %s, tier %s", settings.engine_id, settings.api_url, engine.isolation.tier)
+    watching = asyncio.create_task(_end_without_home(settings, stop))
     await stop.wait(serving)
+    watching.cancel()
     server.should_exit = True
     await serving
     await engine.close(kill_sandboxes=stop.kill_sandboxes)
     _log.info("engine stopped")
+
+
+async def _end_without_home(settings: Settings, stop: _Stop) -> None:
+    """Nobody can reach an engine whose home was removed by hand, nor can it keep anything; its machines end as well."""
+    while True:
+        await asyncio.sleep(REACHABLE_CHECK)
+        if not settings.store.exists():
+            stop.ask(kill_sandboxes=True)
 
 
 def options_from(environment: Mapping[str, str]) -> EngineOptions:

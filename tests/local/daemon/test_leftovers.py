@@ -132,6 +132,18 @@ def test_a_machine_whose_engine_was_removed_under_it_ends_itself(engine_home: Pa
     (engine_home / "elsewhere").rename(store)
 
 
+def test_an_engine_whose_home_was_removed_ends_with_all_that_it_has(engine_home: Path) -> None:
+    endpoint = daemon.ensure_running(engine_home)
+    runtime = runtime_folder(engine_home)
+    sandbox = Sandbox.create(timeout=600, **sdk(endpoint))
+    sandbox.commands.run("nohup sleep 1000 >/dev/null 2>&1 &")
+    shutil.rmtree(engine_home)
+    wait_until(lambda: not _processes_with(str(engine_home)), "the daemon has ended", limit=REACHABLE_CHECK + 60)
+    wait_until(lambda: not living_machines(engine_home), "its machine has ended")
+    wait_until(lambda: not _processes_with(str(runtime)), "the supervisor has ended")
+    assert not runtime.exists()
+
+
 def _listed(endpoint: daemon.Endpoint) -> list[object]:
     return list(Sandbox.list(**sdk(endpoint)).next_items())
 
