@@ -140,7 +140,6 @@ def test_an_engine_whose_home_was_removed_ends_with_all_that_it_has(engine_home:
     shutil.rmtree(engine_home)
     wait_until(lambda: not _processes_with(str(engine_home)), "the daemon has ended", limit=REACHABLE_CHECK + 60)
     wait_until(lambda: not living_machines(engine_home), "its machine has ended")
-    wait_until(lambda: not _processes_with(str(runtime)), "the supervisor has ended")
     assert not runtime.exists()
 
 
