@@ -240,6 +240,8 @@ class Engine:
         await self.builds.close()
         if kill_sandboxes:
             await self.sandboxes.kill_all()
+        # Before its port is free for whoever comes: sandboxes must not find them there.
+        await self.isolation.set_edge_port(None)
         await self._edge.close()
         await self._forward_table.shutdown()
         await self._relay.close()
