@@ -31,7 +31,7 @@ from nexus.local.isolation_choice import chosen
 from nexus.local.limits.model import Limits
 from nexus.local.ports import hold_ports
 from nexus.local.presence import HomeLockedError, Presence, hold_home, write_presence
-from nexus.local.settings import Settings, SettingsError, create_settings
+from nexus.local.settings import Settings, SettingsError, create_settings, is_engine_home
 from nexus.local.storage import ballast
 from nexus.local.storage.removal import remove_tree
 from nexus.local.storage.space import DiskLimits
@@ -111,7 +111,7 @@ async def _run(settings: Settings, options: EngineOptions) -> None:
     finally:
         await isolation.close()
         ports.forwards.close()
-        if not settings.store.exists():
+        if not is_engine_home(settings.home):
             remove_tree(settings.runtime)
 
 
@@ -151,7 +151,7 @@ async def _end_without_home(settings: Settings, stop: _Stop) -> None:
     """Nobody can reach an engine whose home was removed by hand, nor can it keep anything; its machines end as well."""
     while True:
         await asyncio.sleep(REACHABLE_CHECK)
-        if not settings.store.exists():
+        if not is_engine_home(settings.home):
             stop.ask(kill_sandboxes=True)
 
 

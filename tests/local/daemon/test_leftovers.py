@@ -137,7 +137,8 @@ def test_an_engine_whose_home_was_removed_ends_with_all_that_it_has(engine_home:
     runtime = runtime_folder(engine_home)
     sandbox = Sandbox.create(timeout=600, **sdk(endpoint))
     sandbox.commands.run("nohup sleep 1000 >/dev/null 2>&1 &")
-    shutil.rmtree(engine_home)
+    # Some of it stays where its user may not remove it: the kernel closes folders of machines that run.
+    shutil.rmtree(engine_home, ignore_errors=True)
     wait_until(lambda: not _processes_with(str(engine_home)), "the daemon has ended", limit=REACHABLE_CHECK + 60)
     wait_until(lambda: not living_machines(engine_home), "its machine has ended")
     assert not runtime.exists()
