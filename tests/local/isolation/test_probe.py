@@ -51,7 +51,7 @@ async def test_the_doctor_stops_at_the_first_tier_that_works(places: Places, ver
     working = [name for name, problem in verdicts.items() if not problem]
     tried = [tier.name for tier in tiers.ALL if tier.name in findings]
     assert tried == [tier.name for tier in tiers.ALL][: len(tried)]
-    assert [name for name in tried if findings[name].ok] == working[:1]
+    assert [name for name in tried if findings[name].ok] == working[:1], findings
     assert all(findings[name].detail for name in tried if not findings[name].ok)
     assert {"limits", "pause", "bash", "python3", "pip3", "node", "npm", "git", "curl", "sudo"} <= set(findings)
     if working:
@@ -64,7 +64,7 @@ async def test_the_doctor_tries_every_tier_when_asked(places: Places, verdicts: 
     findings = {finding.name: finding for finding in await diagnose(places.store.parent, every=True)}
     assert {tier.name: findings[tier.name].ok for tier in tiers.ALL} == {
         name: not problem for name, problem in verdicts.items()
-    }
+    }, findings
 
 
 async def test_a_home_that_cannot_be_used_is_explained(tmp_path: Path) -> None:
